@@ -1,0 +1,133 @@
+//! The replicated state of the servers: plain tables, changed in one place only, by applying
+//! log entries ([`Command`]) in `apply.rs`. Everything else reads.
+//!
+//! Objects are behind [`Arc`], so cloning [`State`] gives a cheap, consistent snapshot for
+//! the scheduler, blocking queries and Raft snapshots.
+
+mod command;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use command::{Applied, Command, Plan};
+
+use crate::types::{
+    AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Node,
+};
+
+/// Nomad's table names, for the index that a list reply or blocking query carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Table {
+    Nodes,
+    Jobs,
+    Evals,
+    Allocs,
+    Deployments,
+    AclTokens,
+    AclPolicies,
+    Autopilot,
+    SchedulerConfig,
+}
+
+/// All replicated tables.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Raft index of the last applied entry.
+    pub index: u64,
+    /// Last index at which each table changed.
+    pub table_index: BTreeMap<Table, u64>,
+    /// By node ID.
+    pub nodes: BTreeMap<String, Arc<Node>>,
+    /// The current version of each job (stopped ones too, until purged).
+    pub jobs: BTreeMap<String, Arc<Job>>,
+    /// Versions of each job, newest first; Nomad keeps 6.
+    pub job_versions: BTreeMap<String, Vec<Arc<Job>>>,
+    /// By evaluation ID.
+    pub evals: BTreeMap<String, Arc<Evaluation>>,
+    /// By allocation ID.
+    pub allocs: BTreeMap<String, Arc<Allocation>>,
+    /// By deployment ID.
+    pub deployments: BTreeMap<String, Arc<Deployment>>,
+    /// By accessor ID.
+    pub acl_tokens: BTreeMap<String, Arc<AclToken>>,
+    /// By name.
+    pub acl_policies: BTreeMap<String, Arc<AclPolicy>>,
+    /// Index of the ACL bootstrap, 0 before it.
+    pub acl_bootstrap_index: u64,
+    /// Autopilot's configuration in Nomad's JSON, once a leader stored it.
+    pub autopilot: Option<serde_json::Value>,
+    /// The scheduler's configuration in Nomad's JSON, once a leader stored it.
+    pub scheduler_config: Option<serde_json::Value>,
+}
+
+impl State {
+    /// Key of `jobs` and `job_versions`: a text, so that the tables survive JSON.
+    #[must_use]
+    pub fn job_key(namespace: &str, id: &str) -> String {
+        format!("{namespace}\u{0}{id}")
+    }
+
+    /// The current version of a job.
+    #[must_use]
+    pub fn job(&self, namespace: &str, id: &str) -> Option<&Arc<Job>> {
+        self.jobs.get(&Self::job_key(namespace, id))
+    }
+
+    /// Every version kept of a job, newest first.
+    #[must_use]
+    pub fn versions_of(&self, namespace: &str, id: &str) -> &[Arc<Job>] {
+        self.job_versions.get(&Self::job_key(namespace, id)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Allocations of a job, terminal ones too.
+    pub fn allocs_of_job<'a>(
+        &'a self,
+        namespace: &'a str,
+        id: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Allocation>> {
+        self.allocs.values().filter(move |a| a.job_id == id && a.namespace == namespace)
+    }
+
+    /// Allocations of a node, terminal ones too.
+    pub fn allocs_of_node<'a>(
+        &'a self,
+        node_id: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Allocation>> {
+        self.allocs.values().filter(move |a| a.node_id == node_id)
+    }
+
+    /// Deployments of a job, newest first.
+    #[must_use]
+    pub fn deployments_of_job(&self, namespace: &str, id: &str) -> Vec<Arc<Deployment>> {
+        let mut found: Vec<_> = self
+            .deployments
+            .values()
+            .filter(|d| d.job_id == id && d.namespace == namespace)
+            .cloned()
+            .collect();
+        found.sort_by_key(|d| std::cmp::Reverse(d.create_index));
+        found
+    }
+
+    /// Evaluations of a job in a given status.
+    pub fn evals_of_job<'a>(
+        &'a self,
+        namespace: &'a str,
+        id: &'a str,
+        status: EvalStatus,
+    ) -> impl Iterator<Item = &'a Arc<Evaluation>> {
+        self.evals
+            .values()
+            .filter(move |e| e.job_id == id && e.namespace == namespace && e.status == status)
+    }
+
+    /// Last index at which `table` changed, at least 1 (Nomad's clients treat 0 as 1).
+    #[must_use]
+    pub fn index_of(&self, table: Table) -> u64 {
+        self.table_index.get(&table).copied().unwrap_or(1).max(1)
+    }
+}

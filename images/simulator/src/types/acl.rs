@@ -1,0 +1,51 @@
+//! Tokens and policies.
+
+use serde::{Deserialize, Serialize};
+
+use super::Nanos;
+
+/// Power of a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenType {
+    /// Only what its policies allow.
+    #[default]
+    Client,
+    /// Everything.
+    Management,
+}
+
+/// A token.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+pub struct AclToken {
+    #[serde(rename = "AccessorID")]
+    pub accessor_id: String,
+    #[serde(rename = "SecretID")]
+    pub secret_id: String,
+    pub name: String,
+    #[serde(rename = "Type")]
+    pub token_type: TokenType,
+    pub policies: Option<Vec<String>>,
+    pub global: bool,
+    /// RFC 3339.
+    pub create_time: String,
+    /// 0 never expires.
+    pub expiration_time: Nanos,
+    pub create_index: u64,
+    pub modify_index: u64,
+}
+
+/// A named set of rules.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+pub struct AclPolicy {
+    pub name: String,
+    pub description: String,
+    /// HCL, as Nomad takes it.
+    pub rules: String,
+    pub create_index: u64,
+    pub modify_index: u64,
+}

@@ -1,0 +1,32 @@
+//! Nomad's objects, as the API shows them and as the Raft log carries them.
+//!
+//! Field names follow Nomad's JSON (`PascalCase`, `ID` in capitals, durations in
+//! nanoseconds), so that one set of types serves the HTTP API, the log and the snapshots.
+//! Data only: behaviour lives with the part that decides it (`scheduler`, `deployments`, ...).
+
+mod acl;
+mod alloc;
+mod deployment;
+mod eval;
+mod job;
+mod node;
+
+pub use acl::{AclPolicy, AclToken, TokenType};
+pub use alloc::{
+    AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, AllocMetrics, Allocation,
+    AllocatedPort, DesiredTransition, NodeScoreMeta, TaskEvent, TaskState, TaskStateKind,
+};
+pub use deployment::{Deployment, DeploymentState, DeploymentStatus};
+pub use eval::{EvalStatus, EvalTrigger, Evaluation};
+pub use job::{
+    Affinity, Constraint, Job, JobStatus, JobType, LogConfig, MigrateStrategy, Network, Port,
+    ReschedulePolicy, Resources, RestartPolicy, Service, Spread, SpreadTarget, Task, TaskGroup,
+    UpdateStrategy,
+};
+pub use node::{DriverInfo, Node, NodeEligibility, NodeEvent, NodeResources, NodeStatus};
+
+/// Nanoseconds, as Nomad's JSON carries durations and most timestamps.
+pub type Nanos = i64;
+
+/// One second in [`Nanos`].
+pub const SECOND: Nanos = 1_000_000_000;
