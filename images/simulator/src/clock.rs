@@ -12,7 +12,9 @@ static SCALE: OnceLock<f64> = OnceLock::new();
 
 /// Sets how many times faster than Nomad's own the timers run; once, at start.
 pub fn set_scale(scale: f64) {
-    SCALE.set(scale).expect("the time scale is set once, before anything runs");
+    SCALE
+        .set(scale)
+        .expect("the time scale is set once, before anything runs");
 }
 
 /// How many times faster than Nomad's own the timers run.
@@ -36,7 +38,9 @@ pub fn scaled_nanos(timer: Nanos) -> Duration {
 /// Nanoseconds since the epoch.
 #[must_use]
 pub fn now() -> Nanos {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
@@ -86,7 +90,10 @@ mod tests {
     fn times_are_printed_as_go_prints_them() {
         assert_eq!(rfc3339(0), "0001-01-01T00:00:00Z");
         assert_eq!(rfc3339(951_782_400_000_000_000), "2000-02-29T00:00:00Z");
-        assert_eq!(rfc3339(1_704_714_145_567_062_938), "2024-01-08T11:42:25.567062938Z");
+        assert_eq!(
+            rfc3339(1_704_714_145_567_062_938),
+            "2024-01-08T11:42:25.567062938Z"
+        );
         assert_eq!(rfc3339(1_704_714_145_500_000_000), "2024-01-08T11:42:25.5Z");
     }
 }

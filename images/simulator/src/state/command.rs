@@ -28,29 +28,83 @@ pub struct Plan {
 
 /// One log entry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are those of the objects they change")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the objects they change"
+)]
 pub enum Command {
     /// A new leader's first entry: nothing changes, but everything before it is committed.
     Barrier,
     /// A client registered, again or for the first time.
-    NodeRegister { node: Node, now: Nanos },
+    NodeRegister {
+        node: Node,
+        now: Nanos,
+    },
     /// A heartbeat made it ready, or a missed one made it down. `evals` are for its jobs.
-    NodeStatus { id: String, status: NodeStatus, message: String, now: Nanos, evals: Vec<Evaluation> },
-    NodeEligibility { id: String, eligibility: NodeEligibility, now: Nanos, evals: Vec<Evaluation> },
-    NodeDeregister { id: String, evals: Vec<Evaluation> },
+    NodeStatus {
+        id: String,
+        status: NodeStatus,
+        message: String,
+        now: Nanos,
+        evals: Vec<Evaluation>,
+    },
+    NodeEligibility {
+        id: String,
+        eligibility: NodeEligibility,
+        now: Nanos,
+        evals: Vec<Evaluation>,
+    },
+    NodeDeregister {
+        id: String,
+        evals: Vec<Evaluation>,
+    },
     /// Registers a new version (or the same again); `version`, indexes are set by applying.
-    JobRegister { job: Job, eval: Option<Evaluation>, now: Nanos },
-    JobDeregister { namespace: String, id: String, purge: bool, eval: Option<Evaluation>, now: Nanos },
-    JobStable { namespace: String, id: String, version: u64, stable: bool },
-    EvalUpsert { evals: Vec<Evaluation> },
+    JobRegister {
+        job: Job,
+        eval: Option<Evaluation>,
+        now: Nanos,
+    },
+    JobDeregister {
+        namespace: String,
+        id: String,
+        purge: bool,
+        eval: Option<Evaluation>,
+        now: Nanos,
+    },
+    JobStable {
+        namespace: String,
+        id: String,
+        version: u64,
+        stable: bool,
+    },
+    EvalUpsert {
+        evals: Vec<Evaluation>,
+    },
     /// `eval` is the evaluation's own new status, written together with the plan's effect.
-    PlanResult { plan: Plan, now: Nanos },
+    PlanResult {
+        plan: Plan,
+        now: Nanos,
+    },
     /// What clients report: only `id`, `client_status`, `client_description`, `task_states`
     /// and `deployment_status` of each are taken.
-    AllocClientUpdate { allocs: Vec<Allocation>, evals: Vec<Evaluation>, now: Nanos },
-    AllocTransition { ids: Vec<String>, transition: DesiredTransition, evals: Vec<Evaluation>, now: Nanos },
+    AllocClientUpdate {
+        allocs: Vec<Allocation>,
+        evals: Vec<Evaluation>,
+        now: Nanos,
+    },
+    AllocTransition {
+        ids: Vec<String>,
+        transition: DesiredTransition,
+        evals: Vec<Evaluation>,
+        now: Nanos,
+    },
     /// Marks allocations with a client status without their client (lost, unknown).
-    AllocServerStatus { ids: Vec<String>, status: AllocClientStatus, description: String, now: Nanos },
+    AllocServerStatus {
+        ids: Vec<String>,
+        status: AllocClientStatus,
+        description: String,
+        now: Nanos,
+    },
     /// Ends, pauses or resumes a deployment; `job` is the older version to go back to.
     DeploymentStatus {
         id: String,
@@ -60,7 +114,12 @@ pub enum Command {
         eval: Option<Evaluation>,
         now: Nanos,
     },
-    DeploymentPromote { id: String, groups: Option<Vec<String>>, eval: Option<Evaluation>, now: Nanos },
+    DeploymentPromote {
+        id: String,
+        groups: Option<Vec<String>>,
+        eval: Option<Evaluation>,
+        now: Nanos,
+    },
     DeploymentHealth {
         id: String,
         healthy: Vec<String>,
@@ -68,15 +127,33 @@ pub enum Command {
         eval: Option<Evaluation>,
         now: Nanos,
     },
-    AclBootstrap { token: AclToken },
-    AclTokenUpsert { tokens: Vec<AclToken> },
-    AclTokenDelete { accessors: Vec<String> },
-    AclPolicyUpsert { policies: Vec<AclPolicy> },
-    AclPolicyDelete { names: Vec<String> },
-    Autopilot { config: serde_json::Value, cas: Option<u64> },
-    SchedulerConfig { config: serde_json::Value, cas: Option<u64> },
+    AclBootstrap {
+        token: AclToken,
+    },
+    AclTokenUpsert {
+        tokens: Vec<AclToken>,
+    },
+    AclTokenDelete {
+        accessors: Vec<String>,
+    },
+    AclPolicyUpsert {
+        policies: Vec<AclPolicy>,
+    },
+    AclPolicyDelete {
+        names: Vec<String>,
+    },
+    Autopilot {
+        config: serde_json::Value,
+        cas: Option<u64>,
+    },
+    SchedulerConfig {
+        config: serde_json::Value,
+        cas: Option<u64>,
+    },
     /// Several at once, all at the same index.
-    Batch { commands: Vec<Command> },
+    Batch {
+        commands: Vec<Command>,
+    },
 }
 
 /// What applying a command gave, handed back to the proposer.

@@ -80,7 +80,9 @@ impl State {
     /// Every version kept of a job, newest first.
     #[must_use]
     pub fn versions_of(&self, namespace: &str, id: &str) -> &[Arc<Job>] {
-        self.job_versions.get(&Self::job_key(namespace, id)).map_or(&[], Vec::as_slice)
+        self.job_versions
+            .get(&Self::job_key(namespace, id))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// Allocations of a job, terminal ones too.
@@ -89,7 +91,9 @@ impl State {
         namespace: &'a str,
         id: &'a str,
     ) -> impl Iterator<Item = &'a Arc<Allocation>> {
-        self.allocs.values().filter(move |a| a.job_id == id && a.namespace == namespace)
+        self.allocs
+            .values()
+            .filter(move |a| a.job_id == id && a.namespace == namespace)
     }
 
     /// Allocations of a node, terminal ones too.

@@ -18,7 +18,10 @@ pub enum TokenType {
 /// A token.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct AclToken {
     #[serde(rename = "AccessorID")]
     pub accessor_id: String,
@@ -40,7 +43,10 @@ pub struct AclToken {
 /// A named set of rules.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct AclPolicy {
     pub name: String,
     pub description: String,

@@ -9,7 +9,10 @@ use super::{Job, Nanos};
 /// What the servers want of an allocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the variants are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
 pub enum AllocDesiredStatus {
     #[default]
     Run,
@@ -20,7 +23,10 @@ pub enum AllocDesiredStatus {
 /// What the client says of an allocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the variants are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
 pub enum AllocClientStatus {
     #[default]
     Pending,
@@ -42,7 +48,10 @@ impl AllocClientStatus {
 /// A group placed on a node. Serialised whole in the log; the HTTP layer drops empty fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Allocation {
     #[serde(rename = "ID")]
     pub id: String,
@@ -106,7 +115,10 @@ impl Allocation {
 /// A port of the group on the host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct AllocatedPort {
     pub label: String,
     pub value: u16,
@@ -118,7 +130,10 @@ pub struct AllocatedPort {
 /// A move that the servers ask of the scheduler.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct DesiredTransition {
     pub migrate: Option<bool>,
     pub reschedule: Option<bool>,
@@ -128,7 +143,10 @@ pub struct DesiredTransition {
 /// Health of an allocation within its deployment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct AllocDeploymentStatus {
     pub healthy: Option<bool>,
     /// RFC 3339.
@@ -140,7 +158,10 @@ pub struct AllocDeploymentStatus {
 /// State of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the variants are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
 pub enum TaskStateKind {
     #[default]
     Pending,
@@ -151,7 +172,10 @@ pub enum TaskStateKind {
 /// What happened to a task so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct TaskState {
     pub state: TaskStateKind,
     pub failed: bool,
@@ -168,7 +192,10 @@ pub struct TaskState {
 /// One event of a task; the newest ten are kept, as in Nomad.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct TaskEvent {
     #[serde(rename = "Type")]
     pub event_type: String,
@@ -180,7 +207,10 @@ pub struct TaskEvent {
 /// How the placement was decided.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct AllocMetrics {
     pub nodes_evaluated: i64,
     pub nodes_filtered: i64,
@@ -198,7 +228,10 @@ pub struct AllocMetrics {
 /// The score of one candidate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct NodeScoreMeta {
     #[serde(rename = "NodeID")]
     pub node_id: String,

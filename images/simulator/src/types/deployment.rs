@@ -9,7 +9,10 @@ use super::Nanos;
 /// Where a deployment stands. Note Nomad's spelling `cancelled` (an evaluation is `canceled`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the variants are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
 pub enum DeploymentStatus {
     #[default]
     Running,
@@ -30,7 +33,10 @@ impl DeploymentStatus {
 /// The rollout of one job version.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Deployment {
     #[serde(rename = "ID")]
     pub id: String,
@@ -52,7 +58,10 @@ pub struct Deployment {
 /// The rollout of one group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct DeploymentState {
     pub auto_revert: bool,
     pub auto_promote: bool,

@@ -9,7 +9,10 @@ use super::{AllocMetrics, JobType, Nanos};
 /// Where an evaluation stands. Note Nomad's spelling `canceled` (a deployment is `cancelled`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the variants are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
 pub enum EvalStatus {
     #[default]
     Pending,
@@ -22,7 +25,10 @@ pub enum EvalStatus {
 /// Why an evaluation was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "the variants are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
 pub enum EvalTrigger {
     #[default]
     JobRegister,
@@ -47,7 +53,10 @@ pub enum EvalTrigger {
 /// A request to the scheduler.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Evaluation {
     #[serde(rename = "ID")]
     pub id: String,

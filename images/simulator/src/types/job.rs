@@ -37,7 +37,10 @@ pub enum JobStatus {
 /// A registered job, one version of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Job {
     #[serde(rename = "ID")]
     pub id: String,
@@ -72,7 +75,10 @@ pub struct Job {
 /// Tasks placed together on one node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct TaskGroup {
     pub name: String,
     pub count: i64,
@@ -93,7 +99,10 @@ pub struct TaskGroup {
 /// One process of a group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Task {
     pub name: String,
     pub driver: String,
@@ -116,7 +125,10 @@ pub struct Task {
 
 /// Rotation of a task's logs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct LogConfig {
     #[serde(rename = "MaxFiles")]
     pub max_files: i64,
@@ -127,7 +139,10 @@ pub struct LogConfig {
 /// How new versions are rolled out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct UpdateStrategy {
     pub stagger: Nanos,
     pub max_parallel: i64,
@@ -160,7 +175,10 @@ impl Default for UpdateStrategy {
 /// How allocations leave a draining node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct MigrateStrategy {
     pub max_parallel: i64,
     pub health_check: String,
@@ -171,7 +189,10 @@ pub struct MigrateStrategy {
 /// Restarts of a task on its node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct RestartPolicy {
     pub attempts: i64,
     pub interval: Nanos,
@@ -183,7 +204,10 @@ pub struct RestartPolicy {
 /// Replacement of a failed allocation on another node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct ReschedulePolicy {
     pub attempts: i64,
     pub interval: Nanos,
@@ -196,7 +220,10 @@ pub struct ReschedulePolicy {
 
 /// A hard condition on nodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Constraint {
     #[serde(rename = "LTarget", default)]
     pub l_target: String,
@@ -208,7 +235,10 @@ pub struct Constraint {
 
 /// A soft condition on nodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Affinity {
     #[serde(rename = "LTarget", default)]
     pub l_target: String,
@@ -223,7 +253,10 @@ pub struct Affinity {
 /// An even, or given, distribution over an attribute's values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Spread {
     pub attribute: String,
     pub weight: i64,
@@ -233,7 +266,10 @@ pub struct Spread {
 /// One wanted share of a [`Spread`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct SpreadTarget {
     pub value: String,
     pub percent: u8,
@@ -241,7 +277,10 @@ pub struct SpreadTarget {
 
 /// What a task asks of its node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 #[serde(default)]
 pub struct Resources {
     /// MHz.
@@ -258,14 +297,22 @@ pub struct Resources {
 impl Default for Resources {
     /// Nomad's defaults: 100 MHz, 300 MB (`nomad/structs`, `DefaultResources`).
     fn default() -> Self {
-        Self { cpu: 100, memory_mb: 300, disk_mb: 0, networks: None }
+        Self {
+            cpu: 100,
+            memory_mb: 300,
+            disk_mb: 0,
+            networks: None,
+        }
     }
 }
 
 /// Ports of a group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Network {
     pub mode: String,
     pub device: String,
@@ -278,7 +325,10 @@ pub struct Network {
 /// A named port; `value` 0 is dynamic and not chosen yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Port {
     pub label: String,
     pub value: u16,
@@ -289,7 +339,10 @@ pub struct Port {
 /// A service registration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Service {
     pub name: String,
     pub port_label: String,

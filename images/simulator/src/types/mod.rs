@@ -13,8 +13,8 @@ mod node;
 
 pub use acl::{AclPolicy, AclToken, TokenType};
 pub use alloc::{
-    AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, AllocMetrics, Allocation,
-    AllocatedPort, DesiredTransition, NodeScoreMeta, TaskEvent, TaskState, TaskStateKind,
+    AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, AllocMetrics, AllocatedPort,
+    Allocation, DesiredTransition, NodeScoreMeta, TaskEvent, TaskState, TaskStateKind,
 };
 pub use deployment::{Deployment, DeploymentState, DeploymentStatus};
 pub use eval::{EvalStatus, EvalTrigger, Evaluation};

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 /// Whether a node takes work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the variants are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
 pub enum NodeStatus {
     #[default]
     Initializing,
@@ -19,7 +22,10 @@ pub enum NodeStatus {
 /// Whether the scheduler may use a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the variants are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
 pub enum NodeEligibility {
     #[default]
     Eligible,
@@ -29,7 +35,10 @@ pub enum NodeEligibility {
 /// A registered client.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct Node {
     #[serde(rename = "ID")]
     pub id: String,
@@ -64,7 +73,10 @@ pub struct Node {
 /// Health of one task driver.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct DriverInfo {
     pub attributes: BTreeMap<String, String>,
     pub detected: bool,
@@ -95,7 +107,10 @@ pub struct NodeResources {
 /// One entry of a node's history; the newest ten are kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-#[allow(missing_docs, reason = "the fields are Nomad's, documented in its API reference")]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
 pub struct NodeEvent {
     pub message: String,
     pub subsystem: String,
