@@ -2,6 +2,8 @@
 //!
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
+pub mod agent_config;
 pub mod nomad;
 pub mod spec;
 pub mod target;
+pub mod tls;
