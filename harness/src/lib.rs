@@ -3,5 +3,6 @@
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
 pub mod nomad;
+pub mod poll;
 pub mod spec;
 pub mod target;
