@@ -4,6 +4,7 @@
 
 pub mod agent_config;
 pub mod nomad;
+pub mod poll;
 pub mod spec;
 pub mod target;
 pub mod tls;
