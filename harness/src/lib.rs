@@ -2,6 +2,7 @@
 //!
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
+pub mod engine;
 pub mod nomad;
 pub mod spec;
 pub mod target;
