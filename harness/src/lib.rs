@@ -4,6 +4,7 @@
 
 pub mod agent_config;
 pub mod docker;
+pub mod engine;
 pub mod environment;
 pub mod nomad;
 pub mod poll;
