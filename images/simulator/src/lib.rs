@@ -11,14 +11,22 @@ pub mod deployments;
 pub mod jobspec;
 pub mod scheduler;
 pub mod state;
+pub mod tools;
 pub mod types;
 
 /// First arguments that select a part of this program, rather than the harness's command.
-pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest"];
+pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "df", "selftest"];
 
 /// Runs the part of the program that `args` (without the program's name) selects.
 #[must_use]
 pub fn main(args: &[String]) -> std::process::ExitCode {
-    drop(args.to_vec());
-    std::process::ExitCode::FAILURE
+    let (part, rest) = match args.split_first() {
+        Some((part, rest)) => (part.as_str(), rest),
+        None => ("", args),
+    };
+    match part {
+        "net" => tools::net(rest),
+        "df" => tools::df(rest),
+        _ => std::process::ExitCode::FAILURE,
+    }
 }
