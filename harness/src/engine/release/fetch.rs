@@ -217,8 +217,10 @@ impl ReleaseSource {
         signature: &[u8],
     ) -> Result<(), ReleaseError> {
         let now = now();
-        let judge =
-            |key: &[u8]| ReleaseKey::read(key, &self.fingerprint, now)?.verify(sums, signature);
+        let judge = |key: &[u8]| -> Result<(), Box<SignatureError>> {
+            let key = ReleaseKey::read(key, &self.fingerprint, now)?;
+            Ok(key.verify(sums, signature)?)
+        };
         let untrusted = |origin: String| move |source| ReleaseError::Untrusted { origin, source };
         if let Some(path) = &self.key_file {
             let key = fs::read(path).map_err(|source| ReleaseError::KeyFile {
@@ -231,7 +233,7 @@ impl ReleaseSource {
         let cached = match fs::read(&kept).ok().map(|key| judge(&key)) {
             Some(Ok(())) => return Ok(()),
             // No other copy of the key can make a false signature true.
-            Some(Err(source @ SignatureError::Mismatch { .. })) => {
+            Some(Err(source)) if matches!(*source, SignatureError::Mismatch { .. }) => {
                 return Err(untrusted(format!("`{}`", kept.display()))(source));
             }
             Some(Err(reason)) => Some(reason),
