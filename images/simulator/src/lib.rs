@@ -8,10 +8,15 @@ pub mod client;
 pub mod clock;
 pub mod consensus;
 pub mod deployments;
+pub mod http;
 pub mod jobspec;
+pub mod leader;
 pub mod scheduler;
 pub mod state;
 pub mod types;
+
+/// Version of Nomad whose behaviour and API are followed.
+pub const FOLLOWS: &str = "1.8.3";
 
 /// First arguments that select a part of this program, rather than the harness's command.
 pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest"];
