@@ -4,6 +4,7 @@
 //! The folders read like Nomad's own parts. State changes in one place only, by applying log
 //! entries (`state`); `scheduler` and `deployments` are pure functions over a snapshot.
 
+pub mod acl;
 pub mod client;
 pub mod clock;
 pub mod consensus;
