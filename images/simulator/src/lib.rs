@@ -9,9 +9,14 @@ pub mod clock;
 pub mod consensus;
 pub mod deployments;
 pub mod jobspec;
+pub mod raft;
+pub mod rpc;
 pub mod scheduler;
 pub mod state;
 pub mod types;
+
+/// Version of Nomad that the simulator follows.
+pub const FOLLOWS: &str = "1.8.3";
 
 /// First arguments that select a part of this program, rather than the harness's command.
 pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest"];
