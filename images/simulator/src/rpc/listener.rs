@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -100,14 +101,19 @@ impl Listener {
         self.tcp.local_addr()
     }
 
-    /// Answers with `router` until the task is aborted. Every request carries a [`Caller`] and
-    /// a [`ConnectInfo`].
+    /// Answers with `router` until the task is aborted, which closes the connections too.
+    /// Every request carries a [`Caller`] and a [`ConnectInfo`].
     pub async fn serve(self, router: Router) {
+        let mut connections = JoinSet::new();
         loop {
-            match self.tcp.accept().await {
+            let accepted = tokio::select! {
+                accepted = self.tcp.accept() => accepted,
+                Some(_ended) = connections.join_next() => continue,
+            };
+            match accepted {
                 Ok((stream, address)) => {
                     let (kind, tls, router) = (self.kind, self.tls.clone(), router.clone());
-                    tokio::spawn(connection(stream, address, kind, tls, router));
+                    connections.spawn(connection(stream, address, kind, tls, router));
                 }
                 Err(problem) => {
                     // Out of file descriptors, mostly: others may be closed meanwhile.
