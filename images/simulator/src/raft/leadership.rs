@@ -89,9 +89,8 @@ impl Watcher {
             && self.barrier.as_ref().is_none_or(|(of, _)| *of != term)
         {
             let raft = self.raft.clone();
-            let task = tokio::spawn(async move {
-                raft.client_write(Command::Barrier).await.is_ok()
-            });
+            let task =
+                tokio::spawn(async move { raft.client_write(Command::Barrier).await.is_ok() });
             if let Some((_, old)) = self.barrier.replace((term, task)) {
                 old.abort();
             }

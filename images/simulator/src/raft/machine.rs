@@ -144,9 +144,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Ok(())
     }
 
-    async fn get_current_snapshot(
-        &mut self,
-    ) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
         let stored = self
             .store
             .snapshot()
@@ -172,9 +170,10 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let meta = SnapshotMeta {
             last_log_id: self.last_applied,
             last_membership: self.membership.clone(),
-            snapshot_id: self
-                .last_applied
-                .map_or_else(|| "empty".to_owned(), |id| format!("{}-{}", id.leader_id.term, id.index)),
+            snapshot_id: self.last_applied.map_or_else(
+                || "empty".to_owned(),
+                |id| format!("{}-{}", id.leader_id.term, id.index),
+            ),
         };
         let state = Arc::clone(&self.state);
         let failed = |e| StorageIOError::write_snapshot(Some(meta.signature()), e);

@@ -13,12 +13,12 @@ use openraft::{BasicNode, Config, SnapshotPolicy};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::Handle;
 use super::contacts::Contacts;
 use super::leadership;
 use super::machine::{Machine, View};
 use super::network::Network;
 use super::store::{Store, StoreError};
-use super::Handle;
 use crate::clock;
 use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer};
 use crate::rpc::Pool;

@@ -63,10 +63,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, String)> {
     serde_json::from_slice(body).map_err(|e| (StatusCode::BAD_REQUEST, e.to_string()))
 }
 
-async fn append(
-    State(raft): State<Handle>,
-    body: Bytes,
-) -> Result<Response, (StatusCode, String)> {
+async fn append(State(raft): State<Handle>, body: Bytes) -> Result<Response, (StatusCode, String)> {
     let rpc: AppendEntriesRequest<TypeConfig> = parse(&body)?;
     Ok(Json(raft.append_entries(rpc).await).into_response())
 }

@@ -61,7 +61,9 @@ impl Server {
                 clock::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(LIMIT, released).await.expect("released");
+        tokio::time::timeout(LIMIT, released)
+            .await
+            .expect("released");
     }
 
     fn replica(&self) -> &Replica {
@@ -92,13 +94,9 @@ impl Trio {
         for server in &mut servers {
             server.start().await;
         }
-        let ids: BTreeMap<Uuid, SocketAddr> =
-            servers.iter().map(|s| (s.id, s.address)).collect();
+        let ids: BTreeMap<Uuid, SocketAddr> = servers.iter().map(|s| (s.id, s.address)).collect();
         servers[0].replica().bootstrap(&ids).await.unwrap();
-        Self {
-            authority,
-            servers,
-        }
+        Self { authority, servers }
     }
 
     fn alive(&self) -> impl Iterator<Item = (usize, &Server)> {
@@ -217,18 +215,26 @@ async fn a_leader_without_a_quorum_stops_serving() {
     let read = replica.read_barrier().await;
     assert!(read.is_err(), "a read was confirmed without a quorum");
     let mut leadership = replica.leadership();
-    tokio::time::timeout(LIMIT, leadership.wait_for(|l| !l.is_self && l.leader.is_none()))
-        .await
-        .expect("it gives up")
-        .unwrap();
+    tokio::time::timeout(
+        LIMIT,
+        leadership.wait_for(|l| !l.is_self && l.leader.is_none()),
+    )
+    .await
+    .expect("it gives up")
+    .unwrap();
     let refused = replica.propose(Command::Barrier).await.unwrap_err();
-    assert!(matches!(refused, ConsensusError::NotLeader(None)), "{refused}");
+    assert!(
+        matches!(refused, ConsensusError::NotLeader(None)),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_certificate_is_refused_by_raft() {
     let trio = Trio::start().await;
-    let settings = trio.authority.settings("client-1", &["client.global.nomad"]);
+    let settings = trio
+        .authority
+        .settings("client-1", &["client.global.nomad"]);
     let pool = Arc::new(Pool::new(Some(Arc::new(Tls::load(settings).unwrap()))));
     let request = axum::http::Request::get("/raft/status")
         .body(bytes::Bytes::new())

@@ -206,12 +206,16 @@ fn peer_names(session: &rustls::ServerConnection) -> Arc<[String]> {
         .filter_map(|name| name.as_str().ok().map(str::to_owned))
         .collect();
     if let Ok(Some(alternatives)) = certificate.subject_alternative_name() {
-        names.extend(alternatives.value.general_names.iter().filter_map(|name| {
-            match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
-                _ => None,
-            }
-        }));
+        names.extend(
+            alternatives
+                .value
+                .general_names
+                .iter()
+                .filter_map(|name| match name {
+                    GeneralName::DNSName(name) => Some((*name).to_owned()),
+                    _ => None,
+                }),
+        );
     }
     names.into()
 }

@@ -105,10 +105,7 @@ impl Tls {
     /// As [`Tls::load`].
     pub fn reload(&self) -> Result<(), TlsError> {
         let fresh = Arc::new(Material::read(&self.settings)?);
-        *self
-            .current
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
     }
 
@@ -209,10 +206,7 @@ fn read_file(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-fn read_chain(
-    key: &'static str,
-    path: &Path,
-) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn read_chain(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let pem = read_file(key, path)?;
     let content = |problem: String| TlsError::Content {
         key,
@@ -246,11 +240,13 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let key = rustls_pemfile::private_key(&mut pem.as_slice())
         .map_err(|e| content(e.to_string()))?
         .ok_or_else(|| content("expected a PEM private key, found none".to_owned()))?;
-    let signer = rustls::crypto::ring::sign::any_supported_type(&key)
-        .map_err(|e| content(e.to_string()))?;
+    let signer =
+        rustls::crypto::ring::sign::any_supported_type(&key).map_err(|e| content(e.to_string()))?;
     // Nomad's TLS code knows RSA and ECDSA only (helper/tlsutil/config.go).
     if signer.algorithm() == rustls::SignatureAlgorithm::ED25519 {
-        return Err(content("unsupported signature algorithm Ed25519".to_owned()));
+        return Err(content(
+            "unsupported signature algorithm Ed25519".to_owned(),
+        ));
     }
     Ok(key)
 }
@@ -268,12 +264,10 @@ impl ServerVerifier {
         roots: &Arc<RootCertStore>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self, TlsError> {
-        let chain = WebPkiServerVerifier::builder_with_provider(
-            Arc::clone(roots),
-            Arc::clone(provider),
-        )
-        .build()
-        .map_err(|e| bad_ca(&settings.ca_file, &e))?;
+        let chain =
+            WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
+                .build()
+                .map_err(|e| bad_ca(&settings.ca_file, &e))?;
         Ok(Self {
             chain,
             names: settings.verify_server_hostname,
