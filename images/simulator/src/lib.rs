@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod consensus;
 pub mod deployments;
+pub mod gossip;
 pub mod jobspec;
 pub mod raft;
 pub mod rpc;
