@@ -20,3 +20,9 @@ pub fn process(_state: &State, eval: &Evaluation, _now: Nanos) -> Outcome {
         evals: vec![eval.clone()],
     }
 }
+
+/// Why a pattern of a `regexp` constraint does not compile, if it does not.
+#[must_use]
+pub fn pattern_error(pattern: &str) -> Option<String> {
+    regex::Regex::new(pattern).err().map(|e| e.to_string())
+}
