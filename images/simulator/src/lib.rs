@@ -4,14 +4,20 @@
 //! The folders read like Nomad's own parts. State changes in one place only, by applying log
 //! entries (`state`); `scheduler` and `deployments` are pure functions over a snapshot.
 
+pub mod acl;
 pub mod client;
 pub mod clock;
 pub mod consensus;
 pub mod deployments;
+pub mod http;
 pub mod jobspec;
+pub mod leader;
 pub mod scheduler;
 pub mod state;
 pub mod types;
+
+/// Version of Nomad whose behaviour and API are followed.
+pub const FOLLOWS: &str = "1.8.3";
 
 /// First arguments that select a part of this program, rather than the harness's command.
 pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest"];

@@ -4,6 +4,7 @@
 //! Objects are behind [`Arc`], so cloning [`State`] gives a cheap, consistent snapshot for
 //! the scheduler, blocking queries and Raft snapshots.
 
+mod apply;
 mod command;
 
 use std::collections::BTreeMap;
