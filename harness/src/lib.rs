@@ -2,7 +2,17 @@
 //!
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
+pub mod directory;
+pub mod fault;
+pub mod measure;
 pub mod nomad;
+pub mod pick;
 pub mod poll;
+pub mod probe;
+pub mod report;
+pub mod scenario;
 pub mod spec;
+pub mod step;
 pub mod target;
+pub mod timeline;
+pub mod workload;
