@@ -10,6 +10,7 @@ pub mod pick;
 pub mod poll;
 pub mod probe;
 pub mod report;
+pub mod runner;
 pub mod scenario;
 pub mod spec;
 pub mod step;
