@@ -136,7 +136,7 @@ fn number(path: &str) -> Option<u64> {
     text(path)?.parse().ok()
 }
 
-/// Reads the line `CapEff:	00000000a80425fb`.
+/// Reads the line `CapEff: 00000000a80425fb`.
 fn effective_capabilities(status: &str) -> BTreeSet<String> {
     let bits = status
         .lines()
