@@ -4,10 +4,13 @@
 
 pub mod agent_config;
 pub mod docker;
+pub mod doctor;
 pub mod engine;
 pub mod environment;
 pub mod nomad;
+pub mod owner;
 pub mod poll;
+pub mod progress;
 pub mod spec;
 pub mod target;
 pub mod tls;

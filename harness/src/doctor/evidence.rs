@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use agent::selftest::SelfTest;
+use semver::Version;
 
 use crate::docker::probe::EngineReport;
 use crate::docker::EngineFacts;
@@ -108,7 +109,7 @@ pub struct NomadEvidence {
     /// `nomad` on `$PATH`.
     pub on_path: Option<PathBuf>,
     /// Releases in the cache for this machine's architecture, oldest first.
-    pub cached: Vec<String>,
+    pub cached: Vec<Version>,
     /// The address of releases, without credentials.
     pub releases: String,
     /// Why nobody answers there, if so.
