@@ -20,7 +20,7 @@ use crate::spec::Subnet;
 /// A connection to a Docker engine. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Docker {
-    client: bollard::Docker,
+    pub(super) client: bollard::Docker,
     /// Whether it was reached by a socket of this machine.
     by_socket: bool,
 }

@@ -17,6 +17,7 @@ pub mod leader;
 pub mod raft;
 pub mod rpc;
 pub mod scheduler;
+pub mod selftest;
 pub mod state;
 pub mod types;
 
@@ -29,6 +30,8 @@ pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest"];
 /// Runs the part of the program that `args` (without the program's name) selects.
 #[must_use]
 pub fn main(args: &[String]) -> std::process::ExitCode {
-    drop(args.to_vec());
-    std::process::ExitCode::FAILURE
+    match args.first().map(String::as_str) {
+        Some("selftest") => selftest::main(),
+        _ => std::process::ExitCode::FAILURE,
+    }
 }
