@@ -7,11 +7,15 @@
 pub mod acl;
 pub mod client;
 pub mod clock;
+pub mod config;
 pub mod consensus;
 pub mod deployments;
+pub mod gossip;
 pub mod http;
 pub mod jobspec;
 pub mod leader;
+pub mod raft;
+pub mod rpc;
 pub mod scheduler;
 pub mod selftest;
 pub mod state;
