@@ -32,6 +32,8 @@ pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest"];
 pub fn main(args: &[String]) -> std::process::ExitCode {
     match args.first().map(String::as_str) {
         Some("selftest") => selftest::main(),
+    match args.split_first() {
+        Some((first, rest)) if first == "selftest" => selftest::main(rest),
         _ => std::process::ExitCode::FAILURE,
     }
 }
