@@ -5,8 +5,10 @@
 //! entries (`state`); `scheduler` and `deployments` are pure functions over a snapshot.
 
 pub mod acl;
+mod agent;
 pub mod client;
 pub mod clock;
+mod command_line;
 pub mod config;
 pub mod consensus;
 pub mod deployments;
@@ -14,9 +16,11 @@ pub mod gossip;
 pub mod http;
 pub mod jobspec;
 pub mod leader;
+mod logging;
 pub mod raft;
 pub mod rpc;
 pub mod scheduler;
+pub mod server;
 pub mod state;
 pub mod types;
 
@@ -29,6 +33,17 @@ pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest"];
 /// Runs the part of the program that `args` (without the program's name) selects.
 #[must_use]
 pub fn main(args: &[String]) -> std::process::ExitCode {
-    drop(args.to_vec());
-    std::process::ExitCode::FAILURE
+    let (part, rest) = match args.split_first() {
+        Some((part, rest)) => (part.as_str(), rest),
+        None => ("", args),
+    };
+    match part {
+        "agent" => command_line::run_agent(rest),
+        "config" => command_line::run_config(rest),
+        other => {
+            let parts = SUBCOMMANDS.join(", ");
+            let problem = format!("unknown part `{other}`");
+            command_line::usage(&problem, &format!("Parts: {parts}, config\n"))
+        }
+    }
 }

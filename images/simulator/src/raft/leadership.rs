@@ -110,10 +110,6 @@ impl Watcher {
 
     fn publish(&self, now: Leadership) {
         self.published.send_if_modified(|last| {
-            if last.is_self != now.is_self {
-                let change = if now.is_self { "acquired" } else { "lost" };
-                tracing::info!(target: "nomad", "cluster leadership {change}");
-            }
             let changed = *last != now;
             *last = now;
             changed
