@@ -82,7 +82,9 @@ impl Store {
             let db = Database::builder()
                 .set_cache_size(CACHE_BYTES)
                 .create(&path)?;
-            let write = db.begin_write()?;
+            // Not synced: the first write that matters takes the empty tables along.
+            let mut write = db.begin_write()?;
+            write.set_durability(Durability::None);
             write.open_table(LOG)?;
             write.open_table(META)?;
             write.open_table(SNAPSHOT)?;
