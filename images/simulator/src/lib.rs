@@ -13,6 +13,8 @@ pub mod http;
 pub mod jobspec;
 pub mod leader;
 pub mod scheduler;
+#[cfg(test)]
+mod solo;
 pub mod state;
 pub mod types;
 
