@@ -2,6 +2,12 @@
 //!
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
+pub mod agent_config;
+pub mod docker;
+pub mod engine;
+pub mod environment;
 pub mod nomad;
+pub mod poll;
 pub mod spec;
 pub mod target;
+pub mod tls;

@@ -21,6 +21,8 @@ pub mod raft;
 pub mod rpc;
 pub mod scheduler;
 pub mod server;
+#[cfg(test)]
+mod solo;
 pub mod state;
 pub mod types;
 

@@ -24,7 +24,7 @@ use super::reply::{ApiError, NotLeader};
 use crate::clock;
 
 /// Largest request body that is taken; job files are far smaller.
-const MAX_BODY: usize = 16 << 20;
+pub(super) const MAX_BODY: usize = 16 << 20;
 
 /// Nomad looks for a leader again after a random time of up to hold / 16.
 const HOLD_STEPS: u32 = 16;
@@ -47,8 +47,8 @@ pub async fn gate(State(ctx): State<Context>, request: Request, next: Next) -> R
     if parts.method == Method::GET && is_stale(&parts.uri) {
         return next.run(rebuilt(&parts, &body)).await;
     }
-    let passed_on = parts.extensions.get::<Forwarded>().is_some()
-        && parts.headers.contains_key(HOP_HEADER);
+    let passed_on =
+        parts.extensions.get::<Forwarded>().is_some() && parts.headers.contains_key(HOP_HEADER);
     let hold = clock::scaled(ctx.settings.rpc_hold);
     let deadline = Instant::now() + hold;
     let mut leadership = ctx.consensus.leadership();
@@ -86,7 +86,11 @@ async fn serve(ctx: &Context, parts: &Parts, body: &Bytes, next: &Next) -> Attem
 }
 
 async fn pass_on(ctx: &Context, leader: SocketAddr, parts: &Parts, body: &Bytes) -> Attempt {
-    match ctx.forward.forward(leader, outgoing(parts, body, true)).await {
+    match ctx
+        .forward
+        .forward(leader, outgoing(parts, body, true))
+        .await
+    {
         Ok(reply) if reply.headers().contains_key(NOT_LEADER_HEADER) => Attempt::Again,
         Ok(reply) => Attempt::Done(reply),
         Err(error) => {
@@ -97,7 +101,7 @@ async fn pass_on(ctx: &Context, leader: SocketAddr, parts: &Parts, body: &Bytes)
 }
 
 /// The request as it is sent to another agent.
-pub fn outgoing(parts: &Parts, body: &Bytes, hop: bool) -> axum::http::Request<Bytes> {
+pub(super) fn outgoing(parts: &Parts, body: &Bytes, hop: bool) -> axum::http::Request<Bytes> {
     let mut request = axum::http::Request::new(body.clone());
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = parts.uri.clone();

@@ -1,0 +1,3 @@
+//! Where the agent program comes from.
+
+pub mod release;
