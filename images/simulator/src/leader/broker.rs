@@ -16,7 +16,7 @@ use super::insist;
 use crate::clock;
 use crate::http::Context;
 use crate::scheduler;
-use crate::state::{Command, Plan, State};
+use crate::state::{Command, State};
 use crate::types::{EvalStatus, Evaluation, Nanos, Node, NodeEligibility, NodeStatus};
 
 /// How often a plan may turn out to be outdated (`maxServiceScheduleAttempts`).
@@ -107,6 +107,7 @@ fn capacity_index(state: &State) -> u64 {
 /// Processes one evaluation; false where its plan was outdated when it was applied.
 async fn process(ctx: &Context, state: &State, eval: &Evaluation, now: Nanos) -> bool {
     let outcome = scheduler::process(state, eval, now);
+    let changes = !outcome.is_noop();
     let mut evals = outcome.evals;
     for made in &mut evals {
         made.modify_time = now;
@@ -117,7 +118,7 @@ async fn process(ctx: &Context, state: &State, eval: &Evaluation, now: Nanos) ->
     }
     settle(eval, &mut evals);
     let mut commands = Vec::new();
-    if !is_empty(&outcome.plan) {
+    if changes {
         commands.push(Command::PlanResult {
             plan: outcome.plan,
             now,
@@ -158,11 +159,4 @@ async fn try_again(ctx: &Context, eval: &Evaluation, attempts: u32) {
     }
     let evals = vec![eval];
     insist(ctx, Command::EvalUpsert { evals }).await;
-}
-
-fn is_empty(plan: &Plan) -> bool {
-    plan.stops.is_empty()
-        && plan.placements.is_empty()
-        && plan.deployment.is_none()
-        && plan.deployment_updates.is_empty()
 }

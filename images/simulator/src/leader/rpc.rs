@@ -18,6 +18,7 @@ use super::{evals, heartbeats};
 use crate::client::HeartbeatReply;
 use crate::clock;
 use crate::http::{ApiError, Context, gate};
+use crate::scheduler;
 use crate::state::{Command, State};
 use crate::types::{
     AllocClientStatus, AllocDesiredStatus, Allocation, EvalTrigger, Evaluation, Nanos, Node,
@@ -231,7 +232,13 @@ fn failure_evals(state: &State, reported: &[Allocation], now: Nanos) -> Vec<Eval
             (AllocClientStatus::Unknown, AllocClientStatus::Running) => EvalTrigger::Reconnect,
             _ => continue,
         };
-        let wanted = known.desired_status == AllocDesiredStatus::Run;
+        let mut wanted = known.desired_status == AllocDesiredStatus::Run;
+        if trigger == EvalTrigger::AllocFailure {
+            let mut failed = Allocation::clone(known);
+            failed.client_status = report.client_status;
+            failed.task_states.clone_from(&report.task_states);
+            wanted &= scheduler::may_be_replaced(&failed);
+        }
         let Some(job) = state.job(&known.namespace, &known.job_id) else {
             continue;
         };
