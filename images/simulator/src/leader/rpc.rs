@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State as Shared;
+use axum::extract::{DefaultBodyLimit, State as Shared};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -86,7 +87,9 @@ pub fn rpc_routes(ctx: Context) -> Router {
         .route("/client/heartbeat", post(heartbeat))
         .route("/client/allocs", post(allocs))
         .route("/client/update", post(update))
-        .layer(axum::middleware::from_fn_with_state(ctx.clone(), gate))
+        .layer(from_fn_with_state(ctx.clone(), gate))
+        // The gate has its own limit; axum's is smaller than a large client's updates.
+        .layer(DefaultBodyLimit::disable())
         .with_state(ctx)
 }
 
