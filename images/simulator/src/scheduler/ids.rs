@@ -11,11 +11,11 @@ use sha2::{Digest, Sha256};
 use crate::types::Nanos;
 
 /// The source of UUIDs, shuffles and dynamic ports of one evaluation.
-pub(super) struct Chance(StdRng);
+pub(crate) struct Chance(StdRng);
 
 impl Chance {
     /// Seeds from what makes this run of the scheduler unique.
-    pub(super) fn new(eval_id: &str, index: u64, now: Nanos) -> Self {
+    pub(crate) fn new(eval_id: &str, index: u64, now: Nanos) -> Self {
         let mut hash = Sha256::new();
         hash.update(eval_id.as_bytes());
         hash.update(index.to_be_bytes());
@@ -24,7 +24,7 @@ impl Chance {
     }
 
     /// A fresh UUID, version 4.
-    pub(super) fn uuid(&mut self) -> String {
+    pub(crate) fn uuid(&mut self) -> String {
         let bytes: [u8; 16] = self.0.random();
         uuid::Builder::from_random_bytes(bytes)
             .into_uuid()

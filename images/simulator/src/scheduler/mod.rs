@@ -30,17 +30,16 @@ use serde::{Deserialize, Serialize};
 use crate::state::{Plan, State};
 use crate::types::{EvalStatus, Evaluation, Job, JobType, Nanos};
 
-pub(crate) use diff::meta as combined_meta;
-pub(crate) use reschedule::may_be_replaced;
+pub(crate) use ids::Chance;
+pub(crate) use reschedule::has_attempts_left;
 
 /// What the scheduler decided.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// What to change; empty where nothing is to do.
     pub plan: Plan,
-    /// The evaluation itself with its new status (first), then others: blocked or delayed ones
-    /// that it made, and older blocked ones that it makes superfluous. Write them together
-    /// with the plan, or after it.
+    /// The evaluation itself with its new status (first), then blocked or delayed ones that it
+    /// made. Write them together with the plan, or after it.
     pub evals: Vec<Evaluation>,
     /// What `job plan` shows for each group.
     pub desired: BTreeMap<String, DesiredUpdates>,
@@ -127,3 +126,5 @@ pub fn pattern_error(pattern: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod world;

@@ -75,8 +75,8 @@ impl Findings {
     }
 }
 
-/// Ends the evaluation: complete, or blocked again; with the blocked one that it makes and the
-/// older blocked ones of the job, which it replaces.
+/// Ends the evaluation: complete, or blocked again; with the blocked one that it makes. Storing
+/// them cancels the job's older blocked ones.
 pub(super) fn conclude(
     state: &State,
     eval: &Evaluation,
@@ -100,7 +100,6 @@ pub(super) fn conclude(
     }
     own.status = EvalStatus::Complete;
     let mut evals = Vec::new();
-    let mut reason = format!("evaluation {:?} successful", own.id);
     if !own.failed_tg_allocs.is_empty() {
         let blocked = Evaluation {
             triggered_by: EvalTrigger::QueuedAllocs,
@@ -111,17 +110,7 @@ pub(super) fn conclude(
             ..offspring(eval, chance, now)
         };
         own.blocked_eval.clone_from(&blocked.id);
-        reason = format!("existing blocked evaluation replaced by {:?}", blocked.id);
         evals.push(blocked);
-    }
-    for old in state.evals_of_job(&eval.namespace, &eval.job_id, EvalStatus::Blocked) {
-        if old.id != eval.id {
-            let mut canceled = Evaluation::clone(old);
-            canceled.status = EvalStatus::Canceled;
-            canceled.status_description.clone_from(&reason);
-            canceled.modify_time = now;
-            evals.push(canceled);
-        }
     }
     evals.insert(0, own);
     evals

@@ -38,9 +38,18 @@ pub(super) fn due(alloc: &Allocation, eval_id: &str, now: Nanos) -> Due {
     Due::Never
 }
 
-/// Whether the policy would ever replace it, apart from the delay.
-pub(crate) fn may_be_replaced(alloc: &Allocation) -> bool {
-    next_time(alloc).is_some()
+/// Whether its policy has a replacement left for it, failed or not.
+pub(crate) fn has_attempts_left(alloc: &Allocation, now: Nanos) -> bool {
+    policy_of(alloc).is_some_and(|policy| attempts_left(policy, &alloc.reschedules, now))
+}
+
+fn attempts_left(policy: &ReschedulePolicy, history: &[Nanos], now: Nanos) -> bool {
+    if policy.unlimited {
+        return true;
+    }
+    let window = scaled(policy.interval);
+    let recent = history.iter().filter(|at| now - **at < window).count();
+    recent < usize::try_from(policy.attempts).unwrap_or(0)
 }
 
 /// The history that the replacement of `alloc` carries.
@@ -68,17 +77,10 @@ fn policy_of(alloc: &Allocation) -> Option<&ReschedulePolicy> {
 fn next_time(alloc: &Allocation) -> Option<Nanos> {
     let failed = alloc.client_status == AllocClientStatus::Failed
         && alloc.desired_status == AllocDesiredStatus::Run;
-    let policy = policy_of(alloc).filter(|p| failed && (p.unlimited || p.attempts > 0))?;
+    let policy = policy_of(alloc).filter(|_| failed)?;
     let failed_at = failed_at(alloc);
-    if !policy.unlimited {
-        let window = scaled(policy.interval);
-        let recent = alloc
-            .reschedules
-            .iter()
-            .filter(|at| failed_at - **at < window);
-        if recent.count() >= usize::try_from(policy.attempts).unwrap_or(0) {
-            return None;
-        }
+    if !attempts_left(policy, &alloc.reschedules, failed_at) {
+        return None;
     }
     Some(failed_at + delay(policy, &alloc.reschedules, failed_at))
 }
