@@ -11,7 +11,6 @@ mod broker;
 mod evals;
 mod garbage;
 mod heartbeats;
-mod rollback;
 mod rollouts;
 mod rpc;
 #[cfg(test)]
@@ -29,7 +28,6 @@ use tokio::time::Instant;
 pub use autopilot::{AutopilotConfig, Health, ServerHealth, autopilot_config, autopilot_health};
 pub use evals::{new_eval, node_evals};
 pub use garbage::{Age, garbage};
-pub use rollback::rollback;
 pub use rpc::{
     AllocsReply, AllocsRequest, HeartbeatRequest, RegisterRequest, UpdateRequest, rpc_routes,
 };

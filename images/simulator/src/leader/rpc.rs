@@ -237,10 +237,7 @@ fn failure_evals(state: &State, reported: &[Allocation], now: Nanos) -> Vec<Eval
         };
         let mut wanted = known.desired_status == AllocDesiredStatus::Run;
         if trigger == EvalTrigger::AllocFailure {
-            let mut failed = Allocation::clone(known);
-            failed.client_status = report.client_status;
-            failed.task_states.clone_from(&report.task_states);
-            wanted &= scheduler::may_be_replaced(&failed);
+            wanted &= scheduler::has_attempts_left(known, now);
         }
         let Some(job) = state.job(&known.namespace, &known.job_id) else {
             continue;
