@@ -47,7 +47,12 @@ impl Solo {
     }
 
     pub fn with(leadership: Leadership) -> Arc<Self> {
-        let tags = [("id", "id-1"), ("build", "1.8.3"), ("rpc_addr", "10.0.0.1"), ("port", "4647")];
+        let tags = [
+            ("id", "id-1"),
+            ("build", "1.8.3"),
+            ("rpc_addr", "10.0.0.1"),
+            ("port", "4647"),
+        ];
         let member = Member {
             name: "server-1.global".to_owned(),
             address: "10.0.0.1:4648".parse().unwrap(),
@@ -336,7 +341,11 @@ pub fn node(name: &str) -> Node {
         healthy: true,
         ..DriverInfo::default()
     };
-    let attributes = [("nomad.version", "1.8.3"), ("kernel.name", "linux"), ("driver.raw_exec", "1")];
+    let attributes = [
+        ("nomad.version", "1.8.3"),
+        ("kernel.name", "linux"),
+        ("driver.raw_exec", "1"),
+    ];
     Node {
         secret_id: format!("secret-{id}"),
         id,

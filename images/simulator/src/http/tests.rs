@@ -1,13 +1,16 @@
 //! Laws of the API, put to a server alone through its router.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use super::{Forwarded, HOP_HEADER, NOT_LEADER_HEADER, Settings};
-use crate::solo::{OTHER, OWN, Server, Solo, service};
+use crate::solo::{OTHER, OWN, Relay, Server, Solo, service};
 
 async fn with_job() -> (Server, Value) {
     let server = Server::leading();
@@ -38,7 +41,10 @@ async fn what_is_not_simulated_says_so_and_what_is_not_there_is_404() {
     let text = "rehearse-simulator: parameter `filter` is not simulated";
     assert_eq!(reply.refusal(), (501, text));
     assert_eq!(server.get("/nothing").await.status, 404);
-    assert_eq!(server.delete("/v1/nodes").await.refusal(), (405, "Invalid method"));
+    assert_eq!(
+        server.delete("/v1/nodes").await.refusal(),
+        (405, "Invalid method")
+    );
 }
 
 #[tokio::test]
@@ -64,12 +70,17 @@ async fn an_unknown_object_is_404_with_its_index() {
 #[tokio::test]
 async fn registering_the_same_job_twice_keeps_its_version() {
     let (server, first) = with_job().await;
-    let second = server.put("/v1/job/web", &json!({ "Job": service(1) })).await;
+    let second = server
+        .put("/v1/job/web", &json!({ "Job": service(1) }))
+        .await;
     let second = second.json();
     assert_eq!(first["JobModifyIndex"], second["JobModifyIndex"]);
     assert_ne!(first["EvalID"], second["EvalID"]);
     assert_eq!(server.get("/v1/job/web").await.json()["Version"], 0);
-    server.put("/v1/jobs", &json!({ "Job": service(2) })).await.json();
+    server
+        .put("/v1/jobs", &json!({ "Job": service(2) }))
+        .await
+        .json();
     assert_eq!(server.get("/v1/job/web").await.json()["Version"], 1);
     let versions = server.get("/v1/job/web/versions").await.json();
     let numbers = versions["Versions"].as_array().unwrap().iter();
@@ -106,10 +117,16 @@ async fn a_job_that_nomad_refuses_is_500_and_a_malformed_one_400() {
     job["TaskGroups"] = json!([]);
     let reply = server.put("/v1/jobs", &json!({ "Job": job })).await;
     assert_eq!(reply.status, 500);
-    assert!(reply.text.contains("Missing job task groups"), "{}", reply.text);
+    assert!(
+        reply.text.contains("Missing job task groups"),
+        "{}",
+        reply.text
+    );
     let reply = server.put("/v1/jobs", &json!({})).await;
     assert_eq!(reply.refusal(), (400, "Job must be specified"));
-    let reply = server.put("/v1/job/api", &json!({ "Job": service(1) })).await;
+    let reply = server
+        .put("/v1/job/api", &json!({ "Job": service(1) }))
+        .await;
     assert_eq!(reply.refusal(), (400, "Job ID does not match name"));
 }
 
@@ -144,7 +161,10 @@ async fn a_stopped_job_is_dead_and_a_purged_one_is_gone() {
 #[tokio::test]
 async fn reverting_registers_the_older_version_again() {
     let (server, _) = with_job().await;
-    server.put("/v1/jobs", &json!({ "Job": service(2) })).await.json();
+    server
+        .put("/v1/jobs", &json!({ "Job": service(2) }))
+        .await
+        .json();
     let revert = |version: u64| json!({ "JobID": "web", "JobVersion": version });
     let reply = server.put("/v1/job/web/revert", &revert(1)).await;
     assert_eq!(reply.refusal(), (500, "can't revert to current version"));
@@ -166,7 +186,10 @@ async fn scaling_is_a_new_version_with_another_count() {
     server.put(path, &to("web", 4)).await.json();
     let status = server.get(path).await.json();
     assert_eq!(status["TaskGroups"]["web"]["Desired"], 4);
-    assert_eq!(server.put("/v1/job/none/scale", &to("web", 1)).await.status, 404);
+    assert_eq!(
+        server.put("/v1/job/none/scale", &to("web", 1)).await.status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -180,9 +203,15 @@ async fn a_blocking_query_returns_when_the_job_changes() {
         // Another job's change must not be what ends the wait.
         let mut other = service(1);
         other["ID"] = json!("api");
-        server.put("/v1/jobs", &json!({ "Job": other })).await.json();
+        server
+            .put("/v1/jobs", &json!({ "Job": other }))
+            .await
+            .json();
         tokio::task::yield_now().await;
-        server.put("/v1/jobs", &json!({ "Job": service(2) })).await.json()
+        server
+            .put("/v1/jobs", &json!({ "Job": service(2) }))
+            .await
+            .json()
     };
     let (reply, written) = tokio::join!(blocked, change);
     assert_eq!(reply.json()["Version"], 1);
@@ -199,7 +228,10 @@ async fn a_blocking_query_ends_unchanged_when_its_time_is_over() {
     let took = began.elapsed();
     assert_eq!(reply.index(), index);
     assert!(took >= Duration::from_secs(10), "{took:?}");
-    assert!(took <= Duration::from_secs_f64(10.0 * 17.0 / 16.0 + 0.1), "{took:?}");
+    assert!(
+        took <= Duration::from_secs_f64(10.0 * 17.0 / 16.0 + 0.1),
+        "{took:?}"
+    );
 }
 
 #[tokio::test]
@@ -243,11 +275,17 @@ async fn a_job_file_is_parsed_and_its_errors_have_places() {
 #[tokio::test]
 async fn validation_lists_what_is_wrong() {
     let server = Server::leading();
-    let fine = server.put("/v1/validate/job", &json!({ "Job": service(1) })).await.json();
+    let fine = server
+        .put("/v1/validate/job", &json!({ "Job": service(1) }))
+        .await
+        .json();
     assert_eq!(fine["ValidationErrors"], Value::Null);
     let mut job = service(1);
     job["TaskGroups"][0]["Tasks"][0]["Artifacts"] = json!([{ "GetterSource": "x" }]);
-    let wrong = server.put("/v1/validate/job", &json!({ "Job": job })).await.json();
+    let wrong = server
+        .put("/v1/validate/job", &json!({ "Job": job }))
+        .await
+        .json();
     let error = wrong["ValidationErrors"][0].as_str().unwrap();
     assert!(error.contains("Artifacts` is not simulated"), "{error}");
 }
@@ -263,7 +301,11 @@ async fn a_follower_passes_writes_and_consistent_reads_on_to_the_leader() {
     let lines: Vec<_> = asked.iter().map(|(_, line, _)| line.as_str()).collect();
     assert_eq!(lines, ["GET /v1/jobs?prefix=a", "PUT /v1/jobs"]);
     assert!(asked.iter().all(|(to, _, _)| to.to_string() == OTHER));
-    assert!(asked.iter().all(|(_, _, headers)| headers.contains_key(HOP_HEADER)));
+    assert!(
+        asked
+            .iter()
+            .all(|(_, _, headers)| headers.contains_key(HOP_HEADER))
+    );
 }
 
 #[tokio::test]
@@ -307,7 +349,13 @@ async fn a_leader_that_cannot_be_reached_is_an_rpc_error() {
     server.solo.elect(Some(OTHER));
     let reply = server.get("/v1/jobs").await;
     assert_eq!(reply.status, 500);
-    assert!(reply.text.starts_with("rpc error: failed to get conn: dial tcp"), "{}", reply.text);
+    assert!(
+        reply
+            .text
+            .starts_with("rpc error: failed to get conn: dial tcp"),
+        "{}",
+        reply.text
+    );
 }
 
 #[tokio::test]
@@ -437,7 +485,10 @@ async fn a_client_token_may_do_what_its_policies_say() {
     assert_eq!(listed[0].get("SecretID"), None);
     let path = format!("/v1/acl/token/{}", token["AccessorID"].as_str().unwrap());
     assert_eq!(server.delete(&path).await.status, 200);
-    assert_eq!(server.get(&path).await.refusal(), (404, "ACL token not found"));
+    assert_eq!(
+        server.get(&path).await.refusal(),
+        (404, "ACL token not found")
+    );
 }
 
 #[tokio::test]
@@ -492,7 +543,10 @@ async fn autopilots_configuration_is_replaced_whole_and_guarded() {
     let stored = server.get(path).await.json();
     assert_eq!(stored["MinQuorum"], 3);
     assert_eq!(stored["CleanupDeadServers"], false);
-    assert_eq!(server.put(&format!("{path}?cas=77"), &wanted).await.json(), false);
+    assert_eq!(
+        server.put(&format!("{path}?cas=77"), &wanted).await.json(),
+        false
+    );
     let wrong = json!({ "LastContactThreshold": "soon" });
     assert_eq!(server.put(path, &wrong).await.status, 400);
 }
@@ -529,15 +583,27 @@ async fn an_ineligible_node_says_so_in_its_history() {
     let server = Server::leading();
     let id = server.add_node("client-1").await;
     let path = format!("/v1/node/{id}/eligibility");
-    server.put(&path, &json!({ "Eligibility": "ineligible" })).await.json();
+    server
+        .put(&path, &json!({ "Eligibility": "ineligible" }))
+        .await
+        .json();
     let node = server.get(&format!("/v1/node/{id}")).await.json();
     assert_eq!(node["SchedulingEligibility"], "ineligible");
     let events = node["Events"].as_array().unwrap();
     let last = &events.last().unwrap()["Message"];
     assert_eq!(last, "Node marked as ineligible for scheduling");
-    assert_eq!(server.put(&path, &json!({ "Eligibility": "x" })).await.status, 400);
+    assert_eq!(
+        server
+            .put(&path, &json!({ "Eligibility": "x" }))
+            .await
+            .status,
+        400
+    );
     let reply = server
-        .put("/v1/node/none/eligibility", &json!({ "Eligibility": "eligible" }))
+        .put(
+            "/v1/node/none/eligibility",
+            &json!({ "Eligibility": "eligible" }),
+        )
         .await;
     assert_eq!(reply.refusal(), (500, "node not found"));
 }
@@ -545,8 +611,14 @@ async fn an_ineligible_node_says_so_in_its_history() {
 #[tokio::test]
 async fn a_job_without_deployments_has_the_deployment_null() {
     let (server, _) = with_job().await;
-    assert_eq!(server.get("/v1/job/web/deployment").await.json(), Value::Null);
-    assert_eq!(server.get("/v1/job/web/deployments").await.json(), json!([]));
+    assert_eq!(
+        server.get("/v1/job/web/deployment").await.json(),
+        Value::Null
+    );
+    assert_eq!(
+        server.get("/v1/job/web/deployments").await.json(),
+        json!([])
+    );
 }
 
 #[tokio::test]
@@ -560,4 +632,56 @@ async fn a_plan_stores_nothing() {
     assert_eq!(plan["Diff"]["Type"], "Edited");
     assert_eq!(plan["Annotations"]["DesiredTGUpdates"]["web"]["Place"], 3);
     assert_eq!(plan["FailedTGAllocs"], Value::Null);
+}
+
+/// A client agent that knows two servers, of which `relay` answers for both.
+fn client_agent(relay: &Arc<Relay>) -> axum::Router {
+    let server = Server::leading();
+    super::client_router(super::ClientContext {
+        servers: Arc::new(|| vec![OWN.parse().unwrap(), OTHER.parse().unwrap()]),
+        forward: relay.clone(),
+        agent: server.ctx.agent.clone(),
+        node_id: "n1".to_owned(),
+        stats: Arc::new(crate::client::ClientStats::default),
+    })
+}
+
+async fn ask(agent: &axum::Router, request: Request<Body>) -> (u16, String) {
+    let reply = agent.clone().oneshot(request).await.unwrap();
+    let status = reply.status().as_u16();
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_client_agent_passes_everything_on_but_what_concerns_itself() {
+    let relay = Arc::new(Relay::default());
+    *relay.answer.lock().unwrap() = Some(HeaderMap::new());
+    let agent = client_agent(&relay);
+    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    let (status, text) = ask(&agent, get("/v1/jobs?prefix=a")).await;
+    assert_eq!((status, text.as_str()), (200, "\"relayed\""));
+    let asked = relay.asked.lock().unwrap().clone();
+    assert_eq!(asked[0].1, "GET /v1/jobs?prefix=a");
+    assert!(
+        !asked[0].2.contains_key(HOP_HEADER),
+        "the server may pass it on to the leader"
+    );
+    let (status, text) = ask(&agent, get("/v1/agent/health")).await;
+    assert_eq!((status, text.contains("\"client\"")), (200, true));
+    let (status, text) = ask(&agent, get("/v1/agent/self")).await;
+    assert_eq!((status, text.contains("\"node_id\":\"n1\"")), (200, true));
+}
+
+#[tokio::test]
+async fn a_client_agent_asks_the_next_server_where_one_cannot_be_reached() {
+    let relay = Arc::new(Relay::default());
+    let agent = client_agent(&relay);
+    let put = Request::put("/v1/jobs").body(Body::empty()).unwrap();
+    let (status, text) = ask(&agent, put).await;
+    assert_eq!(status, 500);
+    assert!(text.starts_with("rpc error: failed to get conn"), "{text}");
+    let asked = relay.asked.lock().unwrap().clone();
+    let to: Vec<_> = asked.iter().map(|(to, _, _)| to.to_string()).collect();
+    assert_eq!(to, [OWN, OTHER]);
 }

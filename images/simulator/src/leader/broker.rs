@@ -109,14 +109,7 @@ async fn process(ctx: &Context, state: &State, eval: &Evaluation, now: Nanos) ->
     let outcome = scheduler::process(state, eval, now);
     let changes = !outcome.is_noop();
     let mut evals = outcome.evals;
-    for made in &mut evals {
-        made.modify_time = now;
-        if made.create_time == 0 {
-            made.create_time = now;
-        }
-        made.snapshot_index = state.index;
-    }
-    settle(eval, &mut evals);
+    settle(eval, &mut evals, state.index);
     let mut commands = Vec::new();
     if changes {
         commands.push(Command::PlanResult {
@@ -133,7 +126,7 @@ async fn process(ctx: &Context, state: &State, eval: &Evaluation, now: Nanos) ->
 }
 
 /// An evaluation that was processed must not be found due again, or it would be for ever.
-fn settle(eval: &Evaluation, evals: &mut Vec<Evaluation>) {
+fn settle(eval: &Evaluation, evals: &mut Vec<Evaluation>, snapshot_index: u64) {
     let own = evals.iter_mut().find(|made| made.id == eval.id);
     match own {
         Some(own) if own.status != EvalStatus::Pending => {}
@@ -144,8 +137,11 @@ fn settle(eval: &Evaluation, evals: &mut Vec<Evaluation>) {
         None => {
             let mut own = eval.clone();
             own.status = EvalStatus::Complete;
-            evals.push(own);
+            evals.insert(0, own);
         }
+    }
+    for own in evals.iter_mut().filter(|made| made.id == eval.id) {
+        own.snapshot_index = snapshot_index;
     }
 }
 

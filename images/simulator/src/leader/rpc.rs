@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State as Shared;
+use axum::extract::{DefaultBodyLimit, State as Shared};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -86,7 +87,9 @@ pub fn rpc_routes(ctx: Context) -> Router {
         .route("/client/heartbeat", post(heartbeat))
         .route("/client/allocs", post(allocs))
         .route("/client/update", post(update))
-        .layer(axum::middleware::from_fn_with_state(ctx.clone(), gate))
+        .layer(from_fn_with_state(ctx.clone(), gate))
+        // The gate has its own limit; axum's is smaller than a large client's updates.
+        .layer(DefaultBodyLimit::disable())
         .with_state(ctx)
 }
 
@@ -234,10 +237,7 @@ fn failure_evals(state: &State, reported: &[Allocation], now: Nanos) -> Vec<Eval
         };
         let mut wanted = known.desired_status == AllocDesiredStatus::Run;
         if trigger == EvalTrigger::AllocFailure {
-            let mut failed = Allocation::clone(known);
-            failed.client_status = report.client_status;
-            failed.task_states.clone_from(&report.task_states);
-            wanted &= scheduler::may_be_replaced(&failed);
+            wanted &= scheduler::has_attempts_left(known, now);
         }
         let Some(job) = state.job(&known.namespace, &known.job_id) else {
             continue;
