@@ -3,6 +3,8 @@
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
 pub mod directory;
+#[cfg(test)]
+mod fake;
 pub mod fault;
 pub mod measure;
 pub mod nomad;
