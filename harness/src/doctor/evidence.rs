@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use agent::selftest::SelfTest;
+use agent::grants::SelfTest;
 use semver::Version;
 
 use crate::docker::probe::EngineReport;

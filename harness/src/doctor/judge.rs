@@ -1,6 +1,6 @@
 //! Judging: from what was seen to findings. Asks nobody, so each rule has its test.
 
-use agent::selftest::{Attempt, SelfTest};
+use agent::grants::{Attempt, SelfTest};
 
 use super::evidence::{
     Containers, Emulator, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence, Trial,

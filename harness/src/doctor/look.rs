@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use agent::selftest::SelfTest;
+use agent::grants::SelfTest;
 use futures::future::join_all;
 use nix::sys::statvfs::statvfs;
 use uuid::Uuid;
@@ -132,7 +132,7 @@ async fn look_at_containers(
     let specimen = Specimen {
         image: program.image,
         platform: arch.platform(),
-        command: vec![program.command[0].clone(), "selftest".to_owned()],
+        command: vec![program.command[0].clone(), "grants".to_owned()],
         env: program.env,
         labels: own.map(|(key, value)| (key.to_owned(), value)).into_iter().collect::<Labels>(),
     };

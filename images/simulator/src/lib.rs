@@ -4,24 +4,36 @@
 //! The folders read like Nomad's own parts. State changes in one place only, by applying log
 //! entries (`state`); `scheduler` and `deployments` are pure functions over a snapshot.
 
+pub mod acl;
 pub mod client;
 pub mod clock;
+pub mod config;
 pub mod consensus;
 pub mod deployments;
+pub mod gossip;
+pub mod grants;
+pub mod http;
 pub mod jobspec;
+pub mod leader;
+pub mod raft;
+pub mod rpc;
 pub mod scheduler;
 pub mod selftest;
 pub mod state;
 pub mod types;
 
+/// Version of Nomad whose behaviour and API are followed.
+pub const FOLLOWS: &str = "1.8.3";
+
 /// First arguments that select a part of this program, rather than the harness's command.
-pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest"];
+pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest", "grants"];
 
 /// Runs the part of the program that `args` (without the program's name) selects.
 #[must_use]
 pub fn main(args: &[String]) -> std::process::ExitCode {
-    match args.first().map(String::as_str) {
-        Some("selftest") => selftest::main(),
+    match args.split_first() {
+        Some((first, _)) if first == "grants" => grants::main(),
+        Some((first, rest)) if first == "selftest" => selftest::main(rest),
         _ => std::process::ExitCode::FAILURE,
     }
 }

@@ -1,4 +1,4 @@
-//! What a container really can do, found out by trying, from inside: `rehearse-agent selftest`.
+//! What a container really can do, found out by trying, from inside: `rehearse-agent grants`.
 //!
 //! The harness starts it in containers with one or another capability and reads the one line of
 //! JSON that it prints. What the engine *promises* (a capability in a request) and what arrives
