@@ -5,3 +5,4 @@
 pub mod nomad;
 pub mod spec;
 pub mod target;
+pub mod terraform;
