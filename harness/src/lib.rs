@@ -37,3 +37,4 @@ pub mod timeline;
 pub mod tls;
 pub mod workload;
 pub mod tls;
+pub mod terraform;
