@@ -148,7 +148,9 @@ impl Docker {
             sysctls: Labels::new(),
         };
         let mut body = super::request::body(&plan);
-        let host = body.host_config.get_or_insert_with(models::HostConfig::default);
+        let host = body
+            .host_config
+            .get_or_insert_with(models::HostConfig::default);
         host.privileged = Some(privilege == Privilege::All);
         let options = query::CreateContainerOptionsBuilder::new()
             .name(name)

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use agent::grants::SelfTest;
 use semver::Version;
 
-use crate::docker::probe::EngineReport;
 use crate::docker::EngineFacts;
+use crate::docker::probe::EngineReport;
 use crate::spec::Arch;
 
 /// Everything that was seen.

@@ -29,12 +29,10 @@ const INOTIFY_INSTANCES: u64 = 512;
 pub fn judge(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &evidence.engine {
-        Err(none) => findings.push(
-            with_hint(
-                Finding::new("docker", Level::Fail, none.reason.clone()).cost("no cluster can start"),
-                none,
-            ),
-        ),
+        Err(none) => findings.push(with_hint(
+            Finding::new("docker", Level::Fail, none.reason.clone()).cost("no cluster can start"),
+            none,
+        )),
         Ok(engine) => findings.extend(judge_engine(engine)),
     }
     findings.extend(judge_host(&evidence.host));
@@ -51,8 +49,16 @@ fn with_hint(finding: Finding, none: &NoEngine) -> Finding {
 
 fn judge_engine(engine: &EngineEvidence) -> Vec<Finding> {
     let facts = &engine.facts;
-    let place = if facts.local { "" } else { ", in another kernel" };
-    let rootless = if engine.report.rootless { ", rootless" } else { "" };
+    let place = if facts.local {
+        ""
+    } else {
+        ", in another kernel"
+    };
+    let rootless = if engine.report.rootless {
+        ", rootless"
+    } else {
+        ""
+    };
     let mut findings = vec![
         Finding::ok(
             "docker",
@@ -129,11 +135,21 @@ fn judge_containers(containers: &Containers) -> Vec<Finding> {
         };
         let subject = name.to_lowercase().replace('_', "-");
         let what = format!("a container with {name}");
-        findings.push(judge_privilege(&subject, &what, trial, Some(name), level, cost));
+        findings.push(judge_privilege(
+            &subject,
+            &what,
+            trial,
+            Some(name),
+            level,
+            cost,
+        ));
     }
     // The most able container that ran tells most about the kernel.
     let able = ["NET_ADMIN", "SYS_ADMIN"].iter().find_map(|wanted| {
-        let (_, trial) = containers.capabilities.iter().find(|(name, _)| name == wanted)?;
+        let (_, trial) = containers
+            .capabilities
+            .iter()
+            .find(|(name, _)| name == wanted)?;
         ran(trial)
     });
     if let Some(found) = able.or_else(|| ran(&containers.usual)) {
@@ -152,17 +168,20 @@ fn ran(trial: &Trial) -> Option<&SelfTest> {
 fn judge_usual(trial: &Trial) -> Finding {
     match trial {
         Trial::Ran(found) => {
-            let cgroup = found
-                .cgroup
-                .map_or_else(|| "no cgroups".to_owned(), |version| format!("cgroup v{version}"));
+            let cgroup = found.cgroup.map_or_else(
+                || "no cgroups".to_owned(),
+                |version| format!("cgroup v{version}"),
+            );
             let found = format!("one ran: kernel {}, {cgroup}", found.kernel);
             Finding::ok("containers", found)
         }
-        Trial::Refused(why) => {
-            Finding::new("containers", Level::Fail, format!("the engine starts none: {why}"))
-                .cost("no cluster can start")
-                .mend("journalctl -u docker --since -5min")
-        }
+        Trial::Refused(why) => Finding::new(
+            "containers",
+            Level::Fail,
+            format!("the engine starts none: {why}"),
+        )
+        .cost("no cluster can start")
+        .mend("journalctl -u docker --since -5min"),
         Trial::Broken(why) => {
             Finding::new("containers", Level::Fail, format!("one started, but {why}"))
                 .cost("no simulated cluster can start")
@@ -187,13 +206,16 @@ fn judge_privilege(
         Trial::Ran(_) => Finding::new(subject, level, format!("{what} runs without having it"))
             .cost(cost)
             .mend(widen(capability)),
-        Trial::Refused(why) => {
-            Finding::new(subject, level, format!("{what} is refused: {}", last_part(why)))
-                .cost(cost)
-                .mend(widen(capability))
+        Trial::Refused(why) => Finding::new(
+            subject,
+            level,
+            format!("{what} is refused: {}", last_part(why)),
+        )
+        .cost(cost)
+        .mend(widen(capability)),
+        Trial::Broken(why) => {
+            Finding::new(subject, level, format!("{what} starts, but {why}")).cost(cost)
         }
-        Trial::Broken(why) => Finding::new(subject, level, format!("{what} starts, but {why}"))
-            .cost(cost),
     }
 }
 
@@ -281,7 +303,11 @@ fn judge_memory(engine: &EngineEvidence) -> Finding {
         .and_then(|found| found.memory_available);
     let whole = size(engine.report.memory);
     let Some(available) = available else {
-        return Finding::new("memory", Level::Note, format!("{whole} in all; free: not tried"));
+        return Finding::new(
+            "memory",
+            Level::Note,
+            format!("{whole} in all; free: not tried"),
+        );
     };
     let found = format!("{} free of {whole}", size(available));
     if available >= MEMORY_EASY {
@@ -312,11 +338,13 @@ fn judge_host(host: &HostEvidence) -> Vec<Finding> {
         (Some(why), _) => Finding::new("state", Level::Fail, format!("cannot write {why}"))
             .cost("clusters have nowhere to keep their keys: none can start")
             .mend("export XDG_STATE_HOME=FOLDER    # one that can be written"),
-        (None, Some(free)) if free < STATE_MIN => {
-            Finding::new("state", Level::Fail, format!("{} free at {root}", size(free)))
-                .cost("clusters have nowhere to keep their keys: none can start")
-                .mend("export XDG_STATE_HOME=FOLDER    # one with free space")
-        }
+        (None, Some(free)) if free < STATE_MIN => Finding::new(
+            "state",
+            Level::Fail,
+            format!("{} free at {root}", size(free)),
+        )
+        .cost("clusters have nowhere to keep their keys: none can start")
+        .mend("export XDG_STATE_HOME=FOLDER    # one with free space"),
         (None, Some(free)) => Finding::ok("state", format!("{} free at {root}", size(free))),
         (None, None) => Finding::ok("state", format!("{root} can be written")),
     };
@@ -348,22 +376,29 @@ fn judge_emulator(emulator: &Emulator) -> Finding {
             let found = format!("emulator `{}` is switched off", entry.name);
             Finding::new(&subject, Level::Note, found)
                 .cost(cost)
-                .mend(format!("echo 1 | sudo tee /proc/sys/fs/binfmt_misc/{}", entry.name))
+                .mend(format!(
+                    "echo 1 | sudo tee /proc/sys/fs/binfmt_misc/{}",
+                    entry.name
+                ))
         }
         Some(entry) if !entry.fixed => {
             let found = format!(
                 "emulator `{}` is registered without flag F: containers do not see it",
                 entry.name
             );
-            Finding::new(&subject, Level::Note, found).cost(cost).mend(mend)
+            Finding::new(&subject, Level::Note, found)
+                .cost(cost)
+                .mend(mend)
         }
         Some(entry) => {
-            let found = format!("emulator `{}` is registered; not probed functionally", entry.name);
-            Finding::new(&subject, Level::Note, found)
-                .cost(match arch {
-                    Arch::S390x => "QEMU before 10.0.10 runs no Go program on new kernels",
-                    Arch::Amd64 | Arch::Arm64 => "whether it works is unknown",
-                })
+            let found = format!(
+                "emulator `{}` is registered; not probed functionally",
+                entry.name
+            );
+            Finding::new(&subject, Level::Note, found).cost(match arch {
+                Arch::S390x => "QEMU before 10.0.10 runs no Go program on new kernels",
+                Arch::Amd64 | Arch::Arm64 => "whether it works is unknown",
+            })
         }
     }
 }
@@ -388,15 +423,19 @@ fn judge_nomad(nomad: &NomadEvidence) -> Vec<Finding> {
             Level::Note,
             format!("{} does not answer: {}", nomad.releases, last_part(why)),
         )
-            .cost("HashiCorp's releases cannot be downloaded")
-            .mend("export REHEARSE_RELEASES=URL    # a mirror that can be reached"),
+        .cost("HashiCorp's releases cannot be downloaded")
+        .mend("export REHEARSE_RELEASES=URL    # a mirror that can be reached"),
     };
     let only_simulated =
         nomad.on_path.is_none() && nomad.cached.is_empty() && nomad.unreachable.is_some();
     let simulator = if only_simulated {
-        Finding::new("simulator", Level::Warn, "the only agent that can be had here")
-            .cost("every run is SIMULATED: it shows the tool, and proves nothing of Nomad")
-            .mend("rehearse up --nomad-binary PATH    # a Nomad of yours")
+        Finding::new(
+            "simulator",
+            Level::Warn,
+            "the only agent that can be had here",
+        )
+        .cost("every run is SIMULATED: it shows the tool, and proves nothing of Nomad")
+        .mend("rehearse up --nomad-binary PATH    # a Nomad of yours")
     } else {
         Finding::ok("simulator", "always there (--engine simulator)")
     };

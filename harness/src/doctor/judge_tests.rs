@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::super::evidence::Registration;
 use super::super::can_start;
+use super::super::evidence::Registration;
 use super::*;
 use crate::docker::EngineFacts;
 use crate::docker::probe::EngineReport;
@@ -13,7 +13,10 @@ fn selftest(capabilities: &[&str]) -> SelfTest {
     SelfTest {
         architecture: "x86_64".to_owned(),
         kernel: "6.12.0".to_owned(),
-        capabilities: capabilities.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(),
+        capabilities: capabilities
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<BTreeSet<_>>(),
         cgroup: Some(2),
         inotify_watches: Some(INOTIFY_WATCHES),
         inotify_instances: Some(INOTIFY_INSTANCES),
@@ -91,7 +94,11 @@ fn a_healthy_machine_has_nothing_to_mend() {
     let findings = judge(&healthy());
     for finding in &findings {
         assert_eq!(finding.level, Level::Ok, "{finding:?}");
-        assert_eq!((&finding.cost, &finding.mend), (&None, &None), "{finding:?}");
+        assert_eq!(
+            (&finding.cost, &finding.mend),
+            (&None, &None),
+            "{finding:?}"
+        );
     }
     assert!(can_start(&findings));
 }
@@ -111,21 +118,45 @@ fn troubles() -> Vec<(&'static str, Level, Evidence)> {
     let refused = || Trial::Refused("OCI runtime create failed: caps: not permitted".to_owned());
     plant("docker", Level::Fail, &|e| e.engine = Err(none()));
     plant("network", Level::Fail, &|e| engine(e).subnet = Err(none()));
-    plant("storage", Level::Warn, &|e| engine(e).report.storage_driver = "vfs".to_owned());
-    plant("containers", Level::Warn, &|e| engine(e).containers = Err(none()));
-    plant("containers", Level::Fail, &|e| containers(e).usual = refused());
+    plant("storage", Level::Warn, &|e| {
+        engine(e).report.storage_driver = "vfs".to_owned()
+    });
+    plant("containers", Level::Warn, &|e| {
+        engine(e).containers = Err(none())
+    });
+    plant("containers", Level::Fail, &|e| {
+        containers(e).usual = refused()
+    });
     plant("containers", Level::Fail, &|e| {
         containers(e).usual = Trial::Broken("it ended with code 127: no".to_owned());
     });
-    plant("privileged", Level::Note, &|e| containers(e).privileged = refused());
-    plant("net-admin", Level::Warn, &|e| containers(e).capabilities[0].1 = refused());
-    plant("net-admin", Level::Warn, &|e| containers(e).capabilities[0].1 = ran_with(&["CHOWN"]));
-    plant("sys-admin", Level::Note, &|e| containers(e).capabilities[1].1 = refused());
-    plant("sys-ptrace", Level::Note, &|e| containers(e).capabilities[2].1 = refused());
-    plant("sys-resource", Level::Note, &|e| containers(e).capabilities[3].1 = refused());
-    plant("docker-disk", Level::Fail, &|e| engine(e).disk_free = Some(200 * MIB));
-    plant("docker-disk", Level::Warn, &|e| engine(e).disk_free = Some(2 * GIB));
-    plant("state", Level::Fail, &|e| e.host.state_refused = Some("`/x`: denied".to_owned()));
+    plant("privileged", Level::Note, &|e| {
+        containers(e).privileged = refused()
+    });
+    plant("net-admin", Level::Warn, &|e| {
+        containers(e).capabilities[0].1 = refused()
+    });
+    plant("net-admin", Level::Warn, &|e| {
+        containers(e).capabilities[0].1 = ran_with(&["CHOWN"])
+    });
+    plant("sys-admin", Level::Note, &|e| {
+        containers(e).capabilities[1].1 = refused()
+    });
+    plant("sys-ptrace", Level::Note, &|e| {
+        containers(e).capabilities[2].1 = refused()
+    });
+    plant("sys-resource", Level::Note, &|e| {
+        containers(e).capabilities[3].1 = refused()
+    });
+    plant("docker-disk", Level::Fail, &|e| {
+        engine(e).disk_free = Some(200 * MIB)
+    });
+    plant("docker-disk", Level::Warn, &|e| {
+        engine(e).disk_free = Some(2 * GIB)
+    });
+    plant("state", Level::Fail, &|e| {
+        e.host.state_refused = Some("`/x`: denied".to_owned())
+    });
     plant("state", Level::Fail, &|e| e.host.state_free = Some(MIB));
     plant("memory", Level::Warn, &|e| {
         let mut found = selftest(&["CHOWN"]);
@@ -149,7 +180,11 @@ fn each_trouble_is_found_with_its_cost_and_what_mends_it() {
         if !finding.found.contains("code 127") {
             assert!(finding.mend.is_some(), "{finding:?}");
         }
-        assert_eq!(can_start(&judge(&evidence)), level != Level::Fail, "{subject}");
+        assert_eq!(
+            can_start(&judge(&evidence)),
+            level != Level::Fail,
+            "{subject}"
+        );
     }
 }
 
@@ -217,10 +252,19 @@ fn an_emulator_is_never_said_to_work_by_its_registration() {
     };
     let registered = with(Some(entry.clone()));
     assert_eq!(registered.level, Level::Note);
-    assert!(registered.found.contains("not probed functionally"), "{registered:?}");
-    let off = with(Some(Registration { enabled: false, ..entry.clone() }));
+    assert!(
+        registered.found.contains("not probed functionally"),
+        "{registered:?}"
+    );
+    let off = with(Some(Registration {
+        enabled: false,
+        ..entry.clone()
+    }));
     assert!(off.found.contains("switched off"), "{off:?}");
-    let unfixed = with(Some(Registration { fixed: false, ..entry }));
+    let unfixed = with(Some(Registration {
+        fixed: false,
+        ..entry
+    }));
     assert!(unfixed.found.contains("without flag F"), "{unfixed:?}");
     let absent = with(None);
     assert!(absent.mend.unwrap().ends_with("--install s390x"));

@@ -36,7 +36,10 @@ const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 /// Looks at everything. `run` names this look: [`clean_up`] with it removes what a look that was
 /// broken off has left.
 pub async fn look(environment: &Environment, run: &str) -> Evidence {
-    let (engine, nomad) = tokio::join!(look_at_engine(environment, run), look_for_nomad(environment));
+    let (engine, nomad) = tokio::join!(
+        look_at_engine(environment, run),
+        look_for_nomad(environment)
+    );
     Evidence {
         engine,
         host: look_at_host(environment),
@@ -56,10 +59,12 @@ pub async fn clean_up(docker: &Docker, run: &str) -> Result<(), DockerError> {
 }
 
 async fn look_at_engine(environment: &Environment, run: &str) -> Result<EngineEvidence, NoEngine> {
-    let docker = docker::connect(environment).await.map_err(|error| NoEngine {
-        reason: error.to_string(),
-        hint: error.hint(),
-    })?;
+    let docker = docker::connect(environment)
+        .await
+        .map_err(|error| NoEngine {
+            reason: error.to_string(),
+            hint: error.hint(),
+        })?;
     let (facts, report) = tokio::try_join!(docker.facts(), docker.report()).map_err(no_engine)?;
     let (subnet, containers) = tokio::join!(
         free_subnet(&docker),
@@ -134,7 +139,10 @@ async fn look_at_containers(
         platform: arch.platform(),
         command: vec![program.command[0].clone(), "grants".to_owned()],
         env: program.env,
-        labels: own.map(|(key, value)| (key.to_owned(), value)).into_iter().collect::<Labels>(),
+        labels: own
+            .map(|(key, value)| (key.to_owned(), value))
+            .into_iter()
+            .collect::<Labels>(),
     };
     let specimen = &specimen;
     let attempt = |privilege: Privilege| async move {
@@ -242,9 +250,8 @@ fn emulators(folder: &Path) -> Option<Vec<Emulator>> {
             Arch::Arm64 => "aarch64",
             Arch::S390x => "s390x",
         };
-        let of_arch = |entry: &&Registration| {
-            entry.name.contains(word) || entry.interpreter.contains(word)
-        };
+        let of_arch =
+            |entry: &&Registration| entry.name.contains(word) || entry.interpreter.contains(word);
         Emulator {
             arch,
             registration: entries.iter().find(of_arch).cloned(),
@@ -309,7 +316,8 @@ mod tests {
     #[test]
     fn only_foreign_architectures_have_emulators_and_absent_ones_are_listed() {
         let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("status", "enabled\n");
         write("register", "");
         write("qemu-s390x", "enabled\ninterpreter /q\nflags: F\n");
