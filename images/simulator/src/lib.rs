@@ -4,18 +4,36 @@
 //! The folders read like Nomad's own parts. State changes in one place only, by applying log
 //! entries (`state`); `scheduler` and `deployments` are pure functions over a snapshot.
 
+pub mod acl;
+mod agent;
 pub mod client;
 pub mod clock;
+mod command_line;
+pub mod config;
 pub mod consensus;
 pub mod deployments;
+pub mod gossip;
+pub mod grants;
+pub mod http;
 pub mod jobspec;
+pub mod leader;
+mod logging;
+pub mod raft;
+pub mod rpc;
 pub mod scheduler;
+pub mod selftest;
+pub mod server;
+#[cfg(test)]
+mod solo;
 pub mod state;
 pub mod tools;
 pub mod types;
 
+/// Version of Nomad whose behaviour and API are followed.
+pub const FOLLOWS: &str = "1.8.3";
+
 /// First arguments that select a part of this program, rather than the harness's command.
-pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "df", "selftest"];
+pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "df", "selftest", "grants"];
 
 /// Runs the part of the program that `args` (without the program's name) selects.
 #[must_use]
@@ -27,6 +45,14 @@ pub fn main(args: &[String]) -> std::process::ExitCode {
     match part {
         "net" => tools::net(rest),
         "df" => tools::df(rest),
-        _ => std::process::ExitCode::FAILURE,
+        "agent" => command_line::run_agent(rest),
+        "grants" => grants::main(),
+        "selftest" => selftest::main(rest),
+        "config" => command_line::run_config(rest),
+        other => {
+            let parts = SUBCOMMANDS.join(", ");
+            let problem = format!("unknown part `{other}`");
+            command_line::usage(&problem, &format!("Parts: {parts}, config\n"))
+        }
     }
 }

@@ -88,7 +88,11 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         .map_err(nomad_harness::target::docker::UpError::Spec)?;
     let docker = context.docker().await?;
     let emulated = Arch::host() != Some(spec.arch);
-    let default = if emulated { TIMEOUT * EMULATED_FACTOR } else { TIMEOUT };
+    let default = if emulated {
+        TIMEOUT * EMULATED_FACTOR
+    } else {
+        TIMEOUT
+    };
     let options = Options {
         timeout: args.timeout.map_or(default, Duration::from_secs),
         keep: args.keep,
@@ -181,7 +185,9 @@ fn read(args: &Args) -> Result<(ClusterSpec, EngineRequest), Failure> {
             .split_once('=')
             .filter(|(key, _)| !key.is_empty())
             .ok_or_else(|| {
-                Failure::input(format!("`--set {text}` is not understood (expected KEY=VALUE)"))
+                Failure::input(format!(
+                    "`--set {text}` is not understood (expected KEY=VALUE)"
+                ))
             })?;
         spec.set.insert(key.to_owned(), value.to_owned());
     }
