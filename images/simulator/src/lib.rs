@@ -9,12 +9,15 @@ pub mod client;
 pub mod clock;
 pub mod consensus;
 pub mod deployments;
+pub mod drivers;
 pub mod http;
 pub mod jobspec;
 pub mod leader;
 pub mod scheduler;
+pub mod selftest;
 pub mod state;
 pub mod types;
+pub mod workload;
 
 /// Version of Nomad whose behaviour and API are followed.
 pub const FOLLOWS: &str = "1.8.3";
