@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
 
+use crate::client::ClientStats;
 use crate::consensus::Consensus;
 use crate::leader::{AutopilotConfig, LeaderState};
 
@@ -153,4 +154,6 @@ pub struct ClientContext {
     pub agent: Arc<AgentInfo>,
     /// Node ID, for `agent/self`.
     pub node_id: String,
+    /// What `agent/self` shows of the client.
+    pub stats: Arc<dyn Fn() -> ClientStats + Send + Sync>,
 }

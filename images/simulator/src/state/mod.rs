@@ -136,3 +136,16 @@ impl State {
         self.table_index.get(&table).copied().unwrap_or(1).max(1)
     }
 }
+
+/// Several errors as Go's `multierror` prints them.
+#[must_use]
+pub fn multierror(errors: &[String]) -> String {
+    let noun = if errors.len() == 1 { "error" } else { "errors" };
+    let mut text = format!("{} {noun} occurred:", errors.len());
+    for error in errors {
+        text.push_str("\n\t* ");
+        text.push_str(error);
+    }
+    text.push_str("\n\n");
+    text
+}

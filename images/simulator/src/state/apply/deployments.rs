@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Refusal;
 use crate::clock;
-use crate::state::{Command, State, Table};
+use crate::state::{Command, State, Table, multierror};
 use crate::types::{
     AllocDeploymentStatus, Allocation, Deployment, DeploymentState, DeploymentStatus, Nanos,
 };
@@ -165,7 +165,7 @@ impl State {
             }
         }
         if !lacking.is_empty() {
-            return Err(several(&lacking));
+            return Err(multierror(&lacking));
         }
         for (name, group) in &mut deployment.task_groups {
             if chosen(name) {
@@ -302,15 +302,4 @@ fn health(alloc: &Allocation) -> Option<bool> {
 fn later(now: Nanos, deadline: Nanos) -> Nanos {
     let deadline = clock::scaled_nanos(deadline).as_nanos();
     now.saturating_add(Nanos::try_from(deadline).unwrap_or(Nanos::MAX))
-}
-
-/// Several errors as Go's `multierror` prints them.
-fn several(errors: &[String]) -> String {
-    let noun = if errors.len() == 1 { "error" } else { "errors" };
-    let mut text = format!("{} {noun} occurred:", errors.len());
-    for error in errors {
-        text.push_str("\n\t* ");
-        text.push_str(error);
-    }
-    text
 }

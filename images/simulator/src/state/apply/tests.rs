@@ -398,7 +398,7 @@ fn canaries_are_promoted_only_when_healthy() {
     };
     assert_eq!(
         log.write(promote.clone()).unwrap_err(),
-        "1 error occurred:\n\t* Task group \"web\" has 0/1 healthy allocations"
+        "1 error occurred:\n\t* Task group \"web\" has 0/1 healthy allocations\n\n"
     );
     log.report("a1", Some(true), NOW);
     log.write(promote).unwrap();
