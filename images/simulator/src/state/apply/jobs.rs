@@ -148,9 +148,8 @@ impl State {
         job.modify_index = index;
         let key = Self::job_key(&job.namespace, &job.id);
         let job = Arc::new(job);
-        if let Some(current) = self.jobs.get_mut(&key)
-            && current.version == job.version
-        {
+        let current = self.jobs.get_mut(&key);
+        if let Some(current) = current.filter(|current| current.version == job.version) {
             *current = Arc::clone(&job);
         }
         let versions = self.job_versions.entry(key).or_default();

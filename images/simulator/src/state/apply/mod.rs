@@ -130,9 +130,7 @@ fn replaced(
 ) -> Result<serde_json::Value, Refusal> {
     let number = |key: &str| old.and_then(|old| old.get(key)?.as_u64());
     let seen = number("ModifyIndex").unwrap_or(0);
-    if let Some(cas) = cas
-        && cas != seen
-    {
+    if let Some(cas) = cas.filter(|cas| *cas != seen) {
         return Err(format!("check-and-set at {cas}, stored at {seen}"));
     }
     let mut stored = new.clone();
