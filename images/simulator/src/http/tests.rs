@@ -122,6 +122,23 @@ async fn a_job_that_nomad_refuses_is_500_and_a_malformed_one_400() {
         "{}",
         reply.text
     );
+    for (field, value, text) in [
+        (
+            "Namespace",
+            "prod",
+            "job \"web\" is in nonexistent namespace \"prod\"",
+        ),
+        (
+            "NodePool",
+            "gpu",
+            "job \"web\" is in nonexistent node pool \"gpu\"",
+        ),
+    ] {
+        let mut job = service(1);
+        job[field] = json!(value);
+        let reply = server.put("/v1/jobs", &json!({ "Job": job })).await;
+        assert_eq!(reply.refusal(), (500, text));
+    }
     let reply = server.put("/v1/jobs", &json!({})).await;
     assert_eq!(reply.refusal(), (400, "Job must be specified"));
     let reply = server
@@ -241,6 +258,7 @@ async fn a_bad_index_or_wait_is_400() {
     assert_eq!(reply.refusal(), (400, "Invalid index"));
     let reply = server.get("/v1/jobs?index=1&wait=x").await;
     assert_eq!(reply.refusal(), (400, "Invalid wait time"));
+    assert_eq!(server.get("/v1/jobs?stale=maybe").await.status, 400);
 }
 
 #[tokio::test]
@@ -401,6 +419,9 @@ async fn a_write_without_a_token_is_403() {
     }
     for path in [
         "/v1/jobs",
+        "/v1/allocations",
+        "/v1/evaluations",
+        "/v1/deployments",
         "/v1/nodes",
         "/v1/agent/self",
         "/v1/agent/members",

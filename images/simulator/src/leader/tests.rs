@@ -209,6 +209,13 @@ async fn a_node_that_is_not_heard_of_is_down_and_its_work_moves() {
     assert_eq!(lost.desired_status, AllocDesiredStatus::Stop);
     let history = &state.nodes[&dead].events;
     assert_eq!(history.last().unwrap().message, "Node heartbeat missed");
+    let late = json!({ "node_id": dead, "secret_id": format!("secret-{dead}"), "allocs": [] });
+    let reply = server.rpc("/client/update", &late).await;
+    assert!(
+        reply
+            .text
+            .ends_with("is not allowed to update allocs while in status down")
+    );
     server.heartbeat(&dead).await;
     let node = server.state().nodes[&dead].clone();
     assert_eq!(node.status, NodeStatus::Ready);
