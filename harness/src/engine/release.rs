@@ -32,6 +32,8 @@ pub use unpack::UnpackError;
 
 use crate::spec::Arch;
 
+pub use download::shown as printable;
+
 /// Where HashiCorp publishes.
 pub const RELEASES: &str = "https://releases.hashicorp.com";
 

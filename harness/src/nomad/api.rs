@@ -179,7 +179,10 @@ impl ApiError {
             | Self::BadPem { .. }
             | Self::Client(_)
             | Self::Unreachable { .. } => true,
-            Self::Status { status, .. } => (400..500).contains(status),
+            // Held and given back: it was never handed to a leader.
+            Self::Status { status, body, .. } => {
+                (400..500).contains(status) || body.trim().ends_with("No cluster leader")
+            }
             Self::Broken { .. } | Self::TimedOut { .. } | Self::Decode { .. } => false,
         }
     }
@@ -562,3 +565,6 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

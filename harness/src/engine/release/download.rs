@@ -372,8 +372,9 @@ fn unreachable(url: &str, source: reqwest::Error) -> DownloadError {
     }
 }
 
-/// An address as it may be printed: without a mirror's user and password.
-pub(super) fn shown(url: &str) -> String {
+/// Returns an address as it may be printed: without a mirror's user and password.
+#[must_use]
+pub fn shown(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
             let host_ends = rest.find('/').unwrap_or(rest.len());

@@ -58,6 +58,22 @@ impl ReleaseSource {
         unpack::cached(&self.folder(version, arch).ok()?)
     }
 
+    /// Returns the versions in the cache for an architecture, oldest first.
+    #[must_use]
+    pub fn cached_versions(&self, arch: Arch) -> Vec<Version> {
+        let folder = self.cache.as_ref().map(|cache| cache.join("releases"));
+        let mut versions: Vec<Version> = folder
+            .and_then(|folder| fs::read_dir(folder).ok())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|version| self.cached(version, arch).is_some())
+            .collect();
+        versions.sort();
+        versions
+    }
+
     /// Checks that somebody answers at the base address, within the connect timeout.
     ///
     /// # Errors
