@@ -2,29 +2,27 @@
 //!
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
+pub mod agent_config;
 pub mod directory;
+pub mod docker;
+pub mod engine;
+pub mod environment;
 #[cfg(test)]
 mod fake;
 pub mod fault;
 pub mod measure;
 pub mod nomad;
+pub mod owner;
 pub mod pick;
 pub mod poll;
 pub mod probe;
+pub mod progress;
 pub mod report;
 pub mod runner;
 pub mod scenario;
-pub mod agent_config;
-pub mod docker;
-pub mod engine;
-pub mod environment;
-pub mod nomad;
-pub mod owner;
-pub mod poll;
-pub mod progress;
 pub mod spec;
 pub mod step;
 pub mod target;
 pub mod timeline;
-pub mod workload;
 pub mod tls;
+pub mod workload;
