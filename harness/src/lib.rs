@@ -5,10 +5,9 @@
 pub mod agent_config;
 pub mod directory;
 pub mod docker;
+pub mod doctor;
 pub mod engine;
 pub mod environment;
-#[cfg(test)]
-mod fake;
 pub mod fault;
 pub mod measure;
 pub mod nomad;
@@ -23,6 +22,10 @@ pub mod scenario;
 pub mod spec;
 pub mod step;
 pub mod target;
+pub mod terraform;
 pub mod timeline;
 pub mod tls;
 pub mod workload;
+
+#[cfg(test)]
+mod fake;

@@ -51,7 +51,9 @@ pub(super) fn find(shop: &Workshop<'_>) -> Result<PathBuf, EngineError> {
         reason: reason.to_owned(),
     };
     if Arch::host() != Some(shop.arch) {
-        return Err(missing("this machine's own program is of another architecture"));
+        return Err(missing(
+            "this machine's own program is of another architecture",
+        ));
     }
     if !cfg!(target_os = "linux") {
         return Err(missing("this machine's own program is not one"));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -97,4 +98,68 @@ pub trait Servers: Send + Sync + 'static {
         secret_id: &str,
         allocs: Vec<Allocation>,
     ) -> Result<(), ServersError>;
+}
+
+/// The client could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file of its own could not be read or written.
+    #[error("client state: cannot {action} `{}`", path.display())]
+    State {
+        /// `read`, `write` or `create`.
+        action: &'static str,
+        /// Which file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What the agent's `stats` show of its client.
+#[derive(Clone, Debug, Default)]
+pub struct ClientStats {
+    /// RPC addresses of the servers that answered last.
+    pub known_servers: Vec<SocketAddr>,
+    /// Allocations that are on this node and not garbage.
+    pub num_allocations: usize,
+    /// When a server last took a heartbeat ([`crate::types::Nanos`] since the epoch), 0 before.
+    pub last_heartbeat: crate::types::Nanos,
+    /// Granted by the last heartbeat.
+    pub heartbeat_ttl: Duration,
+}
+
+/// A running client; dropping it ends its loops (but not the tasks' processes).
+pub struct Client {
+    node_id: String,
+}
+
+impl Client {
+    /// Reads (or makes) the node's identity, then registers and runs in the background.
+    ///
+    /// # Errors
+    /// Where `data_dir` is not usable.
+    pub fn start(_config: ClientConfig, _servers: Arc<dyn Servers>) -> Result<Self, StartError> {
+        Ok(Self {
+            node_id: String::new(),
+        })
+    }
+
+    /// The node's UUID.
+    #[must_use]
+    pub fn node_id(&self) -> &str {
+        &self.node_id
+    }
+
+    /// What `agent/self` shows.
+    #[must_use]
+    pub fn stats(&self) -> ClientStats {
+        ClientStats::default()
+    }
+
+    /// Where an allocation's files are (`alloc/logs/<task>.stdout.0`, `<task>/local`, ...).
+    #[must_use]
+    pub fn alloc_dir(&self, alloc_id: &str) -> PathBuf {
+        PathBuf::from(alloc_id)
+    }
 }
