@@ -1,6 +1,7 @@
 //! `rehearse`: a secured Nomad cluster on local Docker, and scenarios on it. The only place that
 //! prints, reads the command line, and ends the process.
 
+mod cluster_args;
 mod completions;
 mod down;
 mod env;
@@ -9,6 +10,7 @@ mod failure;
 mod logs;
 mod ls;
 mod output;
+mod run;
 mod start;
 mod status;
 mod stop;
@@ -49,6 +51,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Up(up::Args),
+    Run(run::Args),
     Status(status::Args),
     Env(env::Args),
     Logs(logs::Args),
@@ -121,6 +124,7 @@ fn main() -> ExitCode {
 async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(args) => up::run(args, context).await,
+        Command::Run(args) => run::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
         Command::Logs(args) => logs::run(args, context).await,
