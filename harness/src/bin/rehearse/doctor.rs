@@ -25,7 +25,11 @@ pub async fn run(environment: &Environment, json: bool) -> ExitCode {
         _ = tokio::signal::ctrl_c() => return broken_off(environment, &run).await,
     };
     let findings = doctor::judge(&evidence);
-    let text = if json { as_json(&findings) } else { as_table(&findings) };
+    let text = if json {
+        as_json(&findings)
+    } else {
+        as_table(&findings)
+    };
     // Whoever closed the pipe wants no more of it.
     drop(writeln!(std::io::stdout(), "{text}"));
     match doctor::can_start(&findings) {
@@ -125,7 +129,9 @@ mod tests {
             found: "a container with NET_ADMIN is refused: unable to apply caps: operation not \
                     permitted: unknown"
                 .to_owned(),
-            cost: Some("scenarios that isolate agents or spoil their network are skipped".to_owned()),
+            cost: Some(
+                "scenarios that isolate agents or spoil their network are skipped".to_owned(),
+            ),
             mend: Some("sudo something".to_owned()),
         }
     }
@@ -133,15 +139,25 @@ mod tests {
     #[test]
     fn a_table_fits_the_terminal_and_ends_with_the_verdict() {
         let table = as_table(&[finding(Level::Warn), finding(Level::Fail)]);
-        assert!(table.lines().all(|line| line.chars().count() <= COLUMNS), "{table}");
-        assert!(table.starts_with(" warn  net-admin      a container with NET_ADMIN"), "{table}");
+        assert!(
+            table.lines().all(|line| line.chars().count() <= COLUMNS),
+            "{table}"
+        );
+        assert!(
+            table.starts_with(" warn  net-admin      a container with NET_ADMIN"),
+            "{table}"
+        );
         assert!(table.contains("\n       $ sudo something\n"), "{table}");
-        assert!(table.ends_with("no cluster can start here (1 warn, 1 fail)"), "{table}");
+        assert!(
+            table.ends_with("no cluster can start here (1 warn, 1 fail)"),
+            "{table}"
+        );
     }
 
     #[test]
     fn json_says_whether_a_cluster_can_start() {
-        let json: serde_json::Value = serde_json::from_str(&as_json(&[finding(Level::Note)])).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&as_json(&[finding(Level::Note)])).unwrap();
         assert_eq!(json["can_start"], true);
         assert_eq!(json["findings"][0]["level"], "note");
         assert_eq!(json["findings"][0]["mend"], "sudo something");
