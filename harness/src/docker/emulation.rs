@@ -8,7 +8,7 @@
 use super::archive::{Content, ImageRecipe};
 use super::live::Docker;
 use super::probe::{Privilege, Specimen, Trial};
-use super::{DockerEngine as _, DockerError, EngineSaid, Labels, Trouble};
+use super::{DockerEngine as _, DockerError, EngineSaid, Labels, Trouble, labels};
 use crate::spec::Arch;
 
 /// Where the probe is in its image.
@@ -36,7 +36,7 @@ pub enum Emulation {
 }
 
 impl Docker {
-    /// Runs the probe of an architecture once. `name` and `labels` are its container's; the
+    /// Runs the probe of an architecture once. `name` and `tags` (labels) are its container's; the
     /// image is removed again.
     ///
     /// # Errors
@@ -45,10 +45,13 @@ impl Docker {
         &self,
         arch: Arch,
         name: &str,
-        labels: &Labels,
+        tags: &Labels,
     ) -> Result<Emulation, DockerError> {
         let mut recipe = ImageRecipe::new(arch);
-        recipe.labels = labels.clone();
+        // The labels make it this run's own: nobody else removes it meanwhile.
+        recipe.labels = tags.clone();
+        let origin = format!("probe {arch}");
+        recipe.labels.insert(labels::ORIGIN.to_owned(), origin);
         recipe.file(PROBE, 0o755, Content::Bytes(probe_of(arch)));
         let archive = recipe.seal(REPOSITORY).map_err(|error| DockerError {
             action: "make image",
@@ -63,7 +66,7 @@ impl Docker {
             platform: arch.platform(),
             command: vec![PROBE.to_owned()],
             env: Vec::new(),
-            labels: labels.clone(),
+            labels: tags.clone(),
         };
         let trial = self.try_container(&specimen, name, Privilege::Usual).await;
         let removed = self.remove_image(&image).await;

@@ -468,5 +468,4 @@ fn size(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;
