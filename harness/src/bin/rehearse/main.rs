@@ -3,6 +3,7 @@
 
 mod cluster_args;
 mod completions;
+mod doctor;
 mod down;
 mod env;
 mod exec;
@@ -61,6 +62,7 @@ enum Command {
     Down(down::Args),
     Ls(ls::Args),
     Sweep(sweep::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 
@@ -134,6 +136,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Down(args) => down::run(args, context).await,
         Command::Ls(args) => ls::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Completions(args) => completions::run(&args),
     }
 }
