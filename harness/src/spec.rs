@@ -81,6 +81,29 @@ impl Arch {
     }
 }
 
+impl std::str::FromStr for Arch {
+    type Err = ArchError;
+
+    /// Reads Docker's word, the kernel's or Rust's.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "amd64" | "x86_64" => Ok(Self::Amd64),
+            "arm64" | "aarch64" => Ok(Self::Arm64),
+            "s390x" => Ok(Self::S390x),
+            _ => Err(ArchError {
+                text: text.to_owned(),
+            }),
+        }
+    }
+}
+
+/// A word for none of our architectures.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown architecture `{text}` (expected `amd64`, `arm64` or `s390x`)")]
+pub struct ArchError {
+    text: String,
+}
+
 impl fmt::Display for Arch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -97,6 +120,15 @@ pub const HTTP_PORT: u16 = 4646;
 pub const RPC_PORT: u16 = 4647;
 /// Port of gossip, TCP and UDP, servers only (4648).
 pub const SERF_PORT: u16 = 4648;
+
+/// Longest name of a cluster: with `rehearse-` and `-server-1` it stays a legal host name label.
+const NAME_LEN_MAX: usize = 32;
+/// Most clients that a plan holds: their addresses must fit a /24 beside the servers'.
+pub const CLIENTS_MAX: u16 = 200;
+/// Host part of `server-1`'s address; `.1` is the bridge itself.
+const SERVER_HOST_FIRST: u32 = 11;
+/// Host part of `client-1`'s address.
+const CLIENT_HOST_FIRST: u32 = 21;
 
 /// What cluster is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,6 +149,299 @@ pub struct ClusterSpec {
     pub set: BTreeMap<String, String>,
 }
 
+impl ClusterSpec {
+    /// Returns the default cluster: three servers, three clients, region `global`, datacenter
+    /// `dc1`.
+    #[must_use]
+    pub fn new(name: impl Into<String>, arch: Arch) -> Self {
+        Self {
+            name: name.into(),
+            servers: 3,
+            clients: 3,
+            region: "global".to_owned(),
+            datacenter: "dc1".to_owned(),
+            arch,
+            set: BTreeMap::new(),
+        }
+    }
+
+    /// Checks that such a cluster can be, and reports all that is wrong with it at once.
+    ///
+    /// # Errors
+    /// Every problem found, in the order of the fields.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        let mut problems = Vec::new();
+        self.check_name(&mut problems);
+        self.check_counts(&mut problems);
+        self.check_places(&mut problems);
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(SpecError { problems })
+        }
+    }
+
+    fn check_name(&self, problems: &mut Vec<SpecProblem>) {
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let fits = (1..=NAME_LEN_MAX).contains(&self.name.len());
+        let edges = self.name.starts_with('-') || self.name.ends_with('-');
+        if !fits || edges || !self.name.chars().all(legal) {
+            problems.push(SpecProblem::Name {
+                name: self.name.clone(),
+            });
+        }
+    }
+
+    fn check_counts(&self, problems: &mut Vec<SpecProblem>) {
+        if !matches!(self.servers, 1 | 3 | 5) {
+            problems.push(SpecProblem::Servers {
+                servers: self.servers,
+            });
+        }
+        if self.clients > CLIENTS_MAX {
+            problems.push(SpecProblem::Clients {
+                clients: self.clients,
+            });
+        }
+    }
+
+    fn check_places(&self, problems: &mut Vec<SpecProblem>) {
+        // The region is a label of the certificates' DNS names (`server.<region>.nomad`).
+        let label = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let edges = self.region.starts_with('-') || self.region.ends_with('-');
+        if edges || !(1..=63).contains(&self.region.len()) || !self.region.chars().all(label) {
+            problems.push(SpecProblem::Region {
+                region: self.region.clone(),
+            });
+        }
+        // Nomad itself refuses `*` from 1.5.0 on; the rest keeps it printable everywhere.
+        let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if !(1..=128).contains(&self.datacenter.len()) || !self.datacenter.chars().all(word) {
+            problems.push(SpecProblem::Datacenter {
+                datacenter: self.datacenter.clone(),
+            });
+        }
+    }
+
+    /// Returns every agent, servers first, with its address in `subnet`.
+    ///
+    /// # Panics
+    /// When the spec was not [validated](Self::validate) or the subnet is smaller than a /24.
+    #[must_use]
+    pub fn plan(&self, subnet: Subnet) -> Vec<AgentPlan> {
+        assert!(
+            self.clients <= CLIENTS_MAX && subnet.prefix <= 24,
+            "a plan is made of a valid spec and a /24"
+        );
+        let agents = |role: Role, count: u16, host_first: u32| {
+            (1..=count).map(move |number| AgentPlan {
+                name: AgentName::new(role, number),
+                role,
+                address: subnet.host(host_first + u32::from(number) - 1),
+                arch: self.arch,
+            })
+        };
+        agents(Role::Server, self.servers, SERVER_HOST_FIRST)
+            .chain(agents(Role::Client, self.clients, CLIENT_HOST_FIRST))
+            .collect()
+    }
+}
+
+/// A network of IPv4 addresses, as `10.84.3.0/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Subnet {
+    address: Ipv4Addr,
+    prefix: u8,
+}
+
+impl Subnet {
+    /// Returns the network of `prefix` bits that `address` lies in; `None` for more than 32 bits.
+    #[must_use]
+    pub fn new(address: Ipv4Addr, prefix: u8) -> Option<Self> {
+        if prefix > 32 {
+            return None;
+        }
+        Some(Self {
+            address: Ipv4Addr::from(u32::from(address) & Self::mask(prefix)),
+            prefix,
+        })
+    }
+
+    fn mask(prefix: u8) -> u32 {
+        u32::MAX
+            .checked_shl(32 - u32::from(prefix))
+            .unwrap_or_default()
+    }
+
+    /// Returns the `number`-th address.
+    #[must_use]
+    pub fn host(self, number: u32) -> Ipv4Addr {
+        debug_assert_eq!(number & Self::mask(self.prefix), 0, "the host is inside");
+        Ipv4Addr::from(u32::from(self.address) | number)
+    }
+
+    /// Returns the first address, which the bridge gets.
+    #[must_use]
+    pub fn gateway(self) -> Ipv4Addr {
+        self.host(1)
+    }
+
+    /// Returns whether the two share any address.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        let mask = Self::mask(self.prefix.min(other.prefix));
+        u32::from(self.address) & mask == u32::from(other.address) & mask
+    }
+
+    /// Returns the number of bits that all its addresses share.
+    #[must_use]
+    pub fn prefix(self) -> u8 {
+        self.prefix
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+impl From<Subnet> for String {
+    fn from(subnet: Subnet) -> Self {
+        subnet.to_string()
+    }
+}
+
+impl std::str::FromStr for Subnet {
+    type Err = SubnetError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (address, prefix) = text.split_once('/')?;
+            Self::new(address.parse().ok()?, prefix.parse().ok()?)
+        };
+        parse().ok_or_else(|| SubnetError {
+            text: text.to_owned(),
+        })
+    }
+}
+
+impl TryFrom<String> for Subnet {
+    type Error = SubnetError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Text which is no IPv4 network.
+#[derive(Debug, thiserror::Error)]
+#[error("`{text}` is no IPv4 network (expected ADDRESS/BITS, as 10.84.3.0/24)")]
+pub struct SubnetError {
+    text: String,
+}
+
+/// All that is wrong with a [`ClusterSpec`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct SpecError {
+    /// At least one.
+    pub problems: Vec<SpecProblem>,
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SpecError {}
+
+impl SpecError {
+    /// Returns what to type instead, where there is one best thing.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.problems.iter().find_map(SpecProblem::hint)
+    }
+}
+
+/// One thing wrong with a [`ClusterSpec`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecProblem {
+    /// The name is no host name label, or too long.
+    #[error(
+        "cluster name `{name}` is not allowed: expected 1 to {NAME_LEN_MAX} of a-z, 0-9 and `-`, \
+         not at the ends"
+    )]
+    Name {
+        /// As given.
+        name: String,
+    },
+    /// Servers vote, so only odd numbers make sense.
+    #[error("{servers} servers cannot be: expected 1, 3 or 5{}", why_not(*servers))]
+    Servers {
+        /// As given.
+        servers: u16,
+    },
+    /// More clients than addresses.
+    #[error("{clients} clients are too many: expected at most {CLIENTS_MAX}")]
+    Clients {
+        /// As given.
+        clients: u16,
+    },
+    /// The region is no DNS label.
+    #[error(
+        "region `{region}` is not allowed: expected 1 to 63 letters, digits and `-` \
+         (certificates carry it as a DNS label)"
+    )]
+    Region {
+        /// As given.
+        region: String,
+    },
+    /// The datacenter has characters that Nomad refuses.
+    #[error(
+        "datacenter `{datacenter}` is not allowed: expected 1 to 128 letters, digits, `-`, `_` \
+         and `.`"
+    )]
+    Datacenter {
+        /// As given.
+        datacenter: String,
+    },
+}
+
+impl SpecProblem {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Servers { servers } => {
+                let odd = if *servers < 2 {
+                    1
+                } else if *servers < 5 {
+                    3
+                } else {
+                    5
+                };
+                Some(format!("rehearse up --servers {odd}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Tells why a number of servers is refused.
+fn why_not(servers: u16) -> &'static str {
+    match servers {
+        0 => " (without a server there is no cluster)",
+        n if n % 2 == 0 => " (an even number tolerates no more failures than one server fewer)",
+        _ => " (more voters slow every write down)",
+    }
+}
+
 /// An agent of the plan: everything about it is known before anything starts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgentPlan {
@@ -128,4 +453,75 @@ pub struct AgentPlan {
     pub address: Ipv4Addr,
     /// Its architecture.
     pub arch: Arch,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subnet(text: &str) -> Subnet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let mut spec = ClusterSpec::new("Demo_1", Arch::Amd64);
+        spec.servers = 4;
+        spec.clients = 201;
+        spec.region = "eu.west".to_owned();
+        spec.datacenter = "dc*".to_owned();
+        let error = spec.validate().unwrap_err();
+        insta::assert_snapshot!(error, @r"
+        cluster name `Demo_1` is not allowed: expected 1 to 32 of a-z, 0-9 and `-`, not at the ends
+        4 servers cannot be: expected 1, 3 or 5 (an even number tolerates no more failures than one server fewer)
+        201 clients are too many: expected at most 200
+        region `eu.west` is not allowed: expected 1 to 63 letters, digits and `-` (certificates carry it as a DNS label)
+        datacenter `dc*` is not allowed: expected 1 to 128 letters, digits, `-`, `_` and `.`
+        ");
+        assert_eq!(error.hint().unwrap(), "rehearse up --servers 3");
+    }
+
+    #[test]
+    fn only_one_three_or_five_servers_pass() {
+        for servers in 0..9 {
+            let mut spec = ClusterSpec::new("demo", Arch::Amd64);
+            spec.servers = servers;
+            assert_eq!(
+                spec.validate().is_ok(),
+                [1, 3, 5].contains(&servers),
+                "{servers} servers"
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_gives_every_agent_its_own_address() {
+        let mut spec = ClusterSpec::new("demo", Arch::Amd64);
+        spec.servers = 5;
+        spec.clients = CLIENTS_MAX;
+        let network = subnet("10.84.3.0/24");
+        let plan = spec.plan(network);
+        let addresses: std::collections::BTreeSet<_> = plan.iter().map(|a| a.address).collect();
+        assert_eq!(addresses.len(), 205);
+        assert!(!addresses.contains(&network.gateway()));
+        assert!(!addresses.contains(&Ipv4Addr::new(10, 84, 3, 255)));
+        assert!(
+            addresses
+                .iter()
+                .all(|a| network.overlaps(Subnet::new(*a, 32).unwrap()))
+        );
+        assert_eq!(plan[0].name.as_str(), "server-1");
+        assert_eq!(plan[5].name.as_str(), "client-1");
+    }
+
+    #[test]
+    fn networks_overlap_whichever_is_the_larger() {
+        assert!(subnet("10.0.0.0/8").overlaps(subnet("10.84.3.0/24")));
+        assert!(subnet("10.84.3.0/24").overlaps(subnet("10.0.0.0/8")));
+        assert!(!subnet("10.84.3.0/24").overlaps(subnet("10.84.4.0/24")));
+        assert!(subnet("0.0.0.0/0").overlaps(subnet("192.168.1.0/24")));
+        assert!("10.0.0.0/33".parse::<Subnet>().is_err());
+        assert!("10.0.0/8".parse::<Subnet>().is_err());
+        assert_eq!(subnet("10.84.3.9/24").to_string(), "10.84.3.0/24");
+    }
 }

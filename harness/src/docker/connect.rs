@@ -1,0 +1,287 @@
+//! Finding the engine: `DOCKER_HOST`, else the context that the docker CLI uses, else the usual
+//! sockets. What is missing: `ssh://` and TCP with TLS, since nothing of that was ever tried.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::live::Docker;
+use super::{DockerError, Trouble};
+use crate::environment::Environment;
+
+/// The oldest API that does what is needed: the platform of a container is honoured from here
+/// on (Docker Engine 20.10).
+const API_MIN: (u32, u32) = (1, 41);
+/// How long an engine may take to answer its first request.
+const FIRST_ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long any other request may take: pulling and loading images are slow.
+const ANSWER_MAX_SECS: u64 = 600;
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody answers.
+    #[error("cannot reach a Docker engine at `{address}`: {reason}")]
+    Unreachable {
+        /// What was tried.
+        address: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The socket belongs to others.
+    #[error("no permission to talk to the Docker engine at `{address}`")]
+    Permission {
+        /// What was tried.
+        address: String,
+    },
+    /// The address is of a kind that is not supported.
+    #[error("Docker address `{address}` is not supported: expected unix:// or tcp:// without TLS")]
+    Scheme {
+        /// What was given.
+        address: String,
+    },
+    /// The engine is too old.
+    #[error(
+        "the Docker engine at `{address}` speaks API {found}, expected {}.{} or newer \
+         (Docker Engine 20.10)", API_MIN.0, API_MIN.1
+    )]
+    TooOld {
+        /// What was tried.
+        address: String,
+        /// What the engine speaks.
+        found: String,
+    },
+    /// The docker CLI's configuration names a context that is not there or not readable.
+    #[error("docker context `{name}` cannot be read: {reason}")]
+    Context {
+        /// The context.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl ConnectError {
+    /// Returns what to type against it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unreachable { .. } if cfg!(target_os = "linux") => {
+                "sudo systemctl start docker    # or set DOCKER_HOST"
+            }
+            Self::Unreachable { .. } => "start Docker Desktop, or set DOCKER_HOST",
+            Self::Permission { .. } => {
+                "sudo usermod -aG docker $USER    # then log in anew, or: newgrp docker"
+            }
+            Self::Scheme { .. } => "export DOCKER_HOST=unix:///var/run/docker.sock",
+            Self::TooOld { .. } => "docker version    # then upgrade the engine",
+            Self::Context { .. } => "docker context use default",
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// Connects to the engine that the docker CLI would use, and agrees on an API version.
+///
+/// # Errors
+/// [`ConnectError`].
+pub async fn connect(environment: &Environment) -> Result<Docker, ConnectError> {
+    let address = address(environment)?;
+    let supported = ["unix://", "tcp://", "http://"];
+    if !supported.iter().any(|scheme| address.starts_with(scheme)) || environment.docker_tls {
+        return Err(ConnectError::Scheme { address });
+    }
+    let failed = |error: bollard::errors::Error| {
+        let error = super::live::wrap("reach", "engine", error);
+        unreachable(&address, &error)
+    };
+    let client = if let Some(path) = address.strip_prefix("unix://") {
+        bollard::Docker::connect_with_unix(path, ANSWER_MAX_SECS, bollard::API_DEFAULT_VERSION)
+    } else {
+        bollard::Docker::connect_with_http(&address, ANSWER_MAX_SECS, bollard::API_DEFAULT_VERSION)
+    }
+    .map_err(failed)?;
+    let client = tokio::time::timeout(FIRST_ANSWER_MAX, client.negotiate_version())
+        .await
+        .map_err(|_| ConnectError::Unreachable {
+            address: address.clone(),
+            reason: format!("no answer within {FIRST_ANSWER_MAX:?}"),
+        })?
+        .map_err(failed)?;
+    let agreed = client.client_version();
+    let found = (
+        u32::try_from(agreed.major_version).unwrap_or(0),
+        u32::try_from(agreed.minor_version).unwrap_or(0),
+    );
+    if found < API_MIN {
+        return Err(ConnectError::TooOld {
+            address,
+            found: format!("{}.{}", found.0, found.1),
+        });
+    }
+    Ok(Docker::new(client, address.starts_with("unix://")))
+}
+
+fn unreachable(address: &str, error: &DockerError) -> ConnectError {
+    match error.trouble {
+        Trouble::Permission => ConnectError::Permission {
+            address: address.to_owned(),
+        },
+        _ => ConnectError::Unreachable {
+            address: address.to_owned(),
+            reason: error.source.to_string(),
+        },
+    }
+}
+
+/// Returns the engine's address.
+fn address(environment: &Environment) -> Result<String, ConnectError> {
+    if let Some(host) = &environment.docker_host {
+        return Ok(host.clone());
+    }
+    if let Some(host) = context(environment)? {
+        return Ok(host);
+    }
+    let home = environment.home.as_deref();
+    let candidates = [
+        Some(PathBuf::from("/var/run/docker.sock")),
+        // Rootless engines, then Docker Desktop's.
+        environment.runtime_dir.as_ref().map(|dir| dir.join("docker.sock")),
+        home.map(|home| home.join(".docker/run/docker.sock")),
+        home.map(|home| home.join(".docker/desktop/docker.sock")),
+    ];
+    let found = candidates.into_iter().flatten().find(|path| path.exists());
+    let path = found.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"));
+    Ok(format!("unix://{}", path.display()))
+}
+
+/// Returns the address of the docker CLI's current context, `None` for the default one.
+fn context(environment: &Environment) -> Result<Option<String>, ConnectError> {
+    let Some(folder) = &environment.docker_config else {
+        return Ok(None);
+    };
+    let configured = || {
+        let text = std::fs::read_to_string(folder.join("config.json")).ok()?;
+        let config: serde_json::Value = serde_json::from_str(&text).ok()?;
+        Some(config.get("currentContext")?.as_str()?.to_owned())
+    };
+    let Some(name) = environment.docker_context.clone().or_else(configured) else {
+        return Ok(None);
+    };
+    if name == "default" || name.is_empty() {
+        return Ok(None);
+    }
+    context_host(folder, &name).map(Some)
+}
+
+fn context_host(folder: &Path, name: &str) -> Result<String, ConnectError> {
+    let failed = |reason: String| ConnectError::Context {
+        name: name.to_owned(),
+        reason,
+    };
+    // The CLI keeps a context under the SHA-256 of its name.
+    let digest: String = Sha256::digest(name)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let path = folder.join("contexts/meta").join(digest).join("meta.json");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| failed(format!("{}: {error}", path.display())))?;
+    let meta: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    meta.pointer("/Endpoints/docker/Host")
+        .and_then(serde_json::Value::as_str)
+        .map(str::to_owned)
+        .ok_or_else(|| failed("it has no `Endpoints.docker.Host`".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_the_environment_beats_the_context() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut environment = Environment {
+            docker_config: Some(folder.path().to_owned()),
+            docker_context: Some("colima".to_owned()),
+            docker_host: Some("unix:///tmp/x.sock".to_owned()),
+            ..Environment::default()
+        };
+        assert_eq!(address(&environment).unwrap(), "unix:///tmp/x.sock");
+        environment.docker_host = None;
+        let error = address(&environment).unwrap_err();
+        assert!(
+            error.to_string().starts_with("docker context `colima` cannot be read"),
+            "{error}"
+        );
+        let digest = "f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16";
+        let meta = folder.path().join("contexts/meta").join(digest);
+        std::fs::create_dir_all(&meta).unwrap();
+        std::fs::write(
+            meta.join("meta.json"),
+            r#"{"Name":"colima","Endpoints":{"docker":{"Host":"unix:///c.sock"}}}"#,
+        )
+        .unwrap();
+        assert_eq!(address(&environment).unwrap(), "unix:///c.sock");
+        environment.docker_context = None;
+        std::fs::write(
+            folder.path().join("config.json"),
+            r#"{"currentContext":"colima"}"#,
+        )
+        .unwrap();
+        assert_eq!(address(&environment).unwrap(), "unix:///c.sock");
+    }
+
+    #[tokio::test]
+    async fn an_absent_engine_is_told_with_its_address() {
+        let environment = Environment {
+            docker_host: Some("unix:///nonexistent/docker.sock".to_owned()),
+            ..Environment::default()
+        };
+        let error = connect(&environment).await.err().unwrap();
+        assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
+        assert!(error.to_string().contains("unix:///nonexistent/docker.sock"));
+        assert!(error.hint().is_some());
+    }
+
+    /// Answers one request with a version, as an engine of that age would.
+    async fn engine_of(api: &'static str) -> String {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).await.unwrap();
+            assert!(read > 0);
+            let body = format!(r#"{{"Version":"x","ApiVersion":"{api}"}}"#);
+            let reply = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(reply.as_bytes()).await.unwrap();
+        });
+        format!("tcp://{address}")
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_too_old_is_refused() {
+        for (api, good) in [("1.40", false), ("1.41", true), ("1.99", true)] {
+            let environment = Environment {
+                docker_host: Some(engine_of(api).await),
+                ..Environment::default()
+            };
+            let outcome = connect(&environment).await;
+            match outcome {
+                Ok(_) => assert!(good, "{api}"),
+                Err(ConnectError::TooOld { found, .. }) => {
+                    assert!(!good, "{api}");
+                    assert_eq!(found, api);
+                }
+                Err(other) => panic!("{api}: {other}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The labels that every object of ours carries: they are the whole database. What is left by a
+//! `rehearse` that was killed is found by them, and only what carries them is ever touched.
+
+use super::Labels;
+
+/// The cluster's name.
+pub const CLUSTER: &str = "rehearse.cluster";
+/// The run that made the object: one `up`, unique.
+pub const RUN: &str = "rehearse.run";
+/// `server`, `client`; `tool` for helpers.
+pub const ROLE: &str = "rehearse.role";
+/// The agent's name.
+pub const AGENT: &str = "rehearse.agent";
+/// Who made it: machine, boot, process and its start, as [`crate::owner::Owner`] writes them.
+pub const OWNER: &str = "rehearse.owner";
+/// Seconds since 1970 from which on a half-made cluster is garbage, whoever made it.
+pub const EXPIRES: &str = "rehearse.expires";
+/// The cluster's folder on the machine of the owner.
+pub const FOLDER: &str = "rehearse.folder";
+/// The agents' program, as `simulator 1.8.3`.
+pub const ENGINE: &str = "rehearse.engine";
+/// On images: what they were made from, so that a newer one can take the place.
+pub const ORIGIN: &str = "rehearse.origin";
+
+/// Returns the label's value.
+#[must_use]
+pub fn get<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
+    labels.get(key).map(String::as_str)
+}
+
+/// Hash of what was asked for.
+pub const SPEC: &str = "rehearse.spec";
+/// On clusters that live no longer than the process that made them (tests): `true`.
+pub const EPHEMERAL: &str = "rehearse.ephemeral";
+/// On the volume that says: the cluster came up whole. Labels cannot be changed later, so that
+/// an object of its own has to say it.
+pub const READY: &str = "rehearse.ready";

@@ -1,0 +1,86 @@
+//! The request that makes a container, from its plan.
+
+use std::collections::HashMap;
+
+use bollard::models;
+
+use super::{Attachment, ContainerPlan, VolumePlan};
+
+/// Log lines kept per container: enough for any error, bounded for a cluster that runs for weeks.
+const LOG_SIZE_MAX: &str = "20m";
+
+/// Returns the body of the request.
+pub(super) fn body(plan: &ContainerPlan) -> models::ContainerCreateBody {
+    let port = |container: u16| format!("{container}/tcp");
+    let exposed = plan.ports.iter().map(|p| port(p.container)).collect();
+    models::ContainerCreateBody {
+        hostname: Some(plan.hostname.clone()).filter(|name| !name.is_empty()),
+        user: Some(plan.user.clone()),
+        env: Some(plan.env.clone()),
+        image: Some(plan.image.clone()),
+        // The command is the entry point, so that whatever the image has for one does not run.
+        entrypoint: Some(plan.command.clone()),
+        labels: Some(plan.labels.clone().into_iter().collect()),
+        exposed_ports: Some(exposed),
+        host_config: Some(host(plan)),
+        networking_config: networking(plan),
+        ..models::ContainerCreateBody::default()
+    }
+}
+
+fn host(plan: &ContainerPlan) -> models::HostConfig {
+    let bind = |host: u16| models::PortBinding {
+        host_ip: Some("127.0.0.1".to_owned()),
+        host_port: Some(host.to_string()),
+    };
+    let ports: HashMap<_, _> = plan
+        .ports
+        .iter()
+        .map(|p| (format!("{}/tcp", p.container), Some(vec![bind(p.host)])))
+        .collect();
+    models::HostConfig {
+        network_mode: plan.network.mode(),
+        port_bindings: Some(ports),
+        mounts: plan.volume.as_ref().map(|volume| vec![mount(volume)]),
+        init: Some(plan.init),
+        cap_add: Some(plan.capabilities.clone()),
+        sysctls: Some(plan.sysctls.clone().into_iter().collect()),
+        log_config: Some(models::HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), LOG_SIZE_MAX.to_owned()),
+                ("max-file".to_owned(), "2".to_owned()),
+            ])),
+        }),
+        ..models::HostConfig::default()
+    }
+}
+
+fn mount(volume: &VolumePlan) -> models::Mount {
+    models::Mount {
+        target: Some(volume.path.clone()),
+        source: Some(volume.name.clone()),
+        typ: Some(models::MountType::VOLUME),
+        volume_options: Some(models::MountVolumeOptions {
+            labels: Some(volume.labels.clone().into_iter().collect()),
+            ..models::MountVolumeOptions::default()
+        }),
+        ..models::Mount::default()
+    }
+}
+
+fn networking(plan: &ContainerPlan) -> Option<models::NetworkingConfig> {
+    let Attachment::Network { id, address } = &plan.network else {
+        return None;
+    };
+    let endpoint = models::EndpointSettings {
+        ipam_config: Some(models::EndpointIpamConfig {
+            ipv4_address: Some(address.to_string()),
+            ..models::EndpointIpamConfig::default()
+        }),
+        ..models::EndpointSettings::default()
+    };
+    Some(models::NetworkingConfig {
+        endpoints_config: Some(HashMap::from([(id.clone(), endpoint)])),
+    })
+}

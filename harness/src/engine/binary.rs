@@ -1,0 +1,151 @@
+//! A Nomad of the user's own: a given file, or `nomad` on the path. It goes into an image of its
+//! own needs, so that no registry and no base image is wanted.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use semver::Version;
+
+use super::assembly::{self, BUILT_IN, NOMAD};
+use super::images::{self, Memory};
+use super::{EngineError, EngineRequest, Program, Workshop, image, simulator};
+use crate::agent_config::CONFIG_DIR;
+use crate::spec::Arch;
+use crate::target::EngineInfo;
+
+/// How long `nomad version` may take on this machine.
+const VERSION_MAX: Duration = Duration::from_secs(20);
+
+/// Returns the `nomad` on the path, where the path's programs can run in the containers at all.
+pub(super) fn on_path(shop: &Workshop<'_>) -> Option<PathBuf> {
+    let native = cfg!(target_os = "linux") && Arch::host() == Some(shop.arch);
+    native.then(|| shop.environment.find_program("nomad"))?
+}
+
+/// Gets the binary that was given, or the one on the path.
+pub(super) async fn provide(
+    shop: &Workshop<'_>,
+    request: &EngineRequest,
+    reason: &str,
+) -> Result<Program, EngineError> {
+    let path = request
+        .binaries
+        .get(&shop.arch)
+        .cloned()
+        .or_else(|| on_path(shop))
+        .ok_or(EngineError::NoBinary { arch: shop.arch })?;
+    let path = path.canonicalize().unwrap_or(path);
+    of_file(shop, &path, "binary", request.version.as_ref(), reason).await
+}
+
+/// Gets a Nomad from a file.
+pub(super) async fn of_file(
+    shop: &Workshop<'_>,
+    path: &Path,
+    kind: &str,
+    expected: Option<&Version>,
+    reason: &str,
+) -> Result<Program, EngineError> {
+    let elf = assembly::check_program(shop, path)?;
+    let mut recipe = assembly::base(shop.arch);
+    assembly::add_program(&mut recipe, NOMAD, path, &elf)?;
+    // Jobs run the built-in program as their workload. Where there is none for the architecture
+    // the agents work all the same.
+    let mut parts = vec![path];
+    let built_in = simulator::find(shop).ok();
+    if let Some(program) = &built_in {
+        let elf = assembly::check_program(shop, program)?;
+        assembly::add_program(&mut recipe, BUILT_IN, program, &elf)?;
+        parts.push(program);
+    }
+    assembly::set_origin(&mut recipe, kind, &parts);
+    let (mut known, fingerprint) = images::ensure(shop, recipe).await?;
+    let version = match known.version.clone() {
+        Some(version) => version,
+        None => {
+            let version = ask(shop, path, &known.name).await?;
+            known.version = Some(version.clone());
+            Memory::of(shop).put(&fingerprint, &known);
+            version
+        }
+    };
+    if let Some(expected) = expected
+        && *expected != version
+    {
+        return Err(EngineError::OtherVersion {
+            subject: path.display().to_string(),
+            found: version,
+            expected: expected.clone(),
+        });
+    }
+    Ok(Program {
+        info: EngineInfo {
+            kind: kind.to_owned(),
+            version: version.to_string(),
+            simulated: false,
+        },
+        version,
+        image: known.name,
+        command: [NOMAD, "agent", "-config", CONFIG_DIR]
+            .map(str::to_owned)
+            .to_vec(),
+        env: Vec::new(),
+        tools: built_in.is_some(),
+        reason: reason.to_owned(),
+    })
+}
+
+/// Asks a Nomad for its version: on this machine where it runs here, else in a container.
+async fn ask(shop: &Workshop<'_>, path: &Path, image: &str) -> Result<Version, EngineError> {
+    let native = cfg!(target_os = "linux") && Arch::host() == Some(shop.arch);
+    if !native {
+        let command = [NOMAD.to_owned(), "version".to_owned()];
+        return image::ask_version(shop, image, &command).await;
+    }
+    let running = tokio::process::Command::new(path)
+        .arg("version")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let said = match tokio::time::timeout(VERSION_MAX, running).await {
+        Ok(Ok(output)) => [output.stdout, output.stderr].concat(),
+        Ok(Err(error)) => error.to_string().into_bytes(),
+        Err(_) => format!("nothing within {VERSION_MAX:?}").into_bytes(),
+    };
+    read_version(&path.display().to_string(), &String::from_utf8_lossy(&said))
+}
+
+/// Reads the reply of `nomad version`: `Nomad v1.8.3`, older ones with `(revision)` behind.
+pub(super) fn read_version(subject: &str, said: &str) -> Result<Version, EngineError> {
+    let first = said.lines().find(|line| !line.trim().is_empty());
+    let read = |line: &str| {
+        let word = line.strip_prefix("Nomad v")?.split_whitespace().next()?;
+        Version::parse(word).ok()
+    };
+    first.and_then(read).ok_or_else(|| EngineError::NotNomad {
+        subject: subject.to_owned(),
+        said: first.unwrap_or("nothing").chars().take(120).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_every_nomad_prints_them() {
+        for (said, version) in [
+            ("Nomad v1.1.2 (60638a086ef9630e2a9ba1e237e8426192a44244)\n", "1.1.2"),
+            ("Nomad v1.8.3\nBuildDate 2024-08-13T07:37:30Z\nRevision abc\n", "1.8.3"),
+            ("Nomad v1.2.0-dev (abc+CHANGES)\n", "1.2.0-dev"),
+            ("Nomad v1.7.0+ent\n", "1.7.0+ent"),
+        ] {
+            let read = read_version("nomad", said).unwrap();
+            assert_eq!(read.to_string(), version);
+        }
+        let error = read_version("/bin/true", "").unwrap_err().to_string();
+        assert!(error.contains("`/bin/true` is not Nomad"), "{error}");
+        assert!(read_version("consul", "Consul v1.2.3").is_err());
+    }
+}

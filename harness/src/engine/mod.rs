@@ -1,0 +1,350 @@
+//! Where the agent program comes from. Four engines behind one seam: each ends as an image that
+//! the Docker engine has, a command, and a version; from there on everything is the same code.
+
+mod assembly;
+mod binary;
+mod elf;
+mod image;
+mod images;
+pub mod release;
+mod simulator;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use semver::Version;
+
+use crate::docker::{DockerEngine, DockerError};
+use crate::environment::Environment;
+use crate::progress::{Event, Progress};
+use crate::spec::Arch;
+use crate::target::EngineInfo;
+
+pub(crate) use assembly::{BUILT_IN, USER as AGENT_USER};
+pub use elf::ElfError;
+pub use release::{ReleaseError, ReleaseSource};
+
+/// How long the automatic choice asks the network whether a release can be had.
+const REACHABLE_MAX: Duration = Duration::from_millis(1500);
+
+/// Which engine is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// The first that can be had: binary, cached release, release, simulator.
+    #[default]
+    Auto,
+    /// The built-in agent.
+    Simulator,
+    /// A given file, or `nomad` on the path.
+    Binary,
+    /// HashiCorp's release.
+    Release,
+    /// An existing image.
+    Image,
+}
+
+impl EngineKind {
+    /// All, by name.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("auto", Self::Auto),
+        ("simulator", Self::Simulator),
+        ("binary", Self::Binary),
+        ("release", Self::Release),
+        ("image", Self::Image),
+    ];
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(_, kind)| kind == self);
+        f.write_str(name.expect("all are in the table").0)
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = UnknownEngine;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.iter().find(|(name, _)| *name == text);
+        found.map(|(_, kind)| *kind).ok_or_else(|| UnknownEngine {
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// A word for none of the engines.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown engine `{text}` (expected `auto`, `simulator`, `binary`, `release` or `image`)")]
+pub struct UnknownEngine {
+    text: String,
+}
+
+/// What engine is asked for, and what goes with it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EngineRequest {
+    /// Which one.
+    pub kind: EngineKind,
+    /// Version of Nomad: of the release, or what a binary is expected to be.
+    pub version: Option<Version>,
+    /// Nomad's binaries by architecture; without one, `nomad` on the path is looked for.
+    pub binaries: BTreeMap<Arch, PathBuf>,
+    /// An image's reference.
+    pub image: Option<String>,
+}
+
+/// The agents' program, ready to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// Which it is, for every output.
+    pub info: EngineInfo,
+    /// Version whose configuration and API it has.
+    pub version: Version,
+    /// The image, which the Docker engine has.
+    pub image: String,
+    /// The command of an agent.
+    pub command: Vec<String>,
+    /// Environment of an agent, `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// Whether the image holds the built-in program, too: network tool, workload.
+    pub tools: bool,
+    /// Why this one, in a few words.
+    pub reason: String,
+}
+
+/// Why there is no program.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No program for the built-in agent.
+    #[error("the built-in agent needs a Linux program for {arch}: {reason}")]
+    NoSimulator {
+        /// The architecture.
+        arch: Arch,
+        /// What was looked at.
+        reason: String,
+    },
+    /// No binary was given and none is on the path.
+    #[error("no Nomad binary for {arch}: none was given, and no `nomad` is on the path")]
+    NoBinary {
+        /// The architecture.
+        arch: Arch,
+    },
+    /// The file is none, or nobody may execute it.
+    #[error("`{}` is not an executable file", .path.display())]
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is no ELF program, or a library is missing.
+    #[error("`{}` cannot run in a Linux container", .path.display())]
+    Elf {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ElfError,
+    },
+    /// The file is of another architecture.
+    #[error("`{}` is built for {found}, expected {expected}", .path.display())]
+    OtherArch {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What is needed.
+        expected: Arch,
+    },
+    /// The program does not say that it is Nomad.
+    #[error("`{subject}` is not Nomad: `nomad version` should print `Nomad v1.x.y`, it printed `{said}`")]
+    NotNomad {
+        /// The file or the image.
+        subject: String,
+        /// What it printed.
+        said: String,
+    },
+    /// It is another version than the one asked for.
+    #[error("`{subject}` is Nomad {found}, expected {expected}")]
+    OtherVersion {
+        /// The file or the image.
+        subject: String,
+        /// What it is.
+        found: Version,
+        /// What was asked for.
+        expected: Version,
+    },
+    /// No image reference was given.
+    #[error("engine `image` needs an image")]
+    NoImage,
+    /// The image cannot be had.
+    #[error("cannot get image `{reference}` for {arch}")]
+    Pull {
+        /// The reference.
+        reference: String,
+        /// The architecture.
+        arch: Arch,
+        /// Why.
+        #[source]
+        source: DockerError,
+    },
+    /// The image is of another architecture.
+    #[error("image `{reference}` is built for {found}, expected {expected}")]
+    ImageArch {
+        /// The reference.
+        reference: String,
+        /// What it says of itself.
+        found: String,
+        /// What is needed.
+        expected: Arch,
+    },
+    /// The release cannot be had.
+    #[error("no release of Nomad {version} for {arch}")]
+    Release {
+        /// The version.
+        version: Version,
+        /// The architecture.
+        arch: Arch,
+        /// Why.
+        #[source]
+        source: Box<ReleaseError>,
+    },
+    /// The Docker engine refused something.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// A file cannot be read.
+    #[error("cannot make the agents' image")]
+    Assembly(#[source] std::io::Error),
+}
+
+impl EngineError {
+    /// Returns what to type against it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoSimulator { .. } => {
+                "cargo build --bin rehearse    # or REHEARSE_AGENT=PATH of a Linux `agent`"
+            }
+            Self::NoBinary { .. } => "rehearse up --nomad-binary PATH, or --engine simulator",
+            Self::NotExecutable { path } => return Some(format!("chmod +x {}", path.display())),
+            Self::OtherArch { expected, .. } => {
+                return Some(format!("rehearse up --nomad-binary {expected}=PATH"));
+            }
+            Self::NoImage => "rehearse up --engine image --image hashicorp/nomad:1.8.3",
+            Self::Release { source, .. } => return source.hint(),
+            Self::Docker(error) | Self::Pull { source: error, .. } => return error.hint(),
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// What every engine works with.
+pub(crate) struct Workshop<'a> {
+    pub(crate) arch: Arch,
+    pub(crate) environment: &'a Environment,
+    pub(crate) docker: &'a dyn DockerEngine,
+    pub(crate) progress: &'a Progress,
+}
+
+/// Gets the program that was asked for, and has its image taken in.
+///
+/// # Errors
+/// [`EngineError`]; the automatic choice fails only when a given file, image or version is no
+/// use, or when not even the built-in agent can run.
+pub async fn provide(
+    request: &EngineRequest,
+    arch: Arch,
+    environment: &Environment,
+    docker: &dyn DockerEngine,
+    progress: &Progress,
+) -> Result<Program, EngineError> {
+    let shop = Workshop {
+        arch,
+        environment,
+        docker,
+        progress,
+    };
+    let program = match request.kind {
+        EngineKind::Simulator => simulator::provide(&shop, "asked for").await,
+        EngineKind::Binary => binary::provide(&shop, request, "asked for").await,
+        EngineKind::Release => from_release(&shop, request, "asked for").await,
+        EngineKind::Image => image::provide(&shop, request).await,
+        EngineKind::Auto => choose(&shop, request).await,
+    }?;
+    progress.tell(Event::Engine {
+        label: program.info.label(),
+        reason: program.reason.clone(),
+    });
+    Ok(program)
+}
+
+/// Takes the first engine that can be had. What the user named explicitly is never passed over:
+/// a wrong file is an error, not a reason to simulate.
+async fn choose(shop: &Workshop<'_>, request: &EngineRequest) -> Result<Program, EngineError> {
+    if request.image.is_some() {
+        return image::provide(shop, request).await;
+    }
+    if request.binaries.contains_key(&shop.arch) {
+        return binary::provide(shop, request, "the binary was given").await;
+    }
+    if binary::on_path(shop).is_some() {
+        match binary::provide(shop, request, "`nomad` is on the path").await {
+            Ok(program) => return Ok(program),
+            Err(EngineError::Docker(error)) => return Err(EngineError::Docker(error)),
+            Err(error) => shop.progress.tell(Event::Note(format!(
+                "passed over the `nomad` on the path: {error}"
+            ))),
+        }
+    }
+    let source = ReleaseSource::from_env();
+    let version = request.version.clone().unwrap_or_else(release::newest);
+    if source.cached(&version, shop.arch).is_some() {
+        return from_release(shop, request, "the release is in the cache").await;
+    }
+    // A version can only be had from HashiCorp; the simulator is no stand-in for another one.
+    if request.version.is_some() {
+        return from_release(shop, request, "a version was asked for").await;
+    }
+    let built = release::available(&version, shop.arch).is_ok();
+    let why = if built {
+        match tokio::time::timeout(REACHABLE_MAX, source.reachable()).await {
+            Ok(Ok(())) => {
+                return from_release(shop, request, "no `nomad` on the path").await;
+            }
+            Ok(Err(_)) => "no `nomad` on the path, and no release can be downloaded".to_owned(),
+            Err(_) => "no `nomad` on the path, and the releases do not answer".to_owned(),
+        }
+    } else {
+        format!("no `nomad` on the path, and no releases for {}", shop.arch)
+    };
+    simulator::provide(shop, &why).await
+}
+
+async fn from_release(
+    shop: &Workshop<'_>,
+    request: &EngineRequest,
+    reason: &str,
+) -> Result<Program, EngineError> {
+    let version = request.version.clone().unwrap_or_else(release::newest);
+    for caution in release::cautions(&version) {
+        shop.progress.tell(Event::Note(caution));
+    }
+    let told = |progress: release::Progress| {
+        if progress.stage == release::Stage::Downloading {
+            shop.progress.tell(Event::Download {
+                received: progress.received,
+                total: progress.total,
+            });
+        }
+    };
+    let path = ReleaseSource::from_env()
+        .fetch(&version, shop.arch, &told)
+        .await
+        .map_err(|error| EngineError::Release {
+            version: version.clone(),
+            arch: shop.arch,
+            source: Box::new(error),
+        })?;
+    binary::of_file(shop, &path, "release", Some(&version), reason).await
+}

@@ -1,0 +1,76 @@
+//! The built-in agent: the small program that this one is linked with, too. For this machine's
+//! own architecture nothing has to be built or downloaded: the image is the running executable
+//! and what it needs.
+
+use std::path::PathBuf;
+
+use semver::Version;
+
+use super::assembly::{self, BUILT_IN};
+use super::{EngineError, Program, Workshop, images};
+use crate::agent_config::CONFIG_DIR;
+use crate::spec::Arch;
+use crate::target::EngineInfo;
+
+/// The Nomad whose behaviour the built-in agent follows.
+const FOLLOWS: &str = "1.8.3";
+
+/// Gets the built-in agent.
+pub(super) async fn provide(shop: &Workshop<'_>, reason: &str) -> Result<Program, EngineError> {
+    let program = find(shop)?;
+    let elf = assembly::check_program(shop, &program)?;
+    let mut recipe = assembly::base(shop.arch);
+    assembly::add_program(&mut recipe, BUILT_IN, &program, &elf)?;
+    assembly::set_origin(&mut recipe, "simulator", &[&program]);
+    let (known, _) = images::ensure(shop, recipe).await?;
+    let version: Version = FOLLOWS.parse().expect("the constant is a version");
+    let command = [BUILT_IN, "agent", "-config", CONFIG_DIR];
+    Ok(Program {
+        info: EngineInfo {
+            kind: "simulator".to_owned(),
+            version: version.to_string(),
+            simulated: true,
+        },
+        version,
+        image: known.name,
+        command: command.map(str::to_owned).to_vec(),
+        env: Vec::new(),
+        tools: true,
+        reason: reason.to_owned(),
+    })
+}
+
+/// Finds the program for containers: `$REHEARSE_AGENT`, this process when it is `rehearse`, a
+/// `rehearse` beside it or one folder above (where cargo puts it for tests), one on the path.
+pub(super) fn find(shop: &Workshop<'_>) -> Result<PathBuf, EngineError> {
+    if let Some(path) = &shop.environment.agent {
+        return Ok(path.clone());
+    }
+    let missing = |reason: &str| EngineError::NoSimulator {
+        arch: shop.arch,
+        reason: reason.to_owned(),
+    };
+    if Arch::host() != Some(shop.arch) {
+        return Err(missing("this machine's own program is of another architecture"));
+    }
+    if !cfg!(target_os = "linux") {
+        return Err(missing("this machine's own program is not one"));
+    }
+    let this = std::env::current_exe().map_err(EngineError::Assembly)?;
+    if this.file_stem().is_some_and(|name| name == "rehearse") {
+        // The path of a program that was replaced while it runs names nothing any more.
+        return Ok(if this.exists() {
+            this
+        } else {
+            PathBuf::from("/proc/self/exe")
+        });
+    }
+    let near = this.parent().into_iter().flat_map(|folder| {
+        let above = folder.parent().map(|above| above.join("rehearse"));
+        [Some(folder.join("rehearse")), above]
+    });
+    near.flatten()
+        .find(|path| crate::environment::is_executable(path))
+        .or_else(|| shop.environment.find_program("rehearse"))
+        .ok_or_else(|| missing("this process is not `rehearse`, and none is near it"))
+}

@@ -1,0 +1,564 @@
+//! The client of one agent's HTTP API: connection, certificates, token, errors. The only file
+//! that names `reqwest`; the typed calls are in `calls.rs`.
+//!
+//! Certificates are always verified: the authority given is the only one believed, and the
+//! server's certificate must carry the host of the address.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Method;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::query::{Query, Reply};
+use super::types::Token;
+
+/// How long a call may take unless its [`Query`] says: Nomad itself holds a call for 5 s while
+/// there is no leader (`RPCHoldTimeout`), and answers within that or right after.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for a connection: agents are near.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What is needed to talk to one agent.
+#[derive(Clone)]
+pub struct ApiConfig {
+    /// `https://127.0.0.1:PORT`; with `http://` the certificates are not used.
+    pub addr: String,
+    /// The authority that signed the agent's certificate, PEM.
+    pub ca_pem: String,
+    /// The certificate shown to the agent, PEM.
+    pub cert_pem: String,
+    /// Its private key, PEM.
+    pub key_pem: String,
+    /// The token sent along, if any yet.
+    pub token: Option<Token>,
+}
+
+impl fmt::Debug for ApiConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiConfig")
+            .field("addr", &self.addr)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which call it was: for errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// `GET`, `PUT`, ...
+    pub method: &'static str,
+    /// `/v1/status/leader`.
+    pub path: String,
+    /// The agent asked.
+    pub addr: String,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{} {}` at {}", self.method, self.path, self.addr)
+    }
+}
+
+/// A call that did not succeed, or a client that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The address is none.
+    #[error("`{addr}` is not an address of an HTTP API, expected `https://HOST:PORT`")]
+    BadAddress {
+        /// What was given.
+        addr: String,
+    },
+    /// A certificate or a key is none.
+    #[error("the {what} for {addr} cannot be used: {reason}")]
+    BadPem {
+        /// `authority`, `certificate` or `private key`.
+        what: &'static str,
+        /// The agent.
+        addr: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The HTTP client could not be made.
+    #[error("cannot make an HTTP client")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No connection: nobody listens, or the handshake failed.
+    #[error("{call}: cannot connect: {reason}")]
+    Unreachable {
+        /// The call.
+        call: Call,
+        /// The innermost cause.
+        reason: String,
+    },
+    /// The connection broke before the reply was whole: the agent may have acted or not.
+    #[error("{call}: connection broke: {reason}")]
+    Broken {
+        /// The call.
+        call: Call,
+        /// The innermost cause.
+        reason: String,
+    },
+    /// No reply in time: the agent may have acted or not.
+    #[error("{call}: no reply within {after:?}")]
+    TimedOut {
+        /// The call.
+        call: Call,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The agent said no.
+    #[error("{call}: HTTP {status}: {body}")]
+    Status {
+        /// The call.
+        call: Call,
+        /// HTTP status.
+        status: u16,
+        /// The agent's words, plain text.
+        body: String,
+    },
+    /// The reply is not what Nomad's API promises.
+    #[error("{call}: unexpected reply: {reason}; got `{body}`")]
+    Decode {
+        /// The call.
+        call: Call,
+        /// What was expected.
+        reason: String,
+        /// The start of what came.
+        body: String,
+    },
+}
+
+/// What a server says when the fault is a missing leader or a broken path to it, and not the
+/// request (`nomad/structs/errors.go`, `hashicorp/raft`, `net`). A bare `rpc error:` is not in
+/// the list: Nomad puts it before every error that another server gave, final ones too.
+const PASSING_TROUBLES: [&str; 15] = [
+    "No cluster leader",
+    "Not ready to serve consistent reads",
+    "failed to get conn",
+    "rpc error: EOF",
+    "connection refused",
+    "connection reset",
+    "i/o timeout",
+    "broken pipe",
+    "no route to host",
+    "leadership lost",
+    "node is not the leader",
+    "leadership transfer in progress",
+    "raft is already shutdown",
+    "session shutdown",
+    "lead thread didn't get connection",
+];
+
+impl ApiError {
+    /// Whether the same call may succeed a moment later: no leader yet, a broken connection, a
+    /// server that just went. True says nothing of whether a write was applied.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::BadAddress { .. } | Self::BadPem { .. } | Self::Client(_) => false,
+            Self::Unreachable { .. } | Self::Broken { .. } | Self::TimedOut { .. } => true,
+            Self::Status { status: 429, .. } => true,
+            Self::Status { status, body, .. } => {
+                *status >= 500
+                    && (body.trim() == "EOF"
+                        || PASSING_TROUBLES.iter().any(|words| body.contains(words)))
+            }
+            Self::Decode { .. } => false,
+        }
+    }
+
+    /// Whether the call surely changed nothing, because it never reached the agent's handler.
+    #[must_use]
+    pub fn surely_not_applied(&self) -> bool {
+        match self {
+            Self::BadAddress { .. }
+            | Self::BadPem { .. }
+            | Self::Client(_)
+            | Self::Unreachable { .. } => true,
+            Self::Status { status, .. } => (400..500).contains(status),
+            Self::Broken { .. } | Self::TimedOut { .. } | Self::Decode { .. } => false,
+        }
+    }
+
+    /// Returns the HTTP status, if the agent answered at all.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Returns the agent's words, if it answered.
+    #[must_use]
+    pub fn body(&self) -> Option<&str> {
+        match self {
+            Self::Status { body, .. } | Self::Decode { body, .. } => Some(body),
+            _ => None,
+        }
+    }
+}
+
+/// A client of one agent's HTTP API. Clones share connections.
+#[derive(Clone)]
+pub struct Api {
+    http: reqwest::Client,
+    addr: Arc<str>,
+    token: Option<Token>,
+    /// What every call of this handle asks besides its own query.
+    pub(super) defaults: Query,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api")
+            .field("addr", &self.addr)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// Makes a client. Connects nowhere yet.
+    ///
+    /// # Errors
+    /// `BadAddress`, `BadPem`, `Client`.
+    pub fn new(config: ApiConfig) -> Result<Self, ApiError> {
+        let addr = config.addr.trim_end_matches('/').to_owned();
+        let https = addr.starts_with("https://");
+        if !https && !addr.starts_with("http://") {
+            return Err(ApiError::BadAddress { addr });
+        }
+        let mut builder = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT);
+        if https {
+            builder = builder.use_preconfigured_tls(tls_config(&config)?);
+        } else {
+            // Without this the builder looks for a process-wide TLS provider that is not there.
+            builder = builder.use_preconfigured_tls(trusting_nobody()?);
+        }
+        let http = builder
+            .build()
+            .map_err(|error| ApiError::Client(Box::new(error)))?;
+        Ok(Self {
+            http,
+            addr: addr.into(),
+            token: config.token,
+            defaults: Query::default(),
+        })
+    }
+
+    /// Returns the same client with this token.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        Self {
+            token: Some(token),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the same client without a token.
+    #[must_use]
+    pub fn without_token(&self) -> Self {
+        Self {
+            token: None,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the same client, whose reads the asked server answers from its own state.
+    #[must_use]
+    pub fn stale(&self) -> Self {
+        let mut api = self.clone();
+        api.defaults.stale = true;
+        api
+    }
+
+    /// Returns the same client, whose calls give up after this long.
+    #[must_use]
+    pub fn timeout(&self, after: Duration) -> Self {
+        let mut api = self.clone();
+        api.defaults.timeout = Some(after);
+        api
+    }
+
+    /// Returns the agent's address.
+    #[must_use]
+    pub fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    /// Returns the token sent along.
+    #[must_use]
+    pub fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
+    /// Reads `/v1/PATH` (the path is given without `/v1/`). Nulls count as absent.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+    ) -> Result<Reply<T>, ApiError> {
+        let (call, reply) = self.send(Method::GET, path, query, None, &[]).await?;
+        decode(&call, reply, Nulls::Absent)
+    }
+
+    /// Reads `/v1/PATH` as it is, nulls and all.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn get_value(&self, path: &str, query: &Query) -> Result<Reply<Value>, ApiError> {
+        let (call, reply) = self.send(Method::GET, path, query, None, &[]).await?;
+        decode(&call, reply, Nulls::Kept)
+    }
+
+    /// Reads `/v1/PATH`, where one error status carries an ordinary body too (autopilot's 429).
+    pub(super) async fn get_or<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        accepted: u16,
+    ) -> Result<Reply<T>, ApiError> {
+        let (call, reply) = self
+            .send(Method::GET, path, &Query::default(), None, &[accepted])
+            .await?;
+        decode(&call, reply, Nulls::Absent)
+    }
+
+    /// Writes to `/v1/PATH`. An empty reply reads as `null`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+        body: &Value,
+    ) -> Result<Reply<T>, ApiError> {
+        let (call, reply) = self.send(Method::PUT, path, query, Some(body), &[]).await?;
+        decode(&call, reply, Nulls::Absent)
+    }
+
+    /// Posts to `/v1/PATH` and returns the reply as it is, nulls and all.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn post_value(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        let (call, reply) = self
+            .send(Method::POST, path, &Query::default(), Some(body), &[])
+            .await?;
+        decode(&call, reply, Nulls::Kept).map(|reply| reply.value)
+    }
+
+    /// Deletes `/v1/PATH`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn delete<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+    ) -> Result<Reply<T>, ApiError> {
+        let (call, reply) = self.send(Method::DELETE, path, query, None, &[]).await?;
+        decode(&call, reply, Nulls::Absent)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &Query,
+        body: Option<&Value>,
+        accepted: &[u16],
+    ) -> Result<(Call, Reply<Vec<u8>>), ApiError> {
+        let call = Call {
+            method: method_name(&method),
+            path: format!("/v1/{path}"),
+            addr: self.addr.to_string(),
+        };
+        let mut asked = query.clone();
+        asked.stale |= self.defaults.stale;
+        let timeout = query.timeout.or(self.defaults.timeout).unwrap_or_else(|| {
+            // A blocking query may take its wait and a sixteenth more.
+            let wait = query.blocking.map_or(Duration::ZERO, |(_, wait)| wait);
+            CALL_TIMEOUT + wait + wait / 16
+        });
+        let mut request = self
+            .http
+            .request(method, format!("{}{}", self.addr, call.path))
+            .query(&asked.pairs())
+            .timeout(timeout);
+        if let Some(token) = &self.token {
+            request = request.header("X-Nomad-Token", token.secret());
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let sort = |error: reqwest::Error| sort_failure(&call, timeout, &error);
+        let response = request.send().await.map_err(sort)?;
+        let status = response.status().as_u16();
+        let headers = Headers::read(response.headers());
+        let bytes = response.bytes().await.map_err(sort)?.to_vec();
+        if !(200..300).contains(&status) && !accepted.contains(&status) {
+            let body = String::from_utf8_lossy(&bytes).trim().to_owned();
+            return Err(ApiError::Status { call, status, body });
+        }
+        Ok((call, headers.reply(status, bytes)))
+    }
+}
+
+/// The headers that Nomad puts on reads.
+struct Headers {
+    index: Option<u64>,
+    known_leader: Option<bool>,
+    last_contact: Option<Duration>,
+}
+
+impl Headers {
+    fn read(headers: &reqwest::header::HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            index: text("x-nomad-index").and_then(|value| value.parse().ok()),
+            known_leader: text("x-nomad-knownleader").map(|value| value == "true"),
+            last_contact: text("x-nomad-lastcontact")
+                .and_then(|value| value.parse().ok())
+                .map(Duration::from_millis),
+        }
+    }
+
+    fn reply(self, status: u16, value: Vec<u8>) -> Reply<Vec<u8>> {
+        Reply {
+            value,
+            index: self.index,
+            known_leader: self.known_leader,
+            last_contact: self.last_contact,
+            status,
+        }
+    }
+}
+
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "GET",
+    }
+}
+
+fn sort_failure(call: &Call, after: Duration, error: &reqwest::Error) -> ApiError {
+    let call = call.clone();
+    let reason = innermost(error);
+    if error.is_connect() {
+        ApiError::Unreachable { call, reason }
+    } else if error.is_timeout() {
+        ApiError::TimedOut { call, after }
+    } else {
+        ApiError::Broken { call, reason }
+    }
+}
+
+/// Returns the last cause's words: the outer ones repeat the address.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+/// What becomes of `null`s inside a reply. Go encodes an empty list as `null`.
+#[derive(Clone, Copy, PartialEq)]
+enum Nulls {
+    Kept,
+    Absent,
+}
+
+fn decode<T: DeserializeOwned>(
+    call: &Call,
+    reply: Reply<Vec<u8>>,
+    nulls: Nulls,
+) -> Result<Reply<T>, ApiError> {
+    let wrong = |error: &serde_json::Error, bytes: &[u8]| ApiError::Decode {
+        call: call.clone(),
+        reason: error.to_string(),
+        body: String::from_utf8_lossy(bytes).chars().take(200).collect(),
+    };
+    let bytes = &reply.value;
+    let mut value: Value = if bytes.iter().all(u8::is_ascii_whitespace) {
+        Value::Null
+    } else {
+        serde_json::from_slice(bytes).map_err(|error| wrong(&error, bytes))?
+    };
+    if nulls == Nulls::Absent {
+        drop_nulls(&mut value);
+    }
+    let value = serde_json::from_value(value).map_err(|error| wrong(&error, bytes))?;
+    Ok(reply.map(|_| value))
+}
+
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, inner| !inner.is_null());
+            map.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn tls_config(config: &ApiConfig) -> Result<rustls::ClientConfig, ApiError> {
+    let bad = |what, reason: String| ApiError::BadPem {
+        what,
+        addr: config.addr.clone(),
+        reason,
+    };
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in certificates(&config.ca_pem).map_err(|why| bad("authority", why))? {
+        roots
+            .add(certificate)
+            .map_err(|error| bad("authority", error.to_string()))?;
+    }
+    let chain = certificates(&config.cert_pem).map_err(|why| bad("certificate", why))?;
+    let key = PrivateKeyDer::from_pem_slice(config.key_pem.as_bytes())
+        .map_err(|error| bad("private key", error.to_string()))?;
+    rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ApiError::Client(Box::new(error)))?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(|error| bad("certificate", error.to_string()))
+}
+
+fn trusting_nobody() -> Result<rustls::ClientConfig, ApiError> {
+    Ok(rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ApiError::Client(Box::new(error)))?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth())
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.to_string())?;
+    if found.is_empty() {
+        return Err("no certificate in it".to_owned());
+    }
+    Ok(found)
+}
