@@ -27,3 +27,11 @@ pub const ORIGIN: &str = "rehearse.origin";
 pub fn get<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
     labels.get(key).map(String::as_str)
 }
+
+/// Hash of what was asked for.
+pub const SPEC: &str = "rehearse.spec";
+/// On clusters that live no longer than the process that made them (tests): `true`.
+pub const EPHEMERAL: &str = "rehearse.ephemeral";
+/// On the volume that says: the cluster came up whole. Labels cannot be changed later, so that
+/// an object of its own has to say it.
+pub const READY: &str = "rehearse.ready";

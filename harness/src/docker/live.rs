@@ -288,6 +288,17 @@ impl DockerEngine for Docker {
         Ok(volumes.into_iter().map(facts).collect())
     }
 
+    async fn create_volume(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
+        let request = models::VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            labels: Some(labels.clone().into_iter().collect()),
+            ..models::VolumeCreateRequest::default()
+        };
+        let made = self.client.create_volume(request).await;
+        made.map(drop)
+            .map_err(|error| wrap("create volume", name, error))
+    }
+
     async fn remove_volume(&self, name: &str) -> Result<(), DockerError> {
         let outcome = self
             .client

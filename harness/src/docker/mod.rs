@@ -326,6 +326,8 @@ pub trait DockerEngine: Send + Sync {
 
     /// Returns the volumes that carry the labels.
     async fn volumes(&self, filter: LabelFilter<'_>) -> Result<Vec<VolumeFacts>, DockerError>;
+    /// Makes an empty volume.
+    async fn create_volume(&self, name: &str, labels: &Labels) -> Result<(), DockerError>;
     /// Removes a volume; one that is gone is no error.
     async fn remove_volume(&self, name: &str) -> Result<(), DockerError>;
 

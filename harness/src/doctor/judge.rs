@@ -186,11 +186,11 @@ fn judge_privilege(
         }
         Trial::Ran(_) => Finding::new(subject, level, format!("{what} runs without having it"))
             .cost(cost)
-            .mend(WIDEN),
+            .mend(widen(capability)),
         Trial::Refused(why) => {
             Finding::new(subject, level, format!("{what} is refused: {}", last_part(why)))
                 .cost(cost)
-                .mend(WIDEN)
+                .mend(widen(capability))
         }
         Trial::Broken(why) => Finding::new(subject, level, format!("{what} starts, but {why}"))
             .cost(cost),
@@ -198,14 +198,22 @@ fn judge_privilege(
 }
 
 /// An engine that lacks a capability itself cannot give it.
-const WIDEN: &str = "grep CapBnd /proc/$(pidof dockerd)/status    # what the engine has";
+fn widen(capability: Option<&str>) -> String {
+    let flag = match capability {
+        Some(name) => format!("--cap-add {name}"),
+        None => "--privileged".to_owned(),
+    };
+    format!("docker run {flag} ...    # engine in a container")
+}
 
-/// The end of a chain of causes: engines put their whole way down into one line.
+/// The end of a chain of causes: engines put their whole way down into one line, and `unknown`
+/// behind it.
 fn last_part(why: &str) -> &str {
-    let parts: Vec<&str> = why.trim().split(": ").collect();
+    let why = why.trim().trim_end_matches(": unknown");
+    let parts: Vec<&str> = why.split(": ").collect();
     let start = parts.len().saturating_sub(2);
     let kept: usize = parts[..start].iter().map(|part| part.len() + 2).sum();
-    &why.trim()[kept..]
+    &why[kept..]
 }
 
 fn judge_kernel(found: &SelfTest) -> Vec<Finding> {
@@ -233,23 +241,37 @@ fn judge_kernel(found: &SelfTest) -> Vec<Finding> {
                 .mend("sudo modprobe -a nf_tables ip_tables")
         }
     };
-    vec![netem, filters, judge_inotify(found)]
+    let [watches, instances] = judge_inotify(found);
+    vec![netem, filters, watches, instances]
 }
 
-fn judge_inotify(found: &SelfTest) -> Finding {
-    let (Some(watches), Some(instances)) = (found.inotify_watches, found.inotify_instances) else {
-        return Finding::new("inotify", Level::Note, "limits cannot be read");
-    };
-    let seen = format!("{watches} watches, {instances} instances a user");
-    if watches >= INOTIFY_WATCHES && instances >= INOTIFY_INSTANCES {
-        return Finding::ok("inotify", seen);
-    }
-    let wanted = format!("{seen}; wanted {INOTIFY_WATCHES} and {INOTIFY_INSTANCES}");
-    Finding::new("inotify", Level::Note, wanted)
+/// One finding a limit: each has its own command.
+fn judge_inotify(found: &SelfTest) -> [Finding; 2] {
+    let limit = |subject: &str, key: &str, seen: Option<u64>, wanted: u64| match seen {
+        None => Finding::new(subject, Level::Note, "the limit cannot be read"),
+        Some(seen) if seen >= wanted => Finding::ok(subject, format!("{seen} for each user")),
+        Some(seen) => Finding::new(
+            subject,
+            Level::Note,
+            format!("{seen} for each user, wanted {wanted}"),
+        )
         .cost("with many agents, watching files fails: `too many open files`")
-        .mend(format!(
-            "sudo sysctl fs.inotify.max_user_{{watches={INOTIFY_WATCHES},instances={INOTIFY_INSTANCES}}}"
-        ))
+        .mend(format!("sudo sysctl fs.inotify.{key}={wanted}")),
+    };
+    [
+        limit(
+            "inotify-watch",
+            "max_user_watches",
+            found.inotify_watches,
+            INOTIFY_WATCHES,
+        ),
+        limit(
+            "inotify-inst",
+            "max_user_instances",
+            found.inotify_instances,
+            INOTIFY_INSTANCES,
+        ),
+    ]
 }
 
 fn judge_memory(engine: &EngineEvidence) -> Finding {
@@ -361,7 +383,11 @@ fn judge_nomad(nomad: &NomadEvidence) -> Vec<Finding> {
     };
     let reachable = match &nomad.unreachable {
         None => Finding::ok("nomad-release", format!("{} answers", nomad.releases)),
-        Some(why) => Finding::new("nomad-release", Level::Note, why.clone())
+        Some(why) => Finding::new(
+            "nomad-release",
+            Level::Note,
+            format!("{} does not answer: {}", nomad.releases, last_part(why)),
+        )
             .cost("HashiCorp's releases cannot be downloaded")
             .mend("export REHEARSE_RELEASES=URL    # a mirror that can be reached"),
     };

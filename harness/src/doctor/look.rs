@@ -1,6 +1,6 @@
 //! Looking: every question is asked, and what came back is written down.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use agent::grants::SelfTest;
@@ -107,13 +107,10 @@ async fn look_at_containers(
     environment: &Environment,
     run: &str,
 ) -> Result<Containers, NoEngine> {
-    let arch = [Arch::Amd64, Arch::Arm64, Arch::S390x]
-        .into_iter()
-        .find(|known| known.to_string() == arch)
-        .ok_or_else(|| NoEngine {
-            reason: format!("no program for containers of architecture `{arch}`"),
-            hint: None,
-        })?;
+    let arch = arch_named(arch).ok_or_else(|| NoEngine {
+        reason: format!("no program for containers of architecture `{arch}`"),
+        hint: None,
+    })?;
     let request = EngineRequest {
         kind: EngineKind::Simulator,
         ..EngineRequest::default()
@@ -159,6 +156,16 @@ async fn look_at_containers(
         privileged: privileged?,
         capabilities: single.into_iter().collect::<Result<_, _>>()?,
     })
+}
+
+/// Reads an architecture in Docker's words or in the kernel's, which engines mix.
+fn arch_named(name: &str) -> Option<Arch> {
+    match name {
+        "amd64" | "x86_64" => Some(Arch::Amd64),
+        "arm64" | "aarch64" => Some(Arch::Arm64),
+        "s390x" => Some(Arch::S390x),
+        _ => None,
+    }
 }
 
 fn read_trial(trial: probe::Trial) -> Trial {
@@ -324,6 +331,6 @@ mod tests {
     #[test]
     fn free_bytes_of_an_absent_folder_are_unknown() {
         assert!(free_bytes(Path::new("/")).is_some_and(|bytes| bytes > 0));
-        assert_eq!(free_bytes(&PathBuf::from("/nonexistent/folder")), None);
+        assert_eq!(free_bytes(Path::new("/nonexistent/folder")), None);
     }
 }

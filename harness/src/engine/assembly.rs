@@ -12,7 +12,7 @@ use crate::docker::labels;
 use crate::spec::Arch;
 
 /// Where the built-in program is in every image that is made here. Jobs name it.
-pub(super) const BUILT_IN: &str = "/usr/local/bin/rehearse-agent";
+pub(crate) const BUILT_IN: &str = "/usr/local/bin/rehearse-agent";
 /// Where Nomad is.
 pub(super) const NOMAD: &str = "/usr/local/bin/nomad";
 /// Repository of all images made here.

@@ -91,6 +91,7 @@ pub(super) async fn of_file(
             .map(str::to_owned)
             .to_vec(),
         env: Vec::new(),
+        tools: built_in.is_some(),
         reason: reason.to_owned(),
     })
 }

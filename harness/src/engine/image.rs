@@ -86,6 +86,7 @@ pub(super) async fn provide(
             .to_vec(),
         // HashiCorp's entry point warns and sleeps; ours replaces it, this is for wrappers.
         env: vec!["NOMAD_SKIP_DOCKER_IMAGE_WARN=1".to_owned()],
+        tools: false,
         reason: "the image was given".to_owned(),
     })
 }

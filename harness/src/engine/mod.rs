@@ -23,6 +23,7 @@ use crate::progress::{Event, Progress};
 use crate::spec::Arch;
 use crate::target::EngineInfo;
 
+pub(crate) use assembly::{BUILT_IN, USER as AGENT_USER};
 pub use elf::ElfError;
 pub use release::{ReleaseError, ReleaseSource};
 
@@ -107,6 +108,8 @@ pub struct Program {
     pub command: Vec<String>,
     /// Environment of an agent, `KEY=VALUE`.
     pub env: Vec<String>,
+    /// Whether the image holds the built-in program, too: network tool, workload.
+    pub tools: bool,
     /// Why this one, in a few words.
     pub reason: String,
 }

@@ -35,6 +35,7 @@ pub(super) async fn provide(shop: &Workshop<'_>, reason: &str) -> Result<Program
         image: known.name,
         command: command.map(str::to_owned).to_vec(),
         env: Vec::new(),
+        tools: true,
         reason: reason.to_owned(),
     })
 }

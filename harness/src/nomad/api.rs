@@ -565,3 +565,6 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,16 +109,13 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
         report.reason = Some(reason);
         return finish(report, &recorder, folder, target).await;
     }
-    recorder.record(
-        Kind::RunStarted,
-        None,
-        format!(
-            "`{}` on cluster `{}`, {}, seed {seed}",
-            scenario.name,
-            target.name(),
-            report.engine_label
-        ),
+    let words = format!(
+        "`{}` on cluster `{}`, {}, seed {seed}",
+        scenario.name,
+        target.name(),
+        report.engine_label
     );
+    recorder.record(Kind::RunStarted, None, words);
     let mut scene = Scene {
         target,
         agents: Directory::of(target),
@@ -130,32 +127,42 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
         jobs: Vec::new(),
     };
     let heartbeat = Heartbeat::start(recorder.clone());
-    let end = match fitness::wait(&scene.agents).await {
-        Err(unfit) => {
-            report.cluster_fit = false;
-            End::Inconclusive {
-                why: format!("the cluster was not healthy before the first step: {unfit}"),
-            }
-        }
-        Ok(()) => {
-            let before = residue::read(target, scenario).await;
-            let end = steps(scenario, &mut scene, &interrupt, &mut report).await;
-            let end = undo(&mut scene, end, &mut report).await;
-            report
-                .notes
-                .extend(residue::compare(&scene, before, &mut report.cluster_fit).await);
-            end
-        }
-    };
+    let end = act(scenario, &mut scene, &interrupt, &mut report).await;
     let end = end.excused_by(heartbeat.stop());
     report.measures = std::mem::take(&mut scene.measures);
     report.verdict = end.verdict();
     if let End::Failed { why, .. } | End::Inconclusive { why } = end {
         report.reason = Some(why);
     }
-    let keep = keep_failed && report.verdict != Verdict::Passed;
-    if !keep {
-        report.notes.extend(fitness::remove_jobs(&scene).await);
+    leave_clean(&scene, keep_failed, &mut report).await;
+    finish(report, &recorder, folder, target).await
+}
+
+/// Runs the steps on a cluster that is healthy, and heals.
+async fn act(
+    scenario: &Scenario,
+    scene: &mut Scene<'_>,
+    interrupt: &Interrupt,
+    report: &mut Report,
+) -> End {
+    if let Err(unfit) = fitness::wait(&scene.agents).await {
+        report.cluster_fit = false;
+        return End::Inconclusive {
+            why: format!("the cluster was not healthy before the first step: {unfit}"),
+        };
+    }
+    let before = residue::read(scene.target, scenario).await;
+    let end = steps(scenario, scene, interrupt, report).await;
+    let end = undo(scene, end, report).await;
+    let residue = residue::compare(scene, before, &mut report.cluster_fit).await;
+    report.notes.extend(residue);
+    end
+}
+
+/// Removes the jobs and looks whether the cluster is as healthy as before.
+async fn leave_clean(scene: &Scene<'_>, keep_failed: bool, report: &mut Report) {
+    if !keep_failed || report.verdict == Verdict::Passed {
+        report.notes.extend(fitness::remove_jobs(scene).await);
     }
     // Where it is known to be broken, waiting for it to be healthy would only take long.
     if report.cluster_fit
@@ -165,7 +172,6 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
         let note = format!("the cluster is not as healthy as before: {unfit}");
         report.notes.push(note);
     }
-    finish(report, &recorder, folder, target).await
 }
 
 fn blank(scenario: &Scenario, target: &dyn Target, seed: u64, recorder: &Recorder) -> Report {
@@ -309,10 +315,10 @@ async fn finish(
         None => format!("`{}` {}", report.scenario, report.verdict),
     };
     recorder.record(Kind::RunEnded, None, words);
-    if let Some(folder) = folder {
-        if let Err(error) = folder.write(&report, &recorder.timeline(), target).await {
-            report.notes.push(with_causes(&error));
-        }
+    if let Some(folder) = folder
+        && let Err(error) = folder.write(&report, &recorder.timeline(), target).await
+    {
+        report.notes.push(with_causes(&error));
     }
     report
 }

@@ -1,6 +1,8 @@
 //! Where a cluster runs, and the levers that are there. Faults and probes see a [`Target`],
 //! never Docker or AWS: N faults on M targets cost N + M files.
 
+pub mod docker;
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 

@@ -208,14 +208,10 @@ fn windows(logs: &BTreeMap<AgentName, Vec<Stretch>>) -> Vec<Window> {
 
 /// Returns when the leader last said that it leads, and when it first said something else.
 fn end_of_reign(log: &[Stretch], leader: &AgentName, since: Instant) -> Option<(Instant, Instant)> {
+    // A leader named by others has said so itself by the sample after, if it lasts so long.
     let place = log
         .iter()
-        .position(|stretch| stretch.last >= since && names(stretch, leader));
-    let place = match place {
-        Some(place) => place,
-        // Named by others, it has not said so itself yet: its own word may come a sample later.
-        None => return None,
-    };
+        .position(|stretch| stretch.last >= since && names(stretch, leader))?;
     let next = log.get(place + 1)?;
     Some((log[place].last, next.first))
 }
@@ -260,11 +256,11 @@ mod tests {
         AgentName::new(Role::Server, number)
     }
 
+    /// Who said what from when to when.
+    type Said<'a> = (u16, &'a [(u64, u64, View)]);
+
     /// Builds logs from `(from ms, to ms, view)` as samples each 20 ms would give them.
-    fn logs(
-        base: Instant,
-        all: &[(u16, &[(u64, u64, View)])],
-    ) -> BTreeMap<AgentName, Vec<Stretch>> {
+    fn logs(base: Instant, all: &[Said<'_>]) -> BTreeMap<AgentName, Vec<Stretch>> {
         let at = |ms| base + Duration::from_millis(ms);
         let stretch = |(from, to, view): &(u64, u64, View)| Stretch {
             view: view.clone(),

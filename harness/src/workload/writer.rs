@@ -5,6 +5,7 @@
 //! places nothing (count 0) and whose meta carries the counter. One lane for each server: while
 //! a server holds one lane's call for want of a leader, the others go on.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use crate::directory::{Directory, Entry};
 use crate::measure::{Measure, quantile};
 use crate::nomad::{ApiError, SERVER_HOLD};
 use crate::poll::{self, Look};
+use crate::spec::AgentName;
 use crate::timeline::{Kind, millis};
 
 /// How the writer's jobs are called.
@@ -26,6 +28,8 @@ pub const JOB_PREFIX: &str = "rehearse-writer-";
 const WRITE_WITHIN: Duration = SERVER_HOLD.saturating_add(Duration::from_secs(1));
 /// How soon a write that surely was not stored is tried again elsewhere.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
+/// A time without an acknowledgement that is worth a line of its own.
+const GAP: Duration = Duration::from_millis(500);
 /// How long reading back may take: the cluster has a leader by then.
 const READ_WITHIN: Duration = Duration::from_secs(15);
 
@@ -34,7 +38,8 @@ const READ_WITHIN: Duration = Duration::from_secs(15);
 struct Notes {
     acks: Vec<(Instant, Duration)>,
     failed: usize,
-    failing_since: Option<Instant>,
+    /// The servers whose last write failed.
+    failing: BTreeSet<AgentName>,
     breaches: Vec<Breach>,
 }
 
@@ -120,7 +125,7 @@ impl Lane<'_> {
                     Ok(index) => {
                         let counter = book.acked + 1;
                         let lawful = book.acknowledge(counter, index);
-                        self.acknowledged(sent, lawful);
+                        self.acknowledged(server, sent, lawful);
                         break;
                     }
                     Err(error) => {
@@ -158,29 +163,39 @@ impl Lane<'_> {
         Ok(api.register(&job).await?.job_modify_index)
     }
 
-    fn acknowledged(&self, sent: Instant, lawful: Result<(), String>) {
+    fn acknowledged(&self, server: &Entry, sent: Instant, lawful: Result<(), String>) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         notes.acks.push((now, now - sent));
         if let Err(what) = lawful {
             notes.breaches.push(Breach { what, timed: false });
         }
-        if let Some(since) = notes.failing_since.take() {
-            let words = format!("writes are taken again after {:?}", now - since);
-            self.beside.recorder.record(Kind::Workload, None, words);
+        if notes.failing.remove(&server.info.name) {
+            self.say(
+                Kind::Reachability,
+                Some(server),
+                "takes writes again".into(),
+            );
+        }
+        let before = notes.acks.iter().rev().nth(1).map(|(at, _)| now - *at);
+        if let Some(gap) = before.filter(|gap| *gap > GAP) {
+            let words = format!("writes are taken again after {:.0} ms", millis(gap));
+            self.say(Kind::Workload, None, words);
         }
     }
 
     fn failed(&self, server: &Entry, error: &ApiError) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         notes.failed += 1;
-        if notes.failing_since.is_none() {
-            notes.failing_since = Some(Instant::now());
+        if notes.failing.insert(server.info.name.clone()) {
             let words = format!("a write fails: {error}");
-            self.beside
-                .recorder
-                .record(Kind::Workload, Some(&server.info.name), words);
+            self.say(Kind::Reachability, Some(server), words);
         }
+    }
+
+    fn say(&self, kind: Kind, server: Option<&Entry>, words: String) {
+        let agent = server.map(|server| &server.info.name);
+        self.beside.recorder.record(kind, agent, words);
     }
 
     fn refused(&self, error: &ApiError) {

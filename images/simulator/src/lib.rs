@@ -5,8 +5,10 @@
 //! entries (`state`); `scheduler` and `deployments` are pure functions over a snapshot.
 
 pub mod acl;
+mod agent;
 pub mod client;
 pub mod clock;
+mod command_line;
 pub mod config;
 pub mod consensus;
 pub mod deployments;
@@ -15,10 +17,14 @@ pub mod grants;
 pub mod http;
 pub mod jobspec;
 pub mod leader;
+mod logging;
 pub mod raft;
 pub mod rpc;
 pub mod scheduler;
 pub mod selftest;
+pub mod server;
+#[cfg(test)]
+mod solo;
 pub mod state;
 pub mod types;
 
@@ -31,9 +37,19 @@ pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest", "gran
 /// Runs the part of the program that `args` (without the program's name) selects.
 #[must_use]
 pub fn main(args: &[String]) -> std::process::ExitCode {
-    match args.split_first() {
-        Some((first, _)) if first == "grants" => grants::main(),
-        Some((first, rest)) if first == "selftest" => selftest::main(rest),
-        _ => std::process::ExitCode::FAILURE,
+    let (part, rest) = match args.split_first() {
+        Some((part, rest)) => (part.as_str(), rest),
+        None => ("", args),
+    };
+    match part {
+        "agent" => command_line::run_agent(rest),
+        "grants" => grants::main(),
+        "selftest" => selftest::main(rest),
+        "config" => command_line::run_config(rest),
+        other => {
+            let parts = SUBCOMMANDS.join(", ");
+            let problem = format!("unknown part `{other}`");
+            command_line::usage(&problem, &format!("Parts: {parts}, config\n"))
+        }
     }
 }

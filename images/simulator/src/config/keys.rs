@@ -184,44 +184,7 @@ fn join(r: &mut Reader<'_>) -> Vec<String> {
 }
 
 fn server(r: &mut Reader<'_>) -> (bool, ServerOptions) {
-    r.inert(&[
-        "authoritative_region",
-        "data_dir",
-        "num_schedulers",
-        "enabled_schedulers",
-        "node_gc_threshold",
-        "job_gc_interval",
-        "job_gc_threshold",
-        "eval_gc_threshold",
-        "batch_eval_gc_threshold",
-        "deployment_gc_threshold",
-        "csi_volume_claim_gc_threshold",
-        "csi_plugin_gc_threshold",
-        "acl_token_gc_threshold",
-        "root_key_gc_interval",
-        "root_key_gc_threshold",
-        "root_key_rotation_threshold",
-        "rejoin_after_leave",
-        "plan_rejection_tracker",
-        "enable_event_broker",
-        "event_buffer_size",
-        "search",
-        "deploy_query_rate_limit",
-        "raft_boltdb",
-        "raft_snapshot_interval",
-        "job_default_priority",
-        "job_max_priority",
-        "job_max_source_size",
-        "job_tracked_versions",
-        "oidc_issuer",
-        "license_path",
-        "license_env",
-        "redundancy_zone",
-        "upgrade_version",
-        "non_voting_server",
-        "protocol_version",
-        "csi_volume_claim_gc_interval",
-    ]);
+    r.inert(INERT_SERVER);
     let raft_protocol = r.count("raft_protocol").unwrap_or(3);
     if raft_protocol != 3 {
         r.problem("raft_protocol", "expected 3, the only one since Nomad 1.4");
@@ -256,6 +219,45 @@ fn server(r: &mut Reader<'_>) -> (bool, ServerOptions) {
     };
     (r.flag("enabled").unwrap_or(false), options)
 }
+
+const INERT_SERVER: &[&str] = &[
+    "authoritative_region",
+    "data_dir",
+    "num_schedulers",
+    "enabled_schedulers",
+    "node_gc_threshold",
+    "job_gc_interval",
+    "job_gc_threshold",
+    "eval_gc_threshold",
+    "batch_eval_gc_threshold",
+    "deployment_gc_threshold",
+    "csi_volume_claim_gc_threshold",
+    "csi_plugin_gc_threshold",
+    "acl_token_gc_threshold",
+    "root_key_gc_interval",
+    "root_key_gc_threshold",
+    "root_key_rotation_threshold",
+    "rejoin_after_leave",
+    "plan_rejection_tracker",
+    "enable_event_broker",
+    "event_buffer_size",
+    "search",
+    "deploy_query_rate_limit",
+    "raft_boltdb",
+    "raft_snapshot_interval",
+    "job_default_priority",
+    "job_max_priority",
+    "job_max_source_size",
+    "job_tracked_versions",
+    "oidc_issuer",
+    "license_path",
+    "license_env",
+    "redundancy_zone",
+    "upgrade_version",
+    "non_voting_server",
+    "protocol_version",
+    "csi_volume_claim_gc_interval",
+];
 
 fn encrypt(text: &str, r: &mut Reader<'_>) -> Option<Vec<u8>> {
     let key = STANDARD

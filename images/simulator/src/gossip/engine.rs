@@ -84,10 +84,10 @@ impl Engine {
                 .flatten()
                 .min()
                 .unwrap_or(far);
-            match timeout_at(deadline, self.socket.recv_from(&mut buffer)).await {
-                Ok(Ok((length, from))) => self.received(&buffer[..length], from),
-                // What a send could not deliver; the members' silence tells the same.
-                Ok(Err(_)) | Err(_) => {}
+            let received = timeout_at(deadline, self.socket.recv_from(&mut buffer)).await;
+            // An error tells of a datagram that was not delivered; silence tells the same.
+            if let Ok(Ok((length, from))) = received {
+                self.received(&buffer[..length], from);
             }
             self.react().await;
         }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::context::ClientContext;
-use super::gate::{MAX_BODY, outgoing};
+use super::gate::{MAX_BODY, outgoing, relayed};
 use super::reply::{self, ApiError};
 use super::{agent, marked, unknown};
 use crate::clock;
@@ -46,7 +46,7 @@ async fn ask(ctx: &ClientContext, parts: &Parts, body: &Bytes) -> Response {
     for server in (ctx.servers)() {
         let request = outgoing(parts, body, false);
         match ctx.forward.forward(server, request).await {
-            Ok(reply) => return reply,
+            Ok(reply) => return relayed(reply),
             Err(error) => failure = error.to_string(),
         }
         let reached = !failure.contains("connect");

@@ -15,9 +15,9 @@ use super::nodes::check_prefix;
 use super::reply::{ApiError, Reply};
 use super::{shape, write};
 use crate::clock;
-use crate::leader::new_eval;
+use crate::deployments::{failure, watcher_eval};
 use crate::state::{Command, Table};
-use crate::types::{Deployment, DeploymentStatus, EvalTrigger, Evaluation};
+use crate::types::{Deployment, DeploymentStatus};
 
 pub fn routes() -> Router<Context> {
     Router::new()
@@ -89,15 +89,6 @@ fn active(call: &Call, id: &str, verb: &str) -> Result<Arc<Deployment>, ApiError
     Ok(Arc::clone(deployment))
 }
 
-/// The evaluation that lets the scheduler see what changed.
-fn follow_up(call: &Call, deployment: &Deployment) -> Option<Evaluation> {
-    let state = call.state();
-    let job = state.job(&deployment.namespace, &deployment.job_id)?;
-    let mut eval = new_eval(job, EvalTrigger::DeploymentWatcher, clock::now());
-    eval.deployment_id.clone_from(&deployment.id);
-    Some(eval)
-}
-
 async fn commit(call: &Call, command: Command, eval_id: Option<String>, to: Option<u64>) -> Reply {
     let index = call.propose(command).await?.index;
     let value = json!({
@@ -145,7 +136,7 @@ async fn promote(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     if canaries.all(|(_, group)| group.desired_canaries == 0 || group.promoted) {
         return Err(ApiError::server("no canaries to promote"));
     }
-    let eval = follow_up(&call, &deployment);
+    let eval = watcher_eval(&call.state(), &deployment, clock::now());
     let eval_id = eval.as_ref().map(|eval| eval.id.clone());
     let command = Command::DeploymentPromote {
         id,
@@ -159,18 +150,19 @@ async fn promote(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
 /// Ends a deployment; where its job says so, the newest stable version is registered again.
 async fn fail(call: Call, Path(id): Path<String>) -> Reply {
     let deployment = active(&call, &id, "fail")?;
-    let (job, description) = crate::leader::rollback(&call.state(), &deployment, FAILED_BY_USER);
-    let version = job.as_ref().map(|job| job.version);
-    let eval = follow_up(&call, &deployment);
-    let eval_id = eval.as_ref().map(|eval| eval.id.clone());
-    let command = Command::DeploymentStatus {
-        id,
-        status: DeploymentStatus::Failed,
-        description,
-        job,
-        eval,
-        now: clock::now(),
-    };
+    let rollback = deployment.task_groups.values().any(|g| g.auto_revert);
+    let command = failure(
+        &call.state(),
+        &deployment,
+        FAILED_BY_USER,
+        rollback,
+        clock::now(),
+    );
+    let (mut eval_id, mut version) = (None, None);
+    if let Command::DeploymentStatus { eval, job, .. } = &command {
+        eval_id = eval.as_ref().map(|eval| eval.id.clone());
+        version = job.as_ref().map(|job| job.version);
+    }
     commit(&call, command, eval_id, version).await
 }
 
@@ -184,7 +176,8 @@ async fn pause(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     } else {
         (DeploymentStatus::Running, "Deployment is running")
     };
-    let eval = follow_up(&call, &deployment).filter(|_| !given.pause);
+    let eval = watcher_eval(&call.state(), &deployment, clock::now());
+    let eval = eval.filter(|_| !given.pause);
     let eval_id = eval.as_ref().map(|eval| eval.id.clone());
     let command = Command::DeploymentStatus {
         id,
@@ -207,7 +200,7 @@ async fn health(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
             "must specify at least one healthy/unhealthy allocation ID",
         ));
     }
-    let eval = follow_up(&call, &deployment);
+    let eval = watcher_eval(&call.state(), &deployment, clock::now());
     let eval_id = eval.as_ref().map(|eval| eval.id.clone());
     let command = Command::DeploymentHealth {
         id,

@@ -16,7 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use rand::Rng;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::call::is_stale;
 use super::context::{Context, Forwarded, HOP_HEADER, NOT_LEADER_HEADER};
@@ -55,7 +55,7 @@ pub async fn gate(State(ctx): State<Context>, request: Request, next: Next) -> R
     loop {
         let seen = leadership.borrow_and_update().clone();
         let attempt = if seen.is_self {
-            serve(&ctx, &parts, &body, &next).await
+            serve(&ctx, &parts, &body, &next, deadline).await
         } else if passed_on {
             return refusal();
         } else if let Some(leader) = seen.leader.filter(|leader| *leader != ctx.agent.rpc_addr) {
@@ -74,9 +74,19 @@ pub async fn gate(State(ctx): State<Context>, request: Request, next: Next) -> R
     }
 }
 
-async fn serve(ctx: &Context, parts: &Parts, body: &Bytes, next: &Next) -> Attempt {
-    if parts.method == Method::GET && ctx.consensus.read_barrier().await.is_err() {
-        return Attempt::Again;
+async fn serve(
+    ctx: &Context,
+    parts: &Parts,
+    body: &Bytes,
+    next: &Next,
+    deadline: Instant,
+) -> Attempt {
+    if parts.method == Method::GET {
+        // A leader that was cut off waits for a quorum which may never answer.
+        let barrier = timeout_at(deadline, ctx.consensus.read_barrier()).await;
+        if !matches!(barrier, Ok(Ok(()))) {
+            return Attempt::Again;
+        }
     }
     let response = next.clone().run(rebuilt(parts, body)).await;
     if response.extensions().get::<NotLeader>().is_some() {
@@ -92,7 +102,7 @@ async fn pass_on(ctx: &Context, leader: SocketAddr, parts: &Parts, body: &Bytes)
         .await
     {
         Ok(reply) if reply.headers().contains_key(NOT_LEADER_HEADER) => Attempt::Again,
-        Ok(reply) => Attempt::Done(reply),
+        Ok(reply) => Attempt::Done(relayed(reply)),
         Err(error) => {
             let text = format!("rpc error: {error}");
             Attempt::Done(ApiError::server(text).into_response())
@@ -115,6 +125,14 @@ pub(super) fn outgoing(parts: &Parts, body: &Bytes, hop: bool) -> axum::http::Re
         request.headers_mut().insert(HOP_HEADER, yes);
     }
     request
+}
+
+/// A reply as it is handed on: what concerned only the connection that it came by is dropped.
+pub(super) fn relayed(mut reply: Response) -> Response {
+    for name in ["connection", "keep-alive", "transfer-encoding", "date"] {
+        reply.headers_mut().remove(name);
+    }
+    reply
 }
 
 fn refusal() -> Response {

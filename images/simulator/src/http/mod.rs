@@ -26,7 +26,7 @@ mod system;
 mod tests;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response};
@@ -65,6 +65,8 @@ pub fn router(ctx: Context) -> Router {
     gated
         .merge(local)
         .fallback(unknown)
+        // The gate has its own limit; axum's is smaller than a large cluster's updates.
+        .layer(DefaultBodyLimit::disable())
         .layer(map_response(marked))
         .with_state(ctx)
 }

@@ -16,7 +16,7 @@ use super::insist;
 use crate::clock;
 use crate::http::Context;
 use crate::scheduler;
-use crate::state::{Command, Plan, State};
+use crate::state::{Command, State};
 use crate::types::{EvalStatus, Evaluation, Nanos, Node, NodeEligibility, NodeStatus};
 
 /// How often a plan may turn out to be outdated (`maxServiceScheduleAttempts`).
@@ -107,17 +107,11 @@ fn capacity_index(state: &State) -> u64 {
 /// Processes one evaluation; false where its plan was outdated when it was applied.
 async fn process(ctx: &Context, state: &State, eval: &Evaluation, now: Nanos) -> bool {
     let outcome = scheduler::process(state, eval, now);
+    let changes = !outcome.is_noop();
     let mut evals = outcome.evals;
-    for made in &mut evals {
-        made.modify_time = now;
-        if made.create_time == 0 {
-            made.create_time = now;
-        }
-        made.snapshot_index = state.index;
-    }
-    settle(eval, &mut evals);
+    settle(eval, &mut evals, state.index);
     let mut commands = Vec::new();
-    if !is_empty(&outcome.plan) {
+    if changes {
         commands.push(Command::PlanResult {
             plan: outcome.plan,
             now,
@@ -132,7 +126,7 @@ async fn process(ctx: &Context, state: &State, eval: &Evaluation, now: Nanos) ->
 }
 
 /// An evaluation that was processed must not be found due again, or it would be for ever.
-fn settle(eval: &Evaluation, evals: &mut Vec<Evaluation>) {
+fn settle(eval: &Evaluation, evals: &mut Vec<Evaluation>, snapshot_index: u64) {
     let own = evals.iter_mut().find(|made| made.id == eval.id);
     match own {
         Some(own) if own.status != EvalStatus::Pending => {}
@@ -143,8 +137,11 @@ fn settle(eval: &Evaluation, evals: &mut Vec<Evaluation>) {
         None => {
             let mut own = eval.clone();
             own.status = EvalStatus::Complete;
-            evals.push(own);
+            evals.insert(0, own);
         }
+    }
+    for own in evals.iter_mut().filter(|made| made.id == eval.id) {
+        own.snapshot_index = snapshot_index;
     }
 }
 
@@ -158,11 +155,4 @@ async fn try_again(ctx: &Context, eval: &Evaluation, attempts: u32) {
     }
     let evals = vec![eval];
     insist(ctx, Command::EvalUpsert { evals }).await;
-}
-
-fn is_empty(plan: &Plan) -> bool {
-    plan.stops.is_empty()
-        && plan.placements.is_empty()
-        && plan.deployment.is_none()
-        && plan.deployment_updates.is_empty()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 use tokio::time::{Instant, timeout_at};
 
-use super::{insist, node_evals};
+use super::{Deadline, insist, node_evals};
 use crate::clock;
 use crate::http::Context;
 use crate::state::{Command, State};
@@ -16,17 +16,7 @@ use crate::types::NodeStatus;
 const IDLE: Duration = Duration::from_secs(3600);
 
 pub(super) async fn run(ctx: Context) {
-    let state = ctx.consensus.snapshot();
-    let by = Instant::now() + clock::scaled(ctx.settings.failover_heartbeat_ttl);
-    for node in state.nodes.values() {
-        if node.status != NodeStatus::Down {
-            // A client may have been faster than this duty.
-            ctx.leader
-                .lock_deadlines()
-                .entry(node.id.clone())
-                .or_insert(by);
-        }
-    }
+    give_all_time(&ctx);
     loop {
         let now = Instant::now();
         let (expired, next) = overdue(&ctx, now);
@@ -38,13 +28,32 @@ pub(super) async fn run(ctx: Context) {
     }
 }
 
+/// A new leader does not know when nodes were last heard of, unless they were faster than it.
+fn give_all_time(ctx: &Context) {
+    let term = term(ctx);
+    let by = Instant::now() + clock::scaled(ctx.settings.failover_heartbeat_ttl);
+    let mut deadlines = ctx.leader.lock_deadlines();
+    deadlines.retain(|_, deadline| deadline.term == term);
+    for node in ctx.consensus.snapshot().nodes.values() {
+        if node.status != NodeStatus::Down {
+            deadlines
+                .entry(node.id.clone())
+                .or_insert(Deadline { by, term });
+        }
+    }
+}
+
+fn term(ctx: &Context) -> u64 {
+    ctx.consensus.leadership().borrow().term
+}
+
 /// Takes out the nodes that are overdue; also tells when the next will be.
 fn overdue(ctx: &Context, now: Instant) -> (Vec<String>, Option<Instant>) {
     let mut deadlines = ctx.leader.lock_deadlines();
-    let late = deadlines.iter().filter(|(_, by)| **by <= now);
+    let late = deadlines.iter().filter(|(_, deadline)| deadline.by <= now);
     let expired: Vec<_> = late.map(|(id, _)| id.clone()).collect();
-    deadlines.retain(|_, by| *by > now);
-    let next = deadlines.values().min().copied();
+    deadlines.retain(|_, deadline| deadline.by > now);
+    let next = deadlines.values().map(|deadline| deadline.by).min();
     (expired, next)
 }
 
@@ -96,7 +105,10 @@ pub(super) fn renew(ctx: &Context, state: &State, node_id: &str) -> Duration {
     let ttl = base + base.mul_f64(rand::rng().random::<f64>());
     let ttl = clock::scaled(ttl);
     let grace = clock::scaled(settings.heartbeat_grace);
-    ctx.leader
-        .expect_heartbeat(node_id, Instant::now() + ttl + grace);
+    let deadline = Deadline {
+        by: Instant::now() + ttl + grace,
+        term: term(ctx),
+    };
+    ctx.leader.expect_heartbeat(node_id, deadline);
     ttl
 }

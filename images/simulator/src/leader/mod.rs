@@ -11,7 +11,6 @@ mod broker;
 mod evals;
 mod garbage;
 mod heartbeats;
-mod rollback;
 mod rollouts;
 mod rpc;
 #[cfg(test)]
@@ -29,7 +28,6 @@ use tokio::time::Instant;
 pub use autopilot::{AutopilotConfig, Health, ServerHealth, autopilot_config, autopilot_health};
 pub use evals::{new_eval, node_evals};
 pub use garbage::{Age, garbage};
-pub use rollback::rollback;
 pub use rpc::{
     AllocsReply, AllocsRequest, HeartbeatRequest, RegisterRequest, UpdateRequest, rpc_routes,
 };
@@ -44,11 +42,19 @@ use crate::types::Nanos;
 #[derive(Debug, Default)]
 pub struct LeaderState {
     /// When each node is taken for down, unless it is heard of before.
-    deadlines: Mutex<BTreeMap<String, Instant>>,
+    deadlines: Mutex<BTreeMap<String, Deadline>>,
     /// A deadline was set or removed.
     deadlines_changed: Notify,
     /// Health of each server by its ID, and since when it has been so.
     stability: Mutex<BTreeMap<String, (bool, Nanos)>>,
+}
+
+/// When a node is taken for down.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    by: Instant,
+    /// The term in which it was granted: those of an earlier lead say nothing.
+    term: u64,
 }
 
 impl LeaderState {
@@ -64,8 +70,8 @@ impl LeaderState {
         self.deadlines_changed.notify_one();
     }
 
-    fn expect_heartbeat(&self, node_id: &str, by: Instant) {
-        self.lock_deadlines().insert(node_id.to_owned(), by);
+    fn expect_heartbeat(&self, node_id: &str, deadline: Deadline) {
+        self.lock_deadlines().insert(node_id.to_owned(), deadline);
         self.deadlines_changed.notify_one();
     }
 
@@ -74,7 +80,7 @@ impl LeaderState {
         self.lock_stability().clear();
     }
 
-    fn lock_deadlines(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
+    fn lock_deadlines(&self) -> MutexGuard<'_, BTreeMap<String, Deadline>> {
         self.deadlines
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State as Shared;
+use axum::extract::{DefaultBodyLimit, State as Shared};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -18,6 +19,7 @@ use super::{evals, heartbeats};
 use crate::client::HeartbeatReply;
 use crate::clock;
 use crate::http::{ApiError, Context, gate};
+use crate::scheduler;
 use crate::state::{Command, State};
 use crate::types::{
     AllocClientStatus, AllocDesiredStatus, Allocation, EvalTrigger, Evaluation, Nanos, Node,
@@ -85,7 +87,9 @@ pub fn rpc_routes(ctx: Context) -> Router {
         .route("/client/heartbeat", post(heartbeat))
         .route("/client/allocs", post(allocs))
         .route("/client/update", post(update))
-        .layer(axum::middleware::from_fn_with_state(ctx.clone(), gate))
+        .layer(from_fn_with_state(ctx.clone(), gate))
+        // The gate has its own limit; axum's is smaller than a large client's updates.
+        .layer(DefaultBodyLimit::disable())
         .with_state(ctx)
 }
 
@@ -231,7 +235,10 @@ fn failure_evals(state: &State, reported: &[Allocation], now: Nanos) -> Vec<Eval
             (AllocClientStatus::Unknown, AllocClientStatus::Running) => EvalTrigger::Reconnect,
             _ => continue,
         };
-        let wanted = known.desired_status == AllocDesiredStatus::Run;
+        let mut wanted = known.desired_status == AllocDesiredStatus::Run;
+        if trigger == EvalTrigger::AllocFailure {
+            wanted &= scheduler::has_attempts_left(known, now);
+        }
         let Some(job) = state.job(&known.namespace, &known.job_id) else {
             continue;
         };

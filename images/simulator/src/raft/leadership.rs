@@ -26,7 +26,7 @@ pub(super) fn watch(
         raft,
         address,
         lease,
-        state: ServerState::Learner,
+        role: Role::Idle,
         ready: None,
         barrier: None,
         published: sender,
@@ -39,7 +39,7 @@ struct Watcher {
     raft: Handle,
     address: SocketAddr,
     lease: Duration,
-    state: ServerState,
+    role: Role,
     /// Term in which this server's barrier was applied.
     ready: Option<u64>,
     /// The barrier on its way, with its term.
@@ -74,12 +74,11 @@ impl Watcher {
     }
 
     fn look(&mut self, seen: &RaftMetrics<Uuid, BasicNode>) {
-        self.log_state(seen);
         let term = seen.current_term;
         let lease = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
-        let leads = seen.state == ServerState::Leader
-            && seen.current_leader == Some(seen.id)
-            && seen.millis_since_quorum_ack.is_some_and(|ms| ms <= lease);
+        let claims = seen.state == ServerState::Leader && seen.current_leader == Some(seen.id);
+        let leads = claims && seen.millis_since_quorum_ack.is_some_and(|ms| ms <= lease);
+        self.log_role(seen, leads);
         if !leads {
             self.ready = None;
             if let Some((_, task)) = self.barrier.take() {
@@ -110,38 +109,59 @@ impl Watcher {
 
     fn publish(&self, now: Leadership) {
         self.published.send_if_modified(|last| {
-            if last.is_self != now.is_self {
-                let change = if now.is_self { "acquired" } else { "lost" };
-                tracing::info!(target: "nomad", "cluster leadership {change}");
-            }
             let changed = *last != now;
             *last = now;
             changed
         });
     }
 
-    fn log_state(&mut self, seen: &RaftMetrics<Uuid, BasicNode>) {
-        if seen.state == self.state {
+    /// Writes Nomad's lines where this server's part changes. A server that claims to lead and
+    /// that no quorum has answered (it was restarted, or is cut off) is a candidate at best.
+    fn log_role(&mut self, seen: &RaftMetrics<Uuid, BasicNode>, leads: bool) {
+        let role = match seen.state {
+            ServerState::Leader if leads => Role::Leader,
+            ServerState::Leader => Role::Claimant,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Follower => Role::Follower,
+            ServerState::Learner | ServerState::Shutdown => Role::Idle,
+        };
+        let before = std::mem::replace(&mut self.role, role);
+        if before == role {
             return;
         }
-        self.state = seen.state;
         let (address, term) = (self.address, seen.current_term);
-        match seen.state {
-            ServerState::Follower => {
+        match role {
+            Role::Follower => {
                 let leader = seen.current_leader.and_then(|id| address_of(seen, id));
                 let leader = leader.map(|a| a.to_string()).unwrap_or_default();
-                tracing::info!(target: "nomad.raft", follower = format!("Node at {address} [Follower]"), leader_address = leader, "entering follower state");
+                let node = format!("Node at {address} [Follower]");
+                tracing::info!(target: "nomad.raft", follower = node, leader_address = leader, "entering follower state");
             }
-            ServerState::Candidate => {
-                tracing::info!(target: "nomad.raft", node = format!("Node at {address} [Candidate]"), term, "entering candidate state");
+            Role::Candidate => {
+                let node = format!("Node at {address} [Candidate]");
+                tracing::info!(target: "nomad.raft", node, term, "entering candidate state");
             }
-            ServerState::Leader => {
+            Role::Leader => {
+                let node = format!("Node at {address} [Leader]");
                 tracing::info!(target: "nomad.raft", term, "election won");
-                tracing::info!(target: "nomad.raft", leader = format!("Node at {address} [Leader]"), "entering leader state");
+                tracing::info!(target: "nomad.raft", leader = node, "entering leader state");
             }
-            ServerState::Learner | ServerState::Shutdown => {}
+            Role::Claimant if before == Role::Leader => {
+                tracing::warn!(target: "nomad.raft", "failed to contact quorum of nodes, stepping down");
+            }
+            Role::Claimant | Role::Idle => {}
         }
     }
+}
+
+/// This server's part, for the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Idle,
+    Follower,
+    Candidate,
+    Claimant,
+    Leader,
 }
 
 fn address_of(seen: &RaftMetrics<Uuid, BasicNode>, id: Uuid) -> Option<SocketAddr> {

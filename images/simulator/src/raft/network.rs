@@ -36,7 +36,7 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Makes links to servers.
 #[derive(Clone, Debug)]
 pub(super) struct Network {
-    pub(super) pool: Arc<Pool>,
+    pub(super) pool: Pool,
     pub(super) contacts: Arc<Contacts>,
 }
 

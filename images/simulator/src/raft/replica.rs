@@ -92,7 +92,7 @@ impl Replica {
     /// Where the store is unusable or disagrees with itself.
     pub async fn start(
         settings: RaftSettings,
-        pool: Arc<Pool>,
+        pool: Pool,
         members: watch::Receiver<Vec<Member>>,
     ) -> Result<Self, ReplicaError> {
         let store = Store::open(&settings.folder)?;

@@ -27,6 +27,10 @@ const SNAPSHOT: TableDefinition<&str, &[u8]> = TableDefinition::new("snapshot");
 /// redb's page cache. The log's end is what is read, so a small one does.
 const CACHE_BYTES: usize = 1024 * 1024;
 
+/// What redb itself answers.
+type Stored<T> = Result<T, redb::Error>;
+/// Metadata and data of a snapshot.
+type Pair = (Vec<u8>, Vec<u8>);
 type Entry = openraft::Entry<TypeConfig>;
 
 /// The store cannot be opened.
@@ -74,11 +78,13 @@ impl Store {
             source,
         })?;
         let path = folder.join("raft.redb");
-        let open = || -> Result<Database, redb::Error> {
+        let open = || -> Stored<Database> {
             let db = Database::builder()
                 .set_cache_size(CACHE_BYTES)
                 .create(&path)?;
-            let write = db.begin_write()?;
+            // Not synced: the first write that matters takes the empty tables along.
+            let mut write = db.begin_write()?;
+            write.set_durability(Durability::None);
             write.open_table(LOG)?;
             write.open_table(META)?;
             write.open_table(SNAPSHOT)?;
@@ -110,7 +116,7 @@ impl Store {
     }
 
     fn meta<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, AnyError> {
-        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+        let read = || -> Stored<Option<Vec<u8>>> {
             let table = self.db.begin_read()?.open_table(META)?;
             Ok(table.get(key)?.map(|value| value.value().to_vec()))
         };
@@ -121,7 +127,7 @@ impl Store {
     }
 
     fn state(&self) -> Result<LogState<TypeConfig>, AnyError> {
-        let last = || -> Result<Option<Vec<u8>>, redb::Error> {
+        let last = || -> Stored<Option<Vec<u8>>> {
             let table = self.db.begin_read()?.open_table(LOG)?;
             Ok(table.last()?.map(|(_, value)| value.value().to_vec()))
         };
@@ -138,7 +144,7 @@ impl Store {
 
     /// The newest snapshot, if there is one.
     pub(super) fn snapshot(&self) -> Result<Option<(SnapshotMeta, Vec<u8>)>, AnyError> {
-        let read = || -> Result<Option<(Vec<u8>, Vec<u8>)>, redb::Error> {
+        let read = || -> Stored<Option<Pair>> {
             let table = self.db.begin_read()?.open_table(SNAPSHOT)?;
             let (meta, data) = (table.get("meta")?, table.get("data")?);
             Ok(meta
@@ -170,10 +176,10 @@ impl Store {
     /// Runs one write transaction on a thread that may block.
     async fn write<F>(&self, durability: Durability, change: F) -> Result<(), AnyError>
     where
-        F: FnOnce(&WriteTransaction) -> Result<(), redb::Error> + Send + 'static,
+        F: FnOnce(&WriteTransaction) -> Stored<()> + Send + 'static,
     {
         let db = Arc::clone(&self.db);
-        let run = move || -> Result<(), redb::Error> {
+        let run = move || -> Stored<()> {
             let mut write = db.begin_write()?;
             write.set_durability(durability);
             change(&write)?;
@@ -200,7 +206,7 @@ impl Store {
     }
 
     fn entries(&self, range: impl RangeBounds<u64>) -> Result<Vec<Entry>, AnyError> {
-        let read = || -> Result<Vec<Vec<u8>>, redb::Error> {
+        let read = || -> Stored<Vec<Vec<u8>>> {
             let table = self.db.begin_read()?.open_table(LOG)?;
             let bounds: (Bound<u64>, Bound<u64>) =
                 (range.start_bound().cloned(), range.end_bound().cloned());

@@ -31,7 +31,7 @@ struct Server {
 
 impl Server {
     async fn start(&mut self) {
-        let pool = Arc::new(Pool::new(Some(Arc::clone(&self.tls))));
+        let pool = Pool::new(Some(Arc::clone(&self.tls)));
         let settings = RaftSettings {
             id: self.id,
             folder: self.folder.path().join("raft"),
@@ -235,7 +235,7 @@ async fn a_client_certificate_is_refused_by_raft() {
     let settings = trio
         .authority
         .settings("client-1", &["client.global.nomad"]);
-    let pool = Arc::new(Pool::new(Some(Arc::new(Tls::load(settings).unwrap()))));
+    let pool = Pool::new(Some(Arc::new(Tls::load(settings).unwrap())));
     let request = axum::http::Request::get("/raft/status")
         .body(bytes::Bytes::new())
         .unwrap();

@@ -6,12 +6,14 @@
 
 mod listener;
 mod pool;
+mod servers;
 mod tls;
 #[cfg(test)]
 pub(crate) mod trial;
 
 pub use listener::{Kind, Listener, ListenerError};
 pub use pool::{Pool, RpcError};
+pub use servers::ServerClient;
 pub use tls::{Tls, TlsError, TlsSettings};
 
 use std::net::SocketAddr;

@@ -45,9 +45,12 @@ pub enum RpcError {
 
 type Sender = SendRequest<Full<Bytes>>;
 
-/// Outgoing connections.
+/// Outgoing connections; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Pool(Arc<Connections>);
+
 #[derive(Debug)]
-pub struct Pool {
+struct Connections {
     tls: Option<Arc<Tls>>,
     idle: Mutex<HashMap<SocketAddr, Vec<Sender>>>,
 }
@@ -56,10 +59,10 @@ impl Pool {
     /// Makes an empty pool; without `tls` the connections are plain.
     #[must_use]
     pub fn new(tls: Option<Arc<Tls>>) -> Self {
-        Self {
+        Self(Arc::new(Connections {
             tls,
             idle: Mutex::default(),
-        }
+        }))
     }
 
     /// Sends one request and returns its reply's head, the body still streaming. There is no
@@ -68,7 +71,7 @@ impl Pool {
     /// # Errors
     /// [`RpcError::Connect`] where nothing was sent, [`RpcError::Broken`] where it may have been.
     pub async fn call(
-        self: &Arc<Self>,
+        &self,
         to: SocketAddr,
         request: Request<Bytes>,
     ) -> Result<Response<Body>, RpcError> {
@@ -99,19 +102,16 @@ impl Pool {
         self.lock().clear();
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "two kinds of failure: the inner one gives the request back"
-    )]
+    /// The inner failure gives back a request that was not sent.
     async fn send(
-        self: &Arc<Self>,
+        &self,
         to: SocketAddr,
         mut sender: Sender,
         request: Request<Full<Bytes>>,
     ) -> Result<Result<Response<Body>, Request<Full<Bytes>>>, RpcError> {
         match sender.try_send_request(request).await {
             Ok(response) => {
-                let pool = Arc::clone(self);
+                let pool = self.clone();
                 // Ready again once the reply's body was read; never, where it was dropped.
                 tokio::spawn(async move {
                     if sender.ready().await.is_ok() {
@@ -150,7 +150,7 @@ impl Pool {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, Vec<Sender>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self, to: SocketAddr) -> Result<Sender, RpcError> {
@@ -167,7 +167,7 @@ impl Pool {
     async fn dial(&self, to: SocketAddr) -> Result<Sender, String> {
         let tcp = TcpStream::connect(to).await.map_err(|e| describe_io(&e))?;
         tcp.set_nodelay(true).map_err(|e| e.to_string())?;
-        let Some(tls) = &self.tls else {
+        let Some(tls) = &self.0.tls else {
             return start(TokioIo::new(tcp)).await;
         };
         let name = ServerName::try_from(tls.server_name()).map_err(|e| e.to_string())?;

@@ -155,9 +155,10 @@ impl State {
             .clone_from(&report.client_description);
         alloc.task_states.clone_from(&report.task_states);
         if let Some(new) = &report.deployment_status {
-            let canary = old.deployment_status.as_ref().is_some_and(|s| s.canary);
-            let mut status = new.clone();
-            status.canary |= canary;
+            // Only health and its time are the client's to say.
+            let mut status = old.deployment_status.clone().unwrap_or_default();
+            status.healthy = new.healthy;
+            status.timestamp.clone_from(&new.timestamp);
             alloc.deployment_status = Some(status);
         }
         self.count_in_deployment(index, Some(&old), &mut alloc, now);

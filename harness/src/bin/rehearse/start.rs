@@ -1,0 +1,48 @@
+//! `rehearse start`.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use super::Context;
+use super::failure::Failure;
+use super::output::{self, Format};
+use super::view::View;
+use super::words;
+
+/// Start a stopped cluster, or some of its agents: same addresses, same data.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The cluster, and its agents (all unless they are named).
+    #[arg(value_name = "CLUSTER] [AGENT")]
+    words: Vec<String>,
+    /// How long a whole cluster may take until it is ready, in seconds.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    timeout: u64,
+}
+
+/// Starts the agents; a whole cluster is waited for until it is ready.
+pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let start = Instant::now();
+    let named = words::sort(&args.words)?;
+    let cluster = context.open(&named.cluster).await?;
+    let agents = cluster.named(&named.agents)?;
+    cluster.start_agents(&agents).await?;
+    if named.agents.is_empty() {
+        let view = View::new();
+        let timeout = Duration::from_secs(args.timeout);
+        cluster.wait_ready(timeout, view.progress()).await?;
+    }
+    match context.format {
+        Format::Json => output::json(&serde_json::json!({
+            "started": agents,
+            "after_ms": start.elapsed().as_millis(),
+        })),
+        Format::Text => output::text(&format!(
+            "started {} of cluster `{}` in {:.1} s",
+            super::stop::list(&agents),
+            named.cluster,
+            start.elapsed().as_secs_f64()
+        )),
+    }
+    Ok(ExitCode::SUCCESS)
+}

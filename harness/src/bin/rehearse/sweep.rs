@@ -1,0 +1,66 @@
+//! `rehearse sweep`.
+
+use std::process::ExitCode;
+
+use nomad_harness::docker::{DockerEngine, Trouble, labels};
+use nomad_harness::target::docker::{StateRoot, SweepError, sweep};
+
+use super::Context;
+use super::failure::Failure;
+use super::output::{self, Format};
+
+/// Remove what killed runs left: containers, networks, volumes, folders.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Remove the agents' images too, those that no container uses.
+    #[arg(long)]
+    images: bool,
+}
+
+/// Sweeps.
+pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
+    let docker = context.docker().await?;
+    let swept = sweep(docker.as_ref(), &context.root()).await?;
+    let images = if args.images {
+        sweep_images(docker.as_ref()).await?
+    } else {
+        Vec::new()
+    };
+    if context.format == Format::Json {
+        output::json(&serde_json::json!({ "swept": swept, "images": images }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for one in &swept {
+        output::text(&one.to_string());
+    }
+    for image in &images {
+        output::text(&format!("removed image {image}"));
+    }
+    if swept.is_empty() && images.is_empty() {
+        output::text("nothing to sweep");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sweeps on the way to something else, and says so on standard error.
+pub async fn leftovers(docker: &dyn DockerEngine, root: &StateRoot) -> Result<(), SweepError> {
+    for one in sweep(docker, root).await? {
+        eprintln!("note: {one}");
+    }
+    Ok(())
+}
+
+async fn sweep_images(docker: &dyn DockerEngine) -> Result<Vec<String>, Failure> {
+    let mut removed = Vec::new();
+    for image in docker.images(&[(labels::ORIGIN, None)]).await? {
+        for tag in image.tags {
+            match docker.remove_image(&tag).await {
+                Ok(()) => removed.push(tag),
+                // A container uses it.
+                Err(error) if error.trouble == Trouble::Conflict => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(removed)
+}

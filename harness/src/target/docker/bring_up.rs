@@ -1,0 +1,613 @@
+//! `up`: plan, make, wait. Whatever goes wrong on the way, what was made is removed again: errors,
+//! an interrupt, a panic. What a SIGKILL leaves is found by its labels later.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::StreamExt as _;
+use futures::future::{BoxFuture, try_join_all};
+use rand::RngCore as _;
+use time::OffsetDateTime;
+
+use super::conditions::{self, Unready};
+use super::folder::{AgentRecord, Folder, FolderError, Lock, Phase, Record, StateRoot};
+use super::plan::{self, Common, FilesError};
+use super::sweep::{self, InTheWay, SweepError, Swept};
+use super::tool::read_log;
+use super::{DockerCluster, OpenOrFolder, lifecycle};
+use crate::agent_config::{self, ConfigError};
+use crate::docker::{
+    Death, DockerEngine, DockerError, EngineFacts, NetworkPlan, SubnetTaken, Surroundings, Trouble,
+    free_subnets, labels,
+};
+use crate::engine::{self, EngineError, EngineRequest, Program};
+use crate::environment::Environment;
+use crate::nomad::{ApiError, Token};
+use crate::owner::{Owner, now_secs};
+use crate::progress::{Event, Progress};
+use crate::spec::{AgentName, Arch, ClusterSpec, SpecError, Subnet};
+use crate::tls::{Authority, TlsError};
+
+/// Starts of one container with another port each time, before giving up.
+const PORT_TRIES_MAX: usize = 5;
+/// Lines of an agent's log that an error shows.
+const LOG_LINES: usize = 12;
+
+/// How a cluster is to be brought up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long it may take until it is ready, the engine's download left out.
+    pub timeout: Duration,
+    /// Whether what was made stays when it does not come up, to be looked at.
+    pub keep: bool,
+    /// Whether the cluster is garbage as soon as this process ends (tests).
+    pub ephemeral: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            keep: false,
+            ephemeral: false,
+        }
+    }
+}
+
+/// A cluster did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    /// What was asked for makes no sense.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Extra settings that the agents' version does not read.
+    #[error("{}", lines(.0))]
+    Settings(Vec<ConfigError>),
+    /// There is a cluster of that name.
+    #[error("there is a cluster `{name}` already ({state})")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// What is there.
+        state: String,
+    },
+    /// The folder is of no use, or another process works on the same cluster.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// There is no program for the agents.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The Docker engine refused something.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// There is no free network.
+    #[error(transparent)]
+    Subnet(#[from] SubnetTaken),
+    /// Leftovers of an earlier `up` could not be removed.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    /// Certificates could not be made.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An agent's files could not be made.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// A client of the HTTP API could not be made.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// An agent ended while the others came up.
+    #[error(
+        "`{agent}` of cluster `{cluster}` ended with exit code {code} while the cluster came up{}",
+        log_text(.agent, .log)
+    )]
+    Died {
+        /// The cluster.
+        cluster: String,
+        /// The agent.
+        agent: AgentName,
+        /// Its exit code.
+        code: i64,
+        /// The end of its log.
+        log: String,
+    },
+    /// It was not ready in time.
+    #[error("{}", unready_text(.cluster, .unready, .agent.as_ref(), .log))]
+    NotReady {
+        /// The cluster.
+        cluster: String,
+        /// What is missing.
+        unready: Unready,
+        /// The agent whose log is shown.
+        agent: Option<AgentName>,
+        /// The end of its log.
+        log: String,
+        /// Whether it was kept.
+        kept: bool,
+    },
+    /// The user, or the system, asked to end.
+    #[error("interrupted while cluster `{cluster}` came up; what was made was removed")]
+    Interrupted {
+        /// The cluster.
+        cluster: String,
+    },
+}
+
+impl UpError {
+    /// Returns what to type against it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Spec(error) => error.hint(),
+            Self::NameTaken { name, .. } => {
+                Some(format!("rehearse down {name}    # or: rehearse up OTHER_NAME"))
+            }
+            Self::Folder(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Docker(error) => error.hint(),
+            Self::Subnet(error) => error.hint(),
+            Self::Sweep(error) => error.hint(),
+            Self::NotReady {
+                cluster,
+                agent: Some(agent),
+                kept: true,
+                ..
+            } => Some(format!("rehearse logs {cluster} {agent}")),
+            Self::NotReady { cluster, .. } | Self::Died { cluster, .. } => Some(format!(
+                "rehearse up {cluster} --keep    # leaves it there, for rehearse logs {cluster} AGENT"
+            )),
+            _ => None,
+        }
+    }
+}
+
+fn lines(errors: &[ConfigError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+fn log_text(agent: &AgentName, log: &str) -> String {
+    if log.trim().is_empty() {
+        return format!("\n  `{agent}` logged nothing");
+    }
+    let mut text = format!("\n  last lines of `{agent}`:");
+    for line in log.lines() {
+        text.push_str("\n    ");
+        text.push_str(line);
+    }
+    text
+}
+
+fn unready_text(
+    cluster: &str,
+    unready: &Unready,
+    agent: Option<&AgentName>,
+    log: &str,
+) -> String {
+    let secs = unready.after.as_secs_f64();
+    let verb = if unready.hopeless { "cannot become" } else { "was not" };
+    let mut text = format!("cluster `{cluster}` {verb} ready within {secs:.1} s");
+    for missing in &unready.missing {
+        text.push_str(&format!("\n  missing: {missing}"));
+    }
+    if let Some(agent) = agent {
+        text.push_str(&log_text(agent, log));
+    }
+    text
+}
+
+/// Brings a cluster up, and returns it when it is ready.
+///
+/// `interrupt` ends the attempt when it comes about: pass a future that waits for signals, or
+/// one that never ends.
+///
+/// # Errors
+/// [`UpError`]; nothing is left then, unless [`Options::keep`].
+pub async fn bring_up(
+    spec: &ClusterSpec,
+    request: &EngineRequest,
+    options: &Options,
+    environment: &Environment,
+    docker: Arc<dyn DockerEngine>,
+    progress: &Progress,
+    interrupt: BoxFuture<'_, ()>,
+) -> Result<DockerCluster, UpError> {
+    spec.validate()?;
+    let root = StateRoot::new(&environment.state_root);
+    let lock = root.lock(&spec.name)?;
+    let folder = root.cluster(&spec.name);
+    let common = Common::new(spec, folder.path(), options.ephemeral);
+    let attempt = Attempt {
+        spec,
+        request,
+        options,
+        environment,
+        docker: docker.clone(),
+        progress,
+        folder: &folder,
+        common: &common,
+        token: Mutex::new(None),
+        lock: &lock,
+    };
+    let work = AssertUnwindSafe(attempt.run()).catch_unwind();
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        () = interrupt => Ok(Err(UpError::Interrupted { cluster: spec.name.clone() })),
+    };
+    let keep = options.keep && !matches!(outcome, Ok(Err(UpError::Interrupted { .. })));
+    match outcome {
+        Ok(Ok(cluster)) => Ok(cluster),
+        Ok(Err(error)) => {
+            if keep {
+                attempt.keep().await;
+            } else {
+                attempt.undo().await;
+            }
+            Err(error)
+        }
+        Err(panic) => {
+            attempt.undo().await;
+            std::panic::resume_unwind(panic)
+        }
+    }
+}
+
+/// One `up`.
+struct Attempt<'a> {
+    spec: &'a ClusterSpec,
+    request: &'a EngineRequest,
+    options: &'a Options,
+    environment: &'a Environment,
+    docker: Arc<dyn DockerEngine>,
+    progress: &'a Progress,
+    folder: &'a Folder,
+    common: &'a Common,
+    /// The management token, once it is known.
+    token: Mutex<Option<Token>>,
+    #[expect(dead_code, reason = "held, so that no other `up` of the name runs")]
+    lock: &'a Lock,
+}
+
+/// What keeps an `up` together once it is planned.
+struct Planned {
+    record: Record,
+    program: Program,
+    authority: Authority,
+    gossip_key: String,
+}
+
+/// How waiting beside the starting containers ended.
+enum Waited {
+    /// All is ready.
+    Ready(Token),
+    /// Ports had to be changed: the clients point to wrong ones.
+    Moved(Vec<u16>),
+}
+
+impl Attempt<'_> {
+    async fn run(&self) -> Result<DockerCluster, UpError> {
+        let (facts, program) = futures::try_join!(
+            async {
+                let facts = self.docker.facts().await?;
+                self.clear_name(&facts.id).await?;
+                Ok::<_, UpError>(facts)
+            },
+            async { Ok(self.provide().await?) },
+        )?;
+        agent_config::check_settings(self.spec, &program.version).map_err(UpError::Settings)?;
+        let (network, planned) = self.lay_out(&facts, program).await?;
+        let deaths = self.docker.deaths(&[(labels::RUN, Some(&self.common.run))]);
+        let mut ends = deaths.filter(|death| {
+            let agent = labels::get(&death.labels, labels::AGENT).is_some();
+            std::future::ready(agent)
+        });
+        tokio::select! {
+            biased;
+            outcome = self.make_and_wait(&network, &planned) => outcome,
+            Some(death) = ends.next() => Err(self.died(&death).await),
+        }
+    }
+
+    async fn provide(&self) -> Result<Program, EngineError> {
+        let docker = self.docker.as_ref();
+        let arch = self.spec.arch;
+        engine::provide(self.request, arch, self.environment, docker, self.progress).await
+    }
+
+    /// Removes what earlier attempts left, everywhere; refuses a name that is in use.
+    async fn clear_name(&self, engine: &str) -> Result<(), UpError> {
+        let told = |swept: Swept| self.progress.tell(Event::Note(swept.to_string()));
+        let docker = self.docker.as_ref();
+        match sweep::clear_for(docker, self.folder, engine, &told).await? {
+            InTheWay::Nothing => Ok(()),
+            InTheWay::Cluster(state) => Err(UpError::NameTaken {
+                name: self.spec.name.clone(),
+                state,
+            }),
+        }
+    }
+
+    /// Fixes all names, addresses, ports and certificates, writes the folder, makes the network.
+    async fn lay_out(
+        &self,
+        facts: &EngineFacts,
+        program: Program,
+    ) -> Result<(String, Planned), UpError> {
+        let routes = facts
+            .local
+            .then(|| std::fs::read_to_string("/proc/net/route").ok());
+        let networks = self.docker.networks().await?;
+        let around = Surroundings::new(&networks, routes.flatten().as_deref());
+        let offers = free_subnets(&around, &format!("{} {}", self.spec.name, self.common.run))?;
+        let authority = Authority::new(&self.spec.region, OffsetDateTime::now_utc())?;
+        let cli = authority.cli_leaf()?;
+        let mut key = [0; 32];
+        rand::rng().fill_bytes(&mut key);
+        let gossip_key =
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
+        let mut refusal = None;
+        for subnet in offers {
+            let record = self.record(facts, &program, subnet);
+            if refusal.is_none() {
+                // The folder comes first: it is the one trace that even a kill before Docker's
+                // first answer leaves.
+                self.folder.write(&record)?;
+                let region = &self.spec.region;
+                self.folder.write_secrets(region, &authority, &cli, &gossip_key)?;
+            }
+            let plan = NetworkPlan {
+                name: self.common.network(),
+                subnet,
+                labels: self.common.labels.clone(),
+            };
+            match self.docker.create_network(&plan).await {
+                Ok(network) => {
+                    self.folder.write(&record)?;
+                    let planned = Planned {
+                        record,
+                        program,
+                        authority,
+                        gossip_key,
+                    };
+                    return Ok((network, planned));
+                }
+                Err(error) if error.trouble == Trouble::SubnetTaken => refusal = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(refusal.map_or(UpError::Subnet(SubnetTaken), UpError::Docker))
+    }
+
+    fn record(&self, facts: &EngineFacts, program: &Program, subnet: Subnet) -> Record {
+        let plan = self.spec.plan(subnet);
+        let ports = plan::free_ports(plan.len());
+        let agents = plan
+            .into_iter()
+            .zip(ports)
+            .map(|(plan, api_port)| AgentRecord {
+                container: self.common.container(&plan),
+                plan,
+                api_port,
+            })
+            .collect();
+        let native: Option<Arch> = facts.arch.parse().ok();
+        Record {
+            schema: Record::schema(),
+            run: self.common.run.clone(),
+            owner: Owner::this().to_string(),
+            phase: Phase::ComingUp,
+            created: now_secs(),
+            spec: self.spec.clone(),
+            engine: program.info.clone(),
+            version: program.version.clone(),
+            image: program.image.clone(),
+            tools: program.tools,
+            emulated: native != Some(self.spec.arch),
+            docker: facts.id.clone(),
+            subnet,
+            agents,
+        }
+    }
+
+    /// Starts all agents, waits until the cluster is ready, and writes that down.
+    async fn make_and_wait(
+        &self,
+        network: &str,
+        planned: &Planned,
+    ) -> Result<DockerCluster, UpError> {
+        let agents = &planned.record.agents;
+        let starts = agents.iter().map(|agent| self.start(network, planned, agent));
+        let mut cluster = self.assemble(planned.record.clone())?;
+        let token = match self.wait_beside(&cluster, try_join_all(starts)).await? {
+            Waited::Ready(token) => token,
+            Waited::Moved(ports) => {
+                for (agent, port) in cluster.record.agents.iter_mut().zip(ports) {
+                    agent.api_port = port;
+                }
+                cluster = self.assemble(cluster.record)?;
+                self.wait(&cluster).await?
+            }
+        };
+        cluster.set_token(&token);
+        cluster.record.phase = Phase::Ready;
+        self.folder.write(&cluster.record)?;
+        self.mark().await?;
+        Ok(cluster)
+    }
+
+    fn assemble(&self, record: Record) -> Result<DockerCluster, UpError> {
+        let assembled =
+            DockerCluster::assemble(self.docker.clone(), record, self.folder.clone(), None);
+        assembled.map_err(|error| match error {
+            OpenOrFolder::Folder(error) => UpError::Folder(error),
+            OpenOrFolder::Api(error) => UpError::Api(error),
+        })
+    }
+    /// Waits for the cluster while its containers still start: whoever runs first is asked first.
+    async fn wait_beside(
+        &self,
+        cluster: &DockerCluster,
+        starts: impl Future<Output = Result<Vec<u16>, UpError>>,
+    ) -> Result<Waited, UpError> {
+        let mut starts = std::pin::pin!(starts);
+        let mut waiting = std::pin::pin!(self.wait(cluster));
+        tokio::select! {
+            outcome = &mut waiting => {
+                let token = outcome?;
+                starts.await?;
+                Ok(Waited::Ready(token))
+            }
+            ports = &mut starts => {
+                let ports = ports?;
+                let planned = cluster.record.agents.iter().map(|agent| agent.api_port);
+                if planned.eq(ports.iter().copied()) {
+                    waiting.await.map(Waited::Ready)
+                } else {
+                    Ok(Waited::Moved(ports))
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, cluster: &DockerCluster) -> Result<Token, UpError> {
+        let known = self.token.lock().expect("nobody panics while holding it").clone();
+        let secret = known.or_else(|| conditions::chosen_secret(&cluster.record.version));
+        let keep = |token: &Token| {
+            *self.token.lock().expect("nobody panics while holding it") = Some(token.clone());
+            // Written at once: a cluster that is kept although it did not come up needs it, too.
+            if let Err(error) = self.folder.write_token(token) {
+                self.progress.tell(Event::Note(error.to_string()));
+            }
+        };
+        let timeout = self.options.timeout;
+        let waited =
+            conditions::first_time(cluster, secret, timeout, self.progress, &keep).await;
+        match waited {
+            Ok(token) => Ok(token),
+            Err(unready) => Err(self.not_ready(cluster, unready).await),
+        }
+    }
+
+    /// Says in Docker's own records that the cluster is nobody's leftover.
+    async fn mark(&self) -> Result<(), DockerError> {
+        let mut tags = self.common.labels.clone();
+        tags.insert(labels::READY.to_owned(), "true".to_owned());
+        self.docker.create_volume(&self.common.marker(), &tags).await
+    }
+
+    /// Leaves everything as it is, for a look.
+    async fn keep(&self) {
+        let marked = self.mark().await;
+        let written = self.folder.read().and_then(|mut record| {
+            record.phase = Phase::Kept;
+            self.folder.write(&record)
+        });
+        if let Err(error) = marked {
+            self.progress.tell(Event::Note(error.to_string()));
+        }
+        if let Err(error) = written {
+            self.progress.tell(Event::Note(error.to_string()));
+        }
+    }
+
+    /// Makes and starts one agent's container; returns the port by which it is reached.
+    async fn start(
+        &self,
+        network: &str,
+        planned: &Planned,
+        agent: &AgentRecord,
+    ) -> Result<u16, UpError> {
+        let files = plan::files(
+            &planned.record,
+            &agent.plan,
+            &planned.authority,
+            &planned.gossip_key,
+        )?;
+        let mut agent = agent.clone();
+        for tries_left in (0..PORT_TRIES_MAX).rev() {
+            let container = plan::container(self.common, &planned.program, &agent, network);
+            let made = self.docker.create_container(&container).await;
+            let id = made.map_err(|error| self.name_taken(error))?;
+            self.docker.upload(&id, files.clone()).await?;
+            match self.docker.start_container(&id).await {
+                Ok(()) => {
+                    self.progress.tell(Event::Started {
+                        agent: agent.plan.name.clone(),
+                    });
+                    return Ok(agent.api_port);
+                }
+                Err(error) if error.trouble == Trouble::PortTaken && tries_left > 0 => {
+                    self.docker.remove_container(&id).await?;
+                    agent.api_port = plan::free_ports(1).first().copied().unwrap_or(0);
+                }
+                Err(mut error) => {
+                    error.object = agent.container;
+                    return Err(error.into());
+                }
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// A container's name that is taken although the cluster's is free: another user's cluster.
+    fn name_taken(&self, error: DockerError) -> UpError {
+        if error.trouble == Trouble::Conflict {
+            UpError::NameTaken {
+                name: self.spec.name.clone(),
+                state: error.source.to_string(),
+            }
+        } else {
+            error.into()
+        }
+    }
+
+    async fn died(&self, death: &Death) -> UpError {
+        let agent = labels::get(&death.labels, labels::AGENT).unwrap_or_default();
+        UpError::Died {
+            cluster: self.spec.name.clone(),
+            agent: AgentName(agent.to_owned()),
+            code: death.code,
+            log: self.log_end(&death.container).await,
+        }
+    }
+
+    async fn not_ready(&self, cluster: &DockerCluster, unready: Unready) -> UpError {
+        let blamed = unready.missing.iter().find_map(|missing| missing.agent.clone());
+        let log = match &blamed {
+            Some(agent) => self.log_end(cluster.container(agent)).await,
+            None => String::new(),
+        };
+        UpError::NotReady {
+            cluster: self.spec.name.clone(),
+            unready,
+            agent: blamed,
+            log,
+            kept: self.options.keep,
+        }
+    }
+
+    async fn log_end(&self, container: &str) -> String {
+        let log = self.docker.logs(container, Some(LOG_LINES), false);
+        read_log(log)
+            .await
+            .unwrap_or_else(|error| format!("(its log cannot be read: {error})"))
+    }
+
+    /// Removes what this attempt made. It must not hide the error that it follows, so that its
+    /// own goes to the side; what stays is found by `sweep`.
+    async fn undo(&self) {
+        let docker = self.docker.as_ref();
+        self.progress.tell(Event::TearingDown {
+            cluster: self.spec.name.clone(),
+        });
+        if let Err(error) = lifecycle::remove_run(docker, &self.common.run).await {
+            let text = format!("not all of it could be removed: {error}; rehearse sweep");
+            self.progress.tell(Event::Note(text));
+        }
+        let ours = self.folder.read().is_ok_and(|record| record.run == self.common.run);
+        if ours && let Err(error) = self.folder.remove() {
+            self.progress.tell(Event::Note(error.to_string()));
+        }
+    }
+}

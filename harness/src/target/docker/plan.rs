@@ -1,0 +1,194 @@
+//! Everything about a cluster's Docker objects before any of them is made: names, labels, files.
+
+use std::net::TcpListener;
+
+use rand::seq::SliceRandom as _;
+use sha2::{Digest as _, Sha256};
+
+use super::folder::{AgentRecord, Record};
+use crate::agent_config::{self, CONFIG_DIR, CONFIG_FILE, ConfigError, DATA_DIR, TLS_DIR};
+use crate::docker::{
+    Attachment, ContainerPlan, Labels, PublishedPort, VolumePlan, archive, labels,
+};
+use crate::engine::{AGENT_USER, Program};
+use crate::owner::Owner;
+use crate::spec::{AgentPlan, ClusterSpec, HTTP_PORT};
+use crate::tls::{self, Authority, TlsError};
+
+/// Ports offered to clusters: below the range from which the kernel gives ports to outgoing
+/// connections (32768 on), so that a stopped cluster's ports are seldom taken when it starts.
+const PORTS: std::ops::Range<u16> = 21_000..32_000;
+
+/// What all objects of one `up` have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) cluster: String,
+    pub(super) run: String,
+    pub(super) labels: Labels,
+}
+
+impl Common {
+    pub(super) fn new(spec: &ClusterSpec, folder: &std::path::Path, ephemeral: bool) -> Self {
+        let run = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+        let owner = Owner::this();
+        let mut labels: Labels = [
+            (labels::CLUSTER, spec.name.clone()),
+            (labels::RUN, run.clone()),
+            (labels::OWNER, owner.to_string()),
+            (labels::EXPIRES, owner.expiry_soon().to_string()),
+            (labels::FOLDER, folder.display().to_string()),
+            (labels::SPEC, spec_hash(spec)),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into();
+        if ephemeral {
+            labels.insert(labels::EPHEMERAL.to_owned(), "true".to_owned());
+        }
+        Self {
+            cluster: spec.name.clone(),
+            run,
+            labels,
+        }
+    }
+
+    /// Returns the name of the cluster's network.
+    pub(super) fn network(&self) -> String {
+        format!("rehearse-{}", self.cluster)
+    }
+
+    /// Returns the name of an agent's container, and of its volume.
+    pub(super) fn container(&self, agent: &AgentPlan) -> String {
+        format!("rehearse-{}-{}", self.cluster, agent.name)
+    }
+
+    /// Returns the name of the volume that says: it came up whole.
+    pub(super) fn marker(&self) -> String {
+        format!("rehearse-{}-ready", self.cluster)
+    }
+}
+
+fn spec_hash(spec: &ClusterSpec) -> String {
+    let text = serde_json::to_string(spec).expect("a spec is plain data");
+    let digest = Sha256::digest(text);
+    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Finds free ports on 127.0.0.1, all different. Somebody may take one before Docker does: then
+/// the start says so, and another is found.
+pub(super) fn free_ports(count: usize) -> Vec<u16> {
+    let mut candidates: Vec<u16> = PORTS.collect();
+    candidates.shuffle(&mut rand::rng());
+    let mut ports = Vec::with_capacity(count);
+    for port in candidates {
+        if ports.len() == count {
+            break;
+        }
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            ports.push(port);
+        }
+    }
+    ports
+}
+
+/// Returns the plan of an agent's container.
+pub(super) fn container(
+    common: &Common,
+    program: &Program,
+    agent: &AgentRecord,
+    network: &str,
+) -> ContainerPlan {
+    let mut tags = common.labels.clone();
+    tags.insert(labels::ROLE.to_owned(), agent.plan.role.to_string());
+    tags.insert(labels::AGENT.to_owned(), agent.plan.name.to_string());
+    let engine = format!("{} {}", program.info.kind, program.info.version);
+    tags.insert(labels::ENGINE.to_owned(), engine);
+    ContainerPlan {
+        name: agent.container.clone(),
+        image: program.image.clone(),
+        platform: agent.plan.arch.platform(),
+        command: program.command.clone(),
+        env: program.env.clone(),
+        user: AGENT_USER.to_string(),
+        hostname: agent.plan.name.to_string(),
+        labels: tags.clone(),
+        network: Attachment::Network {
+            id: network.to_owned(),
+            address: agent.plan.address,
+        },
+        volume: Some(VolumePlan {
+            name: agent.container.clone(),
+            path: DATA_DIR.to_owned(),
+            labels: tags,
+        }),
+        ports: vec![PublishedPort {
+            container: HTTP_PORT,
+            host: agent.api_port,
+        }],
+        // Nomad as process 1 reaps nobody's children.
+        init: true,
+        capabilities: Vec::new(),
+        // With strict filtering a route that is cut is cut both ways: what comes in from there
+        // is dropped, too.
+        sysctls: [("net.ipv4.conf.all.rp_filter", "1")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+    }
+}
+
+/// Why an agent's files cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    /// Its certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Its configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// Returns the tar of an agent's configuration and certificates.
+pub(super) fn files(
+    record: &Record,
+    agent: &AgentPlan,
+    authority: &Authority,
+    gossip_key: &str,
+) -> Result<bytes::Bytes, FilesError> {
+    let plan: Vec<AgentPlan> = record.agents.iter().map(|a| a.plan.clone()).collect();
+    let config =
+        agent_config::render(&record.spec, &plan, agent, &record.version, gossip_key)?;
+    let leaf = authority.agent_leaf(agent)?;
+    let (certificate, key) = tls::leaf_files(&record.spec.region, agent.role.into());
+    let files = [
+        (format!("{CONFIG_DIR}/{CONFIG_FILE}"), config.as_str()),
+        (
+            format!("{TLS_DIR}/{}", tls::CA_FILE),
+            authority.pair().certificate.as_str(),
+        ),
+        (format!("{TLS_DIR}/{certificate}"), leaf.certificate.as_str()),
+        (format!("{TLS_DIR}/{key}"), leaf.key.as_str()),
+    ];
+    // The data folder is a volume, whose owner an image that is not ours does not set.
+    let folders = [(CONFIG_DIR, 0o700), (TLS_DIR, 0o700), (DATA_DIR, 0o700)];
+    Ok(archive::upload(AGENT_USER, &folders, &files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_free_and_all_different() {
+        let ports = free_ports(30);
+        let unique: std::collections::BTreeSet<_> = ports.iter().collect();
+        assert_eq!(unique.len(), 30);
+        assert!(ports.iter().all(|port| PORTS.contains(port)));
+    }
+
+    #[test]
+    fn a_taken_port_is_not_offered() {
+        let held = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = held.local_addr().unwrap().port();
+        assert!(TcpListener::bind(("127.0.0.1", port)).is_err(), "the premise");
+        assert!(!free_ports(PORTS.len()).contains(&port));
+    }
+}

@@ -1,0 +1,123 @@
+//! JSON, base64 and URLs.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Entry, Needs};
+use crate::terraform::number::Number;
+use crate::terraform::value::Value;
+
+pub(super) const TABLE: &[Entry] = &[
+    ("base64decode", Needs::Everything, |args| {
+        let bytes = STANDARD
+            .decode(args.text(0)?)
+            .map_err(|error| format!("this is no base64: {error}"))?;
+        String::from_utf8(bytes)
+            .map(Value::String)
+            .map_err(|_| "the decoded bytes are no UTF-8".to_owned())
+    }),
+    ("base64encode", Needs::Everything, |args| {
+        Ok(Value::String(STANDARD.encode(args.text(0)?)))
+    }),
+    ("jsondecode", Needs::Everything, |args| {
+        let text = args.text(0)?;
+        let parsed: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| format!("this is no JSON: {error}"))?;
+        Ok(from_json(&parsed))
+    }),
+    ("jsonencode", Needs::Everything, |args| {
+        Ok(Value::String(json(args.get(0)?)?))
+    }),
+    ("urlencode", Needs::Everything, |args| {
+        let text = args.text(0)?;
+        Ok(Value::String(
+            text.bytes()
+                .map(|byte| match byte {
+                    b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                        char::from(byte).to_string()
+                    }
+                    b' ' => "+".to_owned(),
+                    byte => format!("%{byte:02X}"),
+                })
+                .collect(),
+        ))
+    }),
+];
+
+/// Returns the value as Terraform's `jsonencode` writes it: no spaces, keys in order, and the
+/// characters that mean something in HTML escaped.
+pub(super) fn json(value: &Value) -> Result<String, String> {
+    let list = |elements: &[Value]| -> Result<String, String> {
+        Ok(format!(
+            "[{}]",
+            elements
+                .iter()
+                .map(json)
+                .collect::<Result<Vec<_>, _>>()?
+                .join(",")
+        ))
+    };
+    match value {
+        Value::Null => Ok("null".to_owned()),
+        Value::Bool(value) => Ok(value.to_string()),
+        Value::Number(number) => number
+            .decimal()
+            .ok_or_else(|| "a number without end in decimal".to_owned()),
+        Value::String(text) => Ok(json_text(text)),
+        Value::Tuple(elements) | Value::List(elements) | Value::Set(elements) => list(elements),
+        Value::Object(attributes) | Value::Map(attributes) => {
+            let members = attributes
+                .iter()
+                .map(|(name, value)| Ok(format!("{}:{}", json_text(name), json(value)?)));
+            Ok(format!(
+                "{{{}}}",
+                members.collect::<Result<Vec<_>, String>>()?.join(",")
+            ))
+        }
+        Value::Resource(_) | Value::Unknown(_) => Err("a value that is not known".to_owned()),
+    }
+}
+
+fn json_text(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            '\u{8}' => json.push_str("\\b"),
+            '\u{c}' => json.push_str("\\f"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' | '\0'..='\u{1f}' => {
+                json.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
+            c => json.push(c),
+        }
+    }
+    json.push('"');
+    json
+}
+
+/// Returns a JSON value as Terraform takes it: arrays are tuples, objects objects.
+pub(in crate::terraform) fn from_json(json: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(value) => Value::Bool(*value),
+        Json::Number(number) => {
+            Number::parse(&number.to_string()).map_or(Value::Null, Value::Number)
+        }
+        Json::String(text) => Value::String(text.clone()),
+        Json::Array(elements) => Value::Tuple(elements.iter().map(from_json).collect()),
+        Json::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(name, value)| (name.clone(), from_json(value)))
+                .collect::<BTreeMap<_, _>>(),
+        ),
+    }
+}

@@ -1,0 +1,183 @@
+//! Source files, and places in them: every value that is read carries the file and line it is from.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hcl_edit::expr::Expression;
+use hcl_edit::structure::Body;
+use serde::{Deserialize, Serialize};
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Site {
+    /// The file, as it was reached (`terraform/main.tf`).
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1, in characters.
+    pub column: usize,
+}
+
+impl Site {
+    /// Returns the beginning of a file.
+    #[must_use]
+    pub fn start_of(file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: 1,
+            column: 1,
+        }
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// A text that is not what its kind of file must be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{}:{}: {message}", site.file.display(), site.line, site.column)]
+pub struct SyntaxError {
+    /// Where.
+    pub site: Site,
+    /// What was expected.
+    pub message: String,
+}
+
+/// A file's text.
+#[derive(Debug)]
+pub struct Source {
+    /// The file, as it was reached.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+impl Source {
+    /// Reads a file. A byte order mark is no part of the language, and Terraform skips it too.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the operating system says, and text that is not UTF-8.
+    pub fn read(path: &Path) -> std::io::Result<Arc<Self>> {
+        let text = std::fs::read_to_string(path)?;
+        let text = text
+            .strip_prefix('\u{feff}')
+            .map(str::to_owned)
+            .unwrap_or(text);
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            text,
+        }))
+    }
+
+    /// Returns the place of a byte of the text.
+    #[must_use]
+    pub fn site(&self, offset: usize) -> Site {
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Site {
+            file: self.path.clone(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+/// Where the text of an expression begins: expressions inside templates are parsed from pieces of a
+/// file, and their spans count from the piece.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The file.
+    pub source: Arc<Source>,
+    /// Offset of the piece in it, in bytes.
+    pub base: usize,
+}
+
+impl Origin {
+    /// Returns the whole of a file.
+    #[must_use]
+    pub fn whole(source: Arc<Source>) -> Self {
+        Self { source, base: 0 }
+    }
+
+    /// Returns the place of a span of the piece.
+    #[must_use]
+    pub fn site(&self, span: Option<Range<usize>>) -> Site {
+        self.source
+            .site(self.base + span.map_or(0, |span| span.start))
+    }
+
+    /// Returns the text of a span of the piece.
+    #[must_use]
+    pub fn text(&self, span: Range<usize>) -> &str {
+        self.source
+            .text
+            .get(self.base + span.start..self.base + span.end)
+            .unwrap_or_default()
+    }
+
+    /// Returns the origin of a piece that begins `offset` bytes into this one.
+    #[must_use]
+    pub fn inner(&self, offset: usize) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            base: self.base + offset,
+        }
+    }
+}
+
+/// Parses a file's text as HCL.
+///
+/// # Errors
+///
+/// With line and column of the first character that does not fit.
+pub fn parse_body(source: &Source) -> Result<Body, SyntaxError> {
+    hcl_edit::parser::parse_body(&source.text).map_err(|error| SyntaxError {
+        site: Site {
+            file: source.path.clone(),
+            line: error.location().line(),
+            column: error.location().column(),
+        },
+        message: error.message().to_owned(),
+    })
+}
+
+/// An expression, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Code {
+    /// The expression.
+    pub expr: Expression,
+    /// What its spans count from.
+    pub origin: Origin,
+}
+
+/// Parses the first `length` bytes of a piece of a file as an expression. Newlines are insignificant
+/// in it, as they are between a template's braces.
+///
+/// # Errors
+///
+/// With line and column of the first character that does not fit.
+pub fn parse_expression(origin: &Origin, length: usize) -> Result<Code, SyntaxError> {
+    // The parser makes newlines insignificant between parentheses, so it gets a pair; hence spans
+    // count from one byte before the piece, which a template's opening brace always has.
+    match hcl_edit::parser::parse_expr(&format!("({})", origin.text(0..length))) {
+        Ok(expr) => Ok(Code {
+            expr,
+            origin: Origin {
+                source: Arc::clone(&origin.source),
+                base: origin.base.saturating_sub(1),
+            },
+        }),
+        Err(error) => Err(SyntaxError {
+            site: origin
+                .source
+                .site(origin.base + error.location().offset().saturating_sub(1).min(length)),
+            message: error.message().to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,376 @@
+//! Values of variables: where they come from, in Terraform's order, and what is wrong with them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hcl_edit::Span;
+use hcl_edit::structure::Block;
+
+use super::definition::{Declared, Definition};
+use super::eval::{EvalError, Scope, eval, fault};
+use super::functions::from_json;
+use super::source::{Origin, Site, Source, parse_body};
+use super::unify::Type;
+use super::value::{Unknown, Value, Why};
+
+/// What is given from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// `-var-file`, in order.
+    pub var_files: Vec<PathBuf>,
+    /// `-var NAME=VALUE`, in order; stronger than files.
+    pub vars: Vec<(String, String)>,
+    /// `TF_VAR_NAME`, without the prefix; the weakest.
+    pub environment: BTreeMap<String, String>,
+    /// `ADDRESS.ATTRIBUTE=VALUE`: what data sources and resources would answer, declared by the user.
+    pub assumptions: Vec<(String, String)>,
+    /// Whether a variable without a value is unknown instead of an error.
+    pub missing_is_unknown: bool,
+}
+
+/// A variable's value and where it is from.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// The value, of the declared type.
+    pub value: Value,
+    /// Where it was given: a file and line, or the declaration for a default.
+    pub site: Site,
+    /// Whether its declaration calls it sensitive.
+    pub sensitive: bool,
+    /// Whether it is the default.
+    pub default: bool,
+}
+
+/// Something wrong with a variable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VariableError {
+    /// It has neither a value nor a default.
+    #[error("{site}: variable `{name}` has no value{}", description.as_ref().map_or_else(String::new, |text| format!(" ({text})")))]
+    Missing {
+        /// Its name.
+        name: String,
+        /// Its description.
+        description: Option<String>,
+        /// Its declaration.
+        site: Site,
+    },
+    /// Its value is of another type.
+    #[error("{site}: variable `{name}`: {message}")]
+    Type {
+        /// Its name.
+        name: String,
+        /// What was expected and what is there.
+        message: String,
+        /// Where the value is given.
+        site: Site,
+    },
+    /// One of its own conditions does not hold.
+    #[error("{site}: variable `{name}`: {message}")]
+    Invalid {
+        /// Its name.
+        name: String,
+        /// The configuration's own message.
+        message: String,
+        /// The condition.
+        site: Site,
+    },
+    /// A file or argument that gives values does not parse.
+    #[error("{0}")]
+    Syntax(#[from] EvalError),
+    /// A file that gives values cannot be read.
+    #[error("cannot read `{}`: {message}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        message: String,
+    },
+}
+
+/// The values of a root module's variables, and what there is to say about them.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Values by name.
+    pub variables: BTreeMap<String, Variable>,
+    /// Everything that is wrong.
+    pub errors: Vec<VariableError>,
+    /// Values for variables that nobody declares.
+    pub undeclared: Vec<(String, Site)>,
+}
+
+#[derive(Clone)]
+struct Raw {
+    value: Value,
+    site: Site,
+}
+
+/// Gathers and converts the values of a root module's variables. Conditions are checked later, when
+/// locals and data can be looked at: see [`check_conditions`].
+#[must_use]
+pub fn gather(definition: &Definition, dir: &Path, inputs: &Inputs) -> Given {
+    let mut given = Given::default();
+    let mut raw: BTreeMap<String, Raw> = BTreeMap::new();
+    for (name, text) in &inputs.environment {
+        // Others' variables are in the environment too: undeclared ones are nobody's mistake.
+        if let Some(declared) = definition.variables.get(name) {
+            add_text(&mut raw, &mut given, declared, name, text, "TF_VAR_");
+        }
+    }
+    for path in automatic_files(dir)
+        .into_iter()
+        .chain(inputs.var_files.iter().cloned())
+    {
+        match read_file(&path, dir) {
+            Ok(values) => raw.extend(values),
+            Err(error) => given.errors.push(error),
+        }
+    }
+    for (name, text) in &inputs.vars {
+        match definition.variables.get(name) {
+            Some(declared) => add_text(&mut raw, &mut given, declared, name, text, "-var "),
+            None => given
+                .undeclared
+                .push((name.clone(), argument(&format!("-var {name}")))),
+        }
+    }
+    for (name, value) in &raw {
+        if !definition.variables.contains_key(name) {
+            given.undeclared.push((name.clone(), value.site.clone()));
+        }
+    }
+    for (name, declared) in &definition.variables {
+        let value = raw
+            .get(name)
+            .map(|raw| (raw.value.clone(), raw.site.clone()));
+        match settle(name, declared, value, dir, inputs.missing_is_unknown) {
+            Ok(variable) => {
+                given.variables.insert(name.clone(), variable);
+            }
+            Err(error) => given.errors.push(error),
+        }
+    }
+    given
+}
+
+fn argument(text: &str) -> Site {
+    Site::start_of(Path::new(text))
+}
+
+fn automatic_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = ["terraform.tfvars", "terraform.tfvars.json"]
+        .iter()
+        .map(|name| dir.join(name))
+        .filter(|path| path.is_file())
+        .collect();
+    let mut automatic: Vec<PathBuf> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.to_string_lossy().ends_with(".auto.tfvars")
+                || path.to_string_lossy().ends_with(".auto.tfvars.json")
+        })
+        .collect();
+    automatic.sort();
+    files.extend(automatic);
+    files
+}
+
+fn read_file(path: &Path, dir: &Path) -> Result<BTreeMap<String, Raw>, VariableError> {
+    let source = Source::read(path).map_err(|error| VariableError::Unreadable {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })?;
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "json")
+    {
+        let site = Site::start_of(path);
+        let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&source.text)
+            .map_err(|error| {
+            fault(
+                Site {
+                    line: error.line().max(1),
+                    ..site.clone()
+                },
+                error.to_string(),
+            )
+        })?;
+        return Ok(json
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.clone(),
+                    Raw {
+                        value: from_json(value),
+                        site: site.clone(),
+                    },
+                )
+            })
+            .collect());
+    }
+    let body = parse_body(&source).map_err(EvalError::from)?;
+    let origin = Origin::whole(source);
+    let scope = Scope::new(None, dir);
+    body.into_attributes()
+        .map(|attribute| {
+            let site = origin.site(attribute.key.span());
+            let value = eval(&attribute.value, &origin, &scope)?;
+            Ok((attribute.key.value().to_string(), Raw { value, site }))
+        })
+        .collect()
+}
+
+/// A value given as text: itself for a variable of a primitive type, an expression for others.
+fn add_text(
+    raw: &mut BTreeMap<String, Raw>,
+    given: &mut Given,
+    declared: &Declared<Block>,
+    name: &str,
+    text: &str,
+    from: &str,
+) {
+    let site = argument(&format!("{from}{name}"));
+    let typed = declared.item.body.get_attribute("type").is_some();
+    let value = match declared_type(declared, Path::new(".")) {
+        Ok(Type::String | Type::Number | Type::Bool) => Ok(Value::string(text)),
+        Ok(Type::Any) if !typed => Ok(Value::string(text)),
+        Ok(_) => expression(text, &site),
+        Err(error) => Err(error),
+    };
+    match value {
+        Ok(value) => {
+            raw.insert(name.to_owned(), Raw { value, site });
+        }
+        Err(error) => given.errors.push(error.into()),
+    }
+}
+
+/// Evaluates text from the command line as an expression.
+pub(super) fn expression(text: &str, site: &Site) -> Result<Value, EvalError> {
+    let source = Arc::new(Source {
+        path: site.file.clone(),
+        text: text.to_owned(),
+    });
+    let expr =
+        hcl_edit::parser::parse_expr(text).map_err(|error| fault(site.clone(), error.message()))?;
+    eval(
+        &expr,
+        &Origin::whole(source),
+        &Scope::new(None, Path::new(".")),
+    )
+}
+
+fn declared_type(declared: &Declared<Block>, dir: &Path) -> Result<Type, EvalError> {
+    declared
+        .item
+        .body
+        .get_attribute("type")
+        .map_or(Ok(Type::Any), |attribute| {
+            Type::parse(&attribute.value, &declared.origin, &Scope::new(None, dir))
+        })
+}
+
+/// Returns a variable's value: what is given, else its default, converted to its type.
+///
+/// # Errors
+///
+/// If it has neither, or of another type.
+pub(super) fn settle(
+    name: &str,
+    declared: &Declared<Block>,
+    given: Option<(Value, Site)>,
+    dir: &Path,
+    missing_is_unknown: bool,
+) -> Result<Variable, VariableError> {
+    let body = &declared.item.body;
+    let scope = Scope::new(None, dir);
+    let literal = |key: &str| {
+        body.get_attribute(key)
+            .and_then(|attribute| eval(&attribute.value, &declared.origin, &scope).ok())
+    };
+    let sensitive = [literal("sensitive"), literal("ephemeral")]
+        .iter()
+        .any(|flag| matches!(flag, Some(Value::Bool(true))));
+    let default = body.get_attribute("default");
+    // A variable that is not nullable takes its default for null.
+    let given = given.filter(|(value, _)| {
+        !(matches!(value, Value::Null) && literal("nullable") == Some(Value::Bool(false)))
+    });
+    let is_default = given.is_none();
+    let (value, site) = match (given, default) {
+        (Some(given), _) => given,
+        (None, Some(default)) => (
+            eval(&default.value, &declared.origin, &scope)?,
+            declared
+                .origin
+                .site(default.span().or_else(|| default.key.span())),
+        ),
+        (None, None) if missing_is_unknown => {
+            let unknown = Unknown::of(
+                Why::Elsewhere,
+                format!("var.{name}, which has no value"),
+                declared.site.clone(),
+            );
+            (
+                Value::Unknown(unknown.within(format!("var.{name}"))),
+                declared.site.clone(),
+            )
+        }
+        (None, None) => {
+            let description = literal("description").and_then(|text| text.to_text());
+            return Err(VariableError::Missing {
+                name: name.to_owned(),
+                description,
+                site: declared.site.clone(),
+            });
+        }
+    };
+    let value = declared_type(declared, dir)?
+        .convert(value)
+        .map_err(|message| VariableError::Type {
+            name: name.to_owned(),
+            message,
+            site: site.clone(),
+        })?;
+    Ok(Variable {
+        value,
+        site,
+        sensitive,
+        default: is_default,
+    })
+}
+
+/// Checks the conditions (`validation` blocks) of every variable of a module.
+#[must_use]
+pub fn check_conditions(definition: &Definition, scope: &Scope<'_>) -> Vec<VariableError> {
+    let mut errors = Vec::new();
+    for (name, declared) in &definition.variables {
+        for validation in declared.item.body.get_blocks("validation") {
+            let Some(condition) = validation.body.get_attribute("condition") else {
+                continue;
+            };
+            let site = declared
+                .origin
+                .site(condition.span().or_else(|| condition.key.span()));
+            let message = match eval(&condition.value, &declared.origin, scope) {
+                Ok(value) if value.as_bool() == Some(false) => validation
+                    .body
+                    .get_attribute("error_message")
+                    .and_then(|message| eval(&message.value, &declared.origin, scope).ok())
+                    .and_then(|message| message.to_text())
+                    .unwrap_or_else(|| "its condition does not hold".to_owned()),
+                Ok(_) => continue,
+                Err(error) => format!("its condition is in error: {error}"),
+            };
+            errors.push(VariableError::Invalid {
+                name: name.clone(),
+                message,
+                site,
+            });
+        }
+    }
+    errors
+}
