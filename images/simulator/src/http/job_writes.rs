@@ -187,9 +187,8 @@ pub async fn revert(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     if current.version == given.job_version {
         return Err(ApiError::server("can't revert to current version"));
     }
-    if let Some(wanted) = given.enforce_prior_version
-        && wanted != current.version
-    {
+    let enforced = given.enforce_prior_version;
+    if let Some(wanted) = enforced.filter(|wanted| *wanted != current.version) {
         return Err(ApiError::server(format!(
             "Current job has version {}; enforcing version {wanted}",
             current.version
