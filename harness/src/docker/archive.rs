@@ -27,6 +27,8 @@ const CHUNKS_WAITING_MAX: usize = 4;
 pub enum Content {
     /// From here.
     Text(String),
+    /// From this program.
+    Bytes(&'static [u8]),
     /// From a file of this machine.
     File(PathBuf),
 }
@@ -126,6 +128,7 @@ impl ImageRecipe {
                 Kind::Folder => {}
                 Kind::Link(target) => hash.update(target),
                 Kind::File(Content::Text(text)) => hash.update(text),
+                Kind::File(Content::Bytes(bytes)) => hash.update(bytes),
                 Kind::File(Content::File(path)) => {
                     let meta = std::fs::metadata(path).map_err(|error| named(path, &error))?;
                     hash.update(format!(
@@ -196,6 +199,10 @@ impl ImageRecipe {
                 Kind::File(Content::Text(text)) => {
                     header.set_size(text.len() as u64);
                     tar.append_data(&mut header, &entry.path, text.as_bytes())?;
+                }
+                Kind::File(Content::Bytes(bytes)) => {
+                    header.set_size(bytes.len() as u64);
+                    tar.append_data(&mut header, &entry.path, *bytes)?;
                 }
                 Kind::File(Content::File(path)) => {
                     let file = std::fs::File::open(path).map_err(|error| named(path, &error))?;

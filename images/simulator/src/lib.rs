@@ -12,6 +12,7 @@ mod command_line;
 pub mod config;
 pub mod consensus;
 pub mod deployments;
+pub mod drivers;
 pub mod gossip;
 pub mod grants;
 pub mod http;
@@ -28,6 +29,7 @@ mod solo;
 pub mod state;
 pub mod tools;
 pub mod types;
+pub mod workload;
 
 /// Version of Nomad whose behaviour and API are followed.
 pub const FOLLOWS: &str = "1.8.3";
@@ -48,6 +50,7 @@ pub fn main(args: &[String]) -> std::process::ExitCode {
         "agent" => command_line::run_agent(rest),
         "grants" => grants::main(),
         "selftest" => selftest::main(rest),
+        "workload" => workload::run(rest),
         "config" => command_line::run_config(rest),
         other => {
             let parts = SUBCOMMANDS.join(", ");
