@@ -6,6 +6,7 @@ pub mod agent_config;
 pub mod directory;
 pub mod docker;
 pub mod doctor;
+pub mod emulation;
 pub mod engine;
 pub mod environment;
 pub mod fault;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and those that it may use. A new module is drawn here and in the document.
-const ARROWS: [(&str, &[&str]); 26] = [
+const ARROWS: [(&str, &[&str]); 27] = [
     ("spec", &[]),
     ("environment", &[]),
     ("owner", &[]),
@@ -100,6 +100,17 @@ const ARROWS: [(&str, &[&str]); 26] = [
             "target",
             "timeline",
             "workload",
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            "docker",
+            "engine",
+            "environment",
+            "owner",
+            "progress",
+            "spec",
         ],
     ),
     ("terraform", &["agent_config", "spec"]),

@@ -3,6 +3,7 @@
 
 mod cluster_args;
 mod completions;
+mod doctor;
 mod down;
 mod env;
 mod exec;
@@ -61,6 +62,7 @@ enum Command {
     Down(down::Args),
     Ls(ls::Args),
     Sweep(sweep::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 
@@ -89,13 +91,12 @@ impl Context {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
     // Inside containers this program is the agent, its workload and its tools.
-    if let Some(first) = args.next()
+    let args = agent::tools::arguments();
+    if let Some(first) = args.first()
         && agent::SUBCOMMANDS.contains(&first.as_str())
     {
-        let all: Vec<String> = std::env::args().skip(1).collect();
-        return agent::main(&all);
+        return agent::main(&args);
     }
     let cli = Cli::parse();
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
@@ -134,6 +135,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Down(args) => down::run(args, context).await,
         Command::Ls(args) => ls::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Completions(args) => completions::run(&args),
     }
 }
