@@ -91,13 +91,12 @@ impl Context {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
     // Inside containers this program is the agent, its workload and its tools.
-    if let Some(first) = args.next()
+    let args = agent::tools::arguments();
+    if let Some(first) = args.first()
         && agent::SUBCOMMANDS.contains(&first.as_str())
     {
-        let all: Vec<String> = std::env::args().skip(1).collect();
-        return agent::main(&all);
+        return agent::main(&args);
     }
     let cli = Cli::parse();
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
