@@ -9,6 +9,7 @@ mod failure;
 mod logs;
 mod ls;
 mod output;
+mod plan;
 mod start;
 mod status;
 mod stop;
@@ -58,6 +59,7 @@ enum Command {
     Down(down::Args),
     Ls(ls::Args),
     Sweep(sweep::Args),
+    Plan(plan::Args),
     Completions(completions::Args),
 }
 
@@ -130,6 +132,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Down(args) => down::run(args, context).await,
         Command::Ls(args) => ls::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
+        Command::Plan(args) => plan::run(&args, context),
         Command::Completions(args) => completions::run(&args),
     }
 }
