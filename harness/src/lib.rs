@@ -8,6 +8,7 @@ pub mod engine;
 pub mod environment;
 pub mod nomad;
 pub mod owner;
+pub mod pki;
 pub mod poll;
 pub mod progress;
 pub mod spec;

@@ -9,6 +9,7 @@ mod failure;
 mod logs;
 mod ls;
 mod output;
+mod pki;
 mod plan;
 mod start;
 mod status;
@@ -60,6 +61,7 @@ enum Command {
     Ls(ls::Args),
     Sweep(sweep::Args),
     Plan(plan::Args),
+    Pki(pki::Args),
     Completions(completions::Args),
 }
 
@@ -133,6 +135,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Ls(args) => ls::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
         Command::Plan(args) => plan::run(&args, context),
+        Command::Pki(args) => pki::run(&args, context),
         Command::Completions(args) => completions::run(&args),
     }
 }
