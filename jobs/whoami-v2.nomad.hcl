@@ -54,6 +54,11 @@ job "whoami" {
         version = "2"
       }
 
+      # Nomad tells a task much about itself, but not where it runs.
+      env {
+        NODE = "${node.unique.name}"
+      }
+
       # The task finishes the requests that it has begun before it exits.
       kill_signal  = "SIGTERM"
       kill_timeout = "5s"

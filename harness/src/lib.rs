@@ -9,9 +9,6 @@ pub mod doctor;
 pub mod emulation;
 pub mod engine;
 pub mod environment;
-pub mod directory;
-#[cfg(test)]
-mod fake;
 pub mod fault;
 pub mod measure;
 pub mod nomad;
@@ -23,19 +20,13 @@ pub mod progress;
 pub mod report;
 pub mod runner;
 pub mod scenario;
-pub mod agent_config;
-pub mod docker;
-pub mod engine;
-pub mod environment;
-pub mod nomad;
-pub mod owner;
-pub mod poll;
-pub mod progress;
 pub mod spec;
 pub mod step;
 pub mod target;
+pub mod terraform;
 pub mod timeline;
 pub mod tls;
 pub mod workload;
-pub mod tls;
-pub mod terraform;
+
+#[cfg(test)]
+mod fake;

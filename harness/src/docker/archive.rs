@@ -114,7 +114,10 @@ impl ImageRecipe {
         let mut hash = Sha256::new();
         hash.update(format!("1 {} {:?} {:?}", self.arch, self.env, self.labels));
         for entry in &self.entries {
-            hash.update(format!("\n{} {:o} {} ", entry.path, entry.mode, entry.owner));
+            hash.update(format!(
+                "\n{} {:o} {} ",
+                entry.path, entry.mode, entry.owner
+            ));
             match &entry.kind {
                 Kind::Folder => {}
                 Kind::File(Content::Text(text)) => hash.update(text),
@@ -367,7 +370,11 @@ mod tests {
         let mut recipe = ImageRecipe::new(Arch::S390x);
         recipe.folder("/tmp", 0o1777, 0);
         recipe.file("/bin/program", 0o755, Content::File(program.to_owned()));
-        recipe.file("/etc/passwd", 0o644, Content::Text("root:x:0:0\n".to_owned()));
+        recipe.file(
+            "/etc/passwd",
+            0o644,
+            Content::Text("root:x:0:0\n".to_owned()),
+        );
         recipe
     }
 
@@ -386,7 +393,10 @@ mod tests {
             archive.name().to_owned()
         };
         let first = name(&path);
-        assert!(first.starts_with("rehearse/agent:") && first.ends_with("-s390x"), "{first}");
+        assert!(
+            first.starts_with("rehearse/agent:") && first.ends_with("-s390x"),
+            "{first}"
+        );
         let print = recipe(&path).fingerprint().unwrap();
         assert_eq!(name(&path), first);
         assert_eq!(recipe(&path).fingerprint().unwrap(), print);
@@ -417,19 +427,30 @@ mod tests {
         assert_eq!(names[0], "manifest.json");
         assert_eq!(names[2], "layer.tar");
         let promised = config.pointer("/rootfs/diff_ids/0").unwrap();
-        assert_eq!(promised, &format!("sha256:{}", hex(&Sha256::digest(&layer))));
+        assert_eq!(
+            promised,
+            &format!("sha256:{}", hex(&Sha256::digest(&layer)))
+        );
         let mut inner = tar::Archive::new(layer.as_slice());
         let inside: Vec<String> = inner
             .entries()
             .unwrap()
             .map(|entry| entry.unwrap().path().unwrap().display().to_string())
             .collect();
-        assert_eq!(inside, ["tmp/", "bin/", "bin/program", "etc/", "etc/passwd"]);
+        assert_eq!(
+            inside,
+            ["tmp/", "bin/", "bin/program", "etc/", "etc/passwd"]
+        );
     }
 
     #[test]
     fn an_absent_file_is_named() {
-        let error = recipe(Path::new("/nonexistent/program")).seal("x").unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/program"), "{error}");
+        let error = recipe(Path::new("/nonexistent/program"))
+            .seal("x")
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("/nonexistent/program"),
+            "{error}"
+        );
     }
 }

@@ -65,7 +65,9 @@ pub(super) fn add_program(
             .iter()
             .map(|folder| folder.display().to_string())
             .collect();
-        recipe.env.push(format!("LD_LIBRARY_PATH={}", folders.join(":")));
+        recipe
+            .env
+            .push(format!("LD_LIBRARY_PATH={}", folders.join(":")));
     }
     Ok(())
 }

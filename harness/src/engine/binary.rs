@@ -136,8 +136,14 @@ mod tests {
     #[test]
     fn versions_are_read_as_every_nomad_prints_them() {
         for (said, version) in [
-            ("Nomad v1.1.2 (60638a086ef9630e2a9ba1e237e8426192a44244)\n", "1.1.2"),
-            ("Nomad v1.8.3\nBuildDate 2024-08-13T07:37:30Z\nRevision abc\n", "1.8.3"),
+            (
+                "Nomad v1.1.2 (60638a086ef9630e2a9ba1e237e8426192a44244)\n",
+                "1.1.2",
+            ),
+            (
+                "Nomad v1.8.3\nBuildDate 2024-08-13T07:37:30Z\nRevision abc\n",
+                "1.8.3",
+            ),
             ("Nomad v1.2.0-dev (abc+CHANGES)\n", "1.2.0-dev"),
             ("Nomad v1.7.0+ent\n", "1.7.0+ent"),
         ] {

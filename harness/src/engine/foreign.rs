@@ -75,16 +75,25 @@ async fn build(arch: Arch, tree: &Path, progress: &Progress) -> Result<PathBuf, 
     if status.success() {
         Ok(tree.join(format!("target/static/{arch}/rehearse-agent")))
     } else {
-        Err(failed(format!("`{SCRIPT} {arch}` failed ({status}): {telling}")))
+        Err(failed(format!(
+            "`{SCRIPT} {arch}` failed ({status}): {telling}"
+        )))
     }
 }
 
 /// Whether a line of the script's is worth telling: one of its own, not one of the hundreds of a
 /// compiler or a package manager.
 fn is_milestone(line: &str) -> bool {
-    ["making ", "fetching ", "unpacking ", "vendoring ", "building ", "built: "]
-        .iter()
-        .any(|start| line.starts_with(start))
+    [
+        "making ",
+        "fetching ",
+        "unpacking ",
+        "vendoring ",
+        "building ",
+        "built: ",
+    ]
+    .iter()
+    .any(|start| line.starts_with(start))
 }
 
 #[cfg(test)]
@@ -120,13 +129,17 @@ mod tests {
         let script = "#!/bin/sh\necho \"building for $1\" >&2\necho '   Compiling serde' >&2\n";
         let (outcome, events) = built(script).await;
         let path = outcome.expect("it was built");
-        assert!(path.ends_with("target/static/s390x/rehearse-agent"), "{path:?}");
+        assert!(
+            path.ends_with("target/static/s390x/rehearse-agent"),
+            "{path:?}"
+        );
         assert_eq!(events, [Event::Note("building for s390x".to_owned())]);
     }
 
     #[tokio::test]
     async fn a_failed_build_is_told_by_its_first_error() {
-        let script = "#!/bin/sh\necho 'error: no Docker engine answers' >&2\necho bye >&2\nexit 10\n";
+        let script =
+            "#!/bin/sh\necho 'error: no Docker engine answers' >&2\necho bye >&2\nexit 10\n";
         let (outcome, _) = built(script).await;
         let text = outcome.expect_err("it failed").to_string();
         assert!(text.contains("`ci/build-static.sh s390x` failed"), "{text}");

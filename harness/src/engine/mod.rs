@@ -158,7 +158,9 @@ pub enum EngineError {
         expected: Arch,
     },
     /// The program does not say that it is Nomad.
-    #[error("`{subject}` is not Nomad: `nomad version` should print `Nomad v1.x.y`, it printed `{said}`")]
+    #[error(
+        "`{subject}` is not Nomad: `nomad version` should print `Nomad v1.x.y`, it printed `{said}`"
+    )]
     NotNomad {
         /// The file or the image.
         subject: String,

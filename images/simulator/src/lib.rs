@@ -12,6 +12,7 @@ mod command_line;
 pub mod config;
 pub mod consensus;
 pub mod deployments;
+pub mod drivers;
 pub mod gossip;
 pub mod grants;
 pub mod http;
@@ -27,6 +28,7 @@ pub mod server;
 mod solo;
 pub mod state;
 pub mod types;
+pub mod workload;
 
 /// Version of Nomad whose behaviour and API are followed.
 pub const FOLLOWS: &str = "1.8.3";
@@ -45,6 +47,7 @@ pub fn main(args: &[String]) -> std::process::ExitCode {
         "agent" => command_line::run_agent(rest),
         "grants" => grants::main(),
         "selftest" => selftest::main(rest),
+        "workload" => workload::run(rest),
         "config" => command_line::run_config(rest),
         other => {
             let parts = SUBCOMMANDS.join(", ");

@@ -1,7 +1,9 @@
 //! `rehearse`: a secured Nomad cluster on local Docker, and scenarios on it. The only place that
 //! prints, reads the command line, and ends the process.
 
+mod cluster_args;
 mod completions;
+mod doctor;
 mod down;
 mod env;
 mod exec;
@@ -9,6 +11,7 @@ mod failure;
 mod logs;
 mod ls;
 mod output;
+mod run;
 mod start;
 mod status;
 mod stop;
@@ -49,6 +52,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Up(up::Args),
+    Run(run::Args),
     Status(status::Args),
     Env(env::Args),
     Logs(logs::Args),
@@ -58,6 +62,7 @@ enum Command {
     Down(down::Args),
     Ls(ls::Args),
     Sweep(sweep::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 
@@ -121,6 +126,7 @@ fn main() -> ExitCode {
 async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(args) => up::run(args, context).await,
+        Command::Run(args) => run::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
         Command::Logs(args) => logs::run(args, context).await,
@@ -130,6 +136,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Down(args) => down::run(args, context).await,
         Command::Ls(args) => ls::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -350,7 +350,7 @@ fn base64_decode(args: FuncArgs) -> Answer {
 
 fn to_number(args: FuncArgs) -> Answer {
     match &args[0] {
-        Value::Number(n) => Ok(Value::Number(n.clone())),
+        Value::Number(n) => Ok(Value::Number(*n)),
         Value::String(text) => {
             let parsed: Result<f64, _> = text.trim().parse();
             parsed

@@ -310,83 +310,82 @@ fn reschedule_errors(policy: &ReschedulePolicy) -> Vec<String> {
 }
 
 fn update_errors(update: &UpdateStrategy) -> Vec<String> {
-    let mut errors = Vec::new();
-    let mut check = |wrong: bool, text: String| {
-        if wrong {
-            errors.push(text);
-        }
-    };
-    check(
-        !matches!(
-            update.health_check.as_str(),
-            "checks" | "task_states" | "manual"
-        ),
-        format!("Invalid health check given: \"{}\"", update.health_check),
-    );
-    check(
-        update.max_parallel < 0,
-        format!(
-            "Max parallel can not be less than zero: {} < 0",
-            update.max_parallel
-        ),
-    );
-    check(
-        update.canary < 0,
-        format!(
-            "Canary count can not be less than zero: {} < 0",
-            update.canary
-        ),
-    );
-    check(
-        update.canary == 0 && update.auto_promote,
-        "Auto Promote requires a Canary count greater than zero".to_owned(),
-    );
     let shown = super::duration::format;
-    check(
-        update.min_healthy_time < 0,
-        format!(
-            "Minimum healthy time may not be less than zero: {}",
-            shown(update.min_healthy_time)
-        ),
+    let (min, healthy, progress) = (
+        update.min_healthy_time,
+        update.healthy_deadline,
+        update.progress_deadline,
     );
-    check(
-        update.healthy_deadline <= 0,
-        format!(
-            "Healthy deadline must be greater than zero: {}",
-            shown(update.healthy_deadline)
+    let parallel = update.max_parallel;
+    let health_check = update.health_check.as_str();
+    let known = matches!(health_check, "checks" | "task_states" | "manual");
+    let checks = [
+        (
+            !known,
+            format!("Invalid health check given: {health_check:?}"),
         ),
-    );
-    check(
-        update.progress_deadline < 0,
-        format!(
-            "Progress deadline must be zero or greater: {}",
-            shown(update.progress_deadline)
+        (
+            parallel < 0,
+            format!("Max parallel can not be less than zero: {parallel} < 0"),
         ),
-    );
-    check(
-        update.min_healthy_time >= update.healthy_deadline,
-        format!(
-            "Minimum healthy time must be less than healthy deadline: {} > {}",
-            shown(update.min_healthy_time),
-            shown(update.healthy_deadline)
+        (
+            update.canary < 0,
+            format!(
+                "Canary count can not be less than zero: {} < 0",
+                update.canary
+            ),
         ),
-    );
-    check(
-        update.progress_deadline != 0 && update.healthy_deadline >= update.progress_deadline,
-        format!(
-            "Healthy deadline must be less than progress deadline: {} > {}",
-            shown(update.healthy_deadline),
-            shown(update.progress_deadline)
+        (
+            update.canary == 0 && update.auto_promote,
+            "Auto Promote requires a Canary count greater than zero".to_owned(),
         ),
-    );
-    check(
-        update.stagger <= 0,
-        format!(
-            "Stagger must be greater than zero: {}",
-            shown(update.stagger)
+        (
+            min < 0,
+            format!(
+                "Minimum healthy time may not be less than zero: {}",
+                shown(min)
+            ),
         ),
-    );
-    errors
+        (
+            healthy <= 0,
+            format!(
+                "Healthy deadline must be greater than zero: {}",
+                shown(healthy)
+            ),
+        ),
+        (
+            progress < 0,
+            format!(
+                "Progress deadline must be zero or greater: {}",
+                shown(progress)
+            ),
+        ),
+        (
+            min >= healthy,
+            format!(
+                "Minimum healthy time must be less than healthy deadline: {} > {}",
+                shown(min),
+                shown(healthy)
+            ),
+        ),
+        (
+            progress != 0 && healthy >= progress,
+            format!(
+                "Healthy deadline must be less than progress deadline: {} > {}",
+                shown(healthy),
+                shown(progress)
+            ),
+        ),
+        (
+            update.stagger <= 0,
+            format!(
+                "Stagger must be greater than zero: {}",
+                shown(update.stagger)
+            ),
+        ),
+    ];
+    let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
+    wrong.map(|(_, text)| text).collect()
 }
 
 const OPERANDS: &[&str] = &[

@@ -257,7 +257,7 @@ impl Run<'_> {
                     self.placer.usage.add(Arc::clone(replaced));
                 }
                 metrics.nodes_available = available;
-                self.findings.fail(&place.group, metrics);
+                self.findings.fail(&place.group, *metrics);
             }
         }
     }

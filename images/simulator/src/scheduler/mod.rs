@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::state::{Plan, State};
 use crate::types::{EvalStatus, Evaluation, Job, JobType, Nanos};
 
+pub(crate) use diff::meta as combined_meta;
 pub(crate) use ids::Chance;
 pub(crate) use reschedule::has_attempts_left;
 

@@ -96,7 +96,7 @@ impl Placer {
         group: &TaskGroup,
         nodes: &[Arc<Node>],
         penalised: &BTreeSet<String>,
-    ) -> Result<Choice, AllocMetrics> {
+    ) -> Result<Choice, Box<AllocMetrics>> {
         let ranking = Ranking::new(job, group, penalised, self.spread_nodes);
         let limit = limit(job, group, nodes.len(), &ranking);
         let needs = Needs::of(job, group);
@@ -132,7 +132,7 @@ impl Placer {
         job: &Job,
         group: &TaskGroup,
         node: &Arc<Node>,
-    ) -> Result<Choice, (bool, AllocMetrics)> {
+    ) -> Result<Choice, (bool, Box<AllocMetrics>)> {
         let none = BTreeSet::new();
         self.select(job, group, std::slice::from_ref(node), &none)
             .map_err(|metrics| (metrics.nodes_filtered > 0, metrics))
@@ -173,7 +173,10 @@ fn limit(job: &Job, group: &TaskGroup, nodes: usize, ranking: &Ranking<'_>) -> u
     2.max(log2_up as usize)
 }
 
-fn choose(mut kept: Vec<Candidate>, mut metrics: AllocMetrics) -> Result<Choice, AllocMetrics> {
+fn choose(
+    mut kept: Vec<Candidate>,
+    mut metrics: AllocMetrics,
+) -> Result<Choice, Box<AllocMetrics>> {
     // Stable: of equals, the first that was seen.
     kept.sort_by(|a, b| b.score.total_cmp(&a.score));
     let shown = kept
@@ -194,7 +197,7 @@ fn choose(mut kept: Vec<Candidate>, mut metrics: AllocMetrics) -> Result<Choice,
             ports: best.ports,
             metrics,
         }),
-        None => Err(metrics),
+        None => Err(Box::new(metrics)),
     }
 }
 

@@ -115,7 +115,7 @@ impl<'a> Ranking<'a> {
         if collisions == 0 {
             return 0.0;
         }
-        -1.0 * (collisions as f64 + 1.0) / self.group.count.max(1) as f64
+        -(collisions as f64 + 1.0) / self.group.count.max(1) as f64
     }
 
     #[allow(clippy::cast_precision_loss, reason = "weights are -100 to 100")]

@@ -266,7 +266,7 @@ impl Run<'_> {
             Err((true, _)) => {}
             Err((false, mut metrics)) => {
                 metrics.nodes_available.clone_from(available);
-                self.findings.fail(&group.name, metrics);
+                self.findings.fail(&group.name, *metrics);
             }
         }
     }
