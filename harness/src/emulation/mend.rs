@@ -46,7 +46,9 @@ pub fn mend(fault: &Fault, arch: Arch, place: Place) -> Vec<String> {
             "uses: docker/setup-qemu-action    # with: {{ image: {BINFMT_IMAGE}, platforms: {arch} }}"
         )],
         Place::DockerDesktop => [
-            vec!["docker desktop update    # its emulators come with it; then restart it".to_owned()],
+            vec![
+                "docker desktop update    # its emulators come with it; then restart it".to_owned(),
+            ],
             replace,
         ]
         .concat(),
@@ -97,7 +99,10 @@ mod tests {
     #[test]
     fn a_broken_emulator_is_removed_before_a_good_one_is_installed() {
         let commands = mend(&Fault::Netlink, Arch::S390x, Place::Elsewhere);
-        assert!(commands[0].ends_with("--uninstall qemu-s390x"), "{commands:?}");
+        assert!(
+            commands[0].ends_with("--uninstall qemu-s390x"),
+            "{commands:?}"
+        );
         assert!(commands[1].ends_with("--install s390x"), "{commands:?}");
         let commands = mend(&Fault::NotRegistered, Arch::Arm64, Place::Elsewhere);
         assert_eq!(commands.len(), 1, "{commands:?}");

@@ -131,12 +131,30 @@ mod tests {
     const FILES: [(&str, &[u8]); 8] = [
         ("probe.c", include_bytes!("../../../images/probe/probe.c")),
         ("build.sh", include_bytes!("../../../images/probe/build.sh")),
-        ("arch/amd64.h", include_bytes!("../../../images/probe/arch/amd64.h")),
-        ("arch/arm64.h", include_bytes!("../../../images/probe/arch/arm64.h")),
-        ("arch/s390x.h", include_bytes!("../../../images/probe/arch/s390x.h")),
-        ("probe-amd64", include_bytes!("../../../images/probe/probe-amd64")),
-        ("probe-arm64", include_bytes!("../../../images/probe/probe-arm64")),
-        ("probe-s390x", include_bytes!("../../../images/probe/probe-s390x")),
+        (
+            "arch/amd64.h",
+            include_bytes!("../../../images/probe/arch/amd64.h"),
+        ),
+        (
+            "arch/arm64.h",
+            include_bytes!("../../../images/probe/arch/arm64.h"),
+        ),
+        (
+            "arch/s390x.h",
+            include_bytes!("../../../images/probe/arch/s390x.h"),
+        ),
+        (
+            "probe-amd64",
+            include_bytes!("../../../images/probe/probe-amd64"),
+        ),
+        (
+            "probe-arm64",
+            include_bytes!("../../../images/probe/probe-arm64"),
+        ),
+        (
+            "probe-s390x",
+            include_bytes!("../../../images/probe/probe-s390x"),
+        ),
     ];
 
     #[test]
@@ -166,7 +184,11 @@ mod tests {
         ] {
             let program = program(arch);
             assert_eq!(program[..4], *b"\x7fELF");
-            assert_eq!((program[5], &program[18..20]), (order, &machine[..]), "{arch}");
+            assert_eq!(
+                (program[5], &program[18..20]),
+                (order, &machine[..]),
+                "{arch}"
+            );
             assert!(program.len() < 8192, "{arch}: {} bytes", program.len());
         }
     }
