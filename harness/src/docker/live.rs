@@ -65,10 +65,18 @@ fn classify(error: &Error, said: &str) -> Trouble {
     if has(&["pool overlaps", "address space", "conflicts with network"]) {
         return Trouble::SubnetTaken;
     }
-    if has(&["port is already allocated", "address already in use", "ports are not available"]) {
+    if has(&[
+        "port is already allocated",
+        "address already in use",
+        "ports are not available",
+    ]) {
         return Trouble::PortTaken;
     }
-    if has(&["found but", "does not match the specified platform", "no matching manifest"]) {
+    if has(&[
+        "found but",
+        "does not match the specified platform",
+        "no matching manifest",
+    ]) {
         return Trouble::OtherPlatform;
     }
     if has(&["unable to apply caps", "operation not permitted"]) {

@@ -5,6 +5,7 @@
 
 pub mod archive;
 mod connect;
+pub mod emulation;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod labels;

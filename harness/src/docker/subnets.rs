@@ -133,7 +133,10 @@ mod tests {
         let offers = free_subnets(&around, "demo").unwrap();
         assert_eq!(offers.len(), OFFERS_MAX);
         let rest: Subnet = "10.112.0.0/12".parse().unwrap();
-        assert!(offers.iter().all(|offer| rest.overlaps(*offer)), "{offers:?}");
+        assert!(
+            offers.iter().all(|offer| rest.overlaps(*offer)),
+            "{offers:?}"
+        );
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Judging: from what was seen to findings. Asks nobody, so each rule has its test.
 
-use agent::grants::{Attempt, SelfTest};
+use agent::grants::{Attempt, Grants};
 
 use super::evidence::{
-    Containers, Emulator, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence, Trial,
+    Containers, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence, Registration,
+    Trial,
 };
 use super::{Finding, Level};
+use crate::docker::emulation::Emulation;
 use crate::spec::Arch;
 
 const MIB: u64 = 1 << 20;
@@ -29,15 +31,26 @@ const INOTIFY_INSTANCES: u64 = 512;
 pub fn judge(evidence: &Evidence) -> Vec<Finding> {
     let mut findings = Vec::new();
     match &evidence.engine {
-        Err(none) => findings.push(
-            with_hint(
-                Finding::new("docker", Level::Fail, none.reason.clone()).cost("no cluster can start"),
-                none,
-            ),
-        ),
+        Err(none) => findings.push(with_hint(
+            Finding::new("docker", Level::Fail, none.reason.clone()).cost("no cluster can start"),
+            none,
+        )),
         Ok(engine) => findings.extend(judge_engine(engine)),
     }
-    findings.extend(judge_host(&evidence.host));
+    findings.push(judge_state(&evidence.host));
+    if let Ok(engine) = &evidence.engine {
+        let registrations = evidence.host.registrations.as_deref().unwrap_or_default();
+        // Another kernel's list says nothing of the engine's.
+        let registrations = if engine.facts.local {
+            registrations
+        } else {
+            &[]
+        };
+        findings.extend(engine.emulation.iter().map(|(arch, tried)| {
+            let entry = registrations.iter().find(|(of, _)| of == arch);
+            judge_emulation(*arch, tried, entry.map(|(_, entry)| entry))
+        }));
+    }
     findings.extend(judge_nomad(&evidence.nomad));
     findings
 }
@@ -51,8 +64,16 @@ fn with_hint(finding: Finding, none: &NoEngine) -> Finding {
 
 fn judge_engine(engine: &EngineEvidence) -> Vec<Finding> {
     let facts = &engine.facts;
-    let place = if facts.local { "" } else { ", in another kernel" };
-    let rootless = if engine.report.rootless { ", rootless" } else { "" };
+    let place = if facts.local {
+        ""
+    } else {
+        ", in another kernel"
+    };
+    let rootless = if engine.report.rootless {
+        ", rootless"
+    } else {
+        ""
+    };
     let mut findings = vec![
         Finding::ok(
             "docker",
@@ -129,11 +150,21 @@ fn judge_containers(containers: &Containers) -> Vec<Finding> {
         };
         let subject = name.to_lowercase().replace('_', "-");
         let what = format!("a container with {name}");
-        findings.push(judge_privilege(&subject, &what, trial, Some(name), level, cost));
+        findings.push(judge_privilege(
+            &subject,
+            &what,
+            trial,
+            Some(name),
+            level,
+            cost,
+        ));
     }
     // The most able container that ran tells most about the kernel.
     let able = ["NET_ADMIN", "SYS_ADMIN"].iter().find_map(|wanted| {
-        let (_, trial) = containers.capabilities.iter().find(|(name, _)| name == wanted)?;
+        let (_, trial) = containers
+            .capabilities
+            .iter()
+            .find(|(name, _)| name == wanted)?;
         ran(trial)
     });
     if let Some(found) = able.or_else(|| ran(&containers.usual)) {
@@ -142,7 +173,7 @@ fn judge_containers(containers: &Containers) -> Vec<Finding> {
     findings
 }
 
-fn ran(trial: &Trial) -> Option<&SelfTest> {
+fn ran(trial: &Trial) -> Option<&Grants> {
     match trial {
         Trial::Ran(found) => Some(found),
         Trial::Refused(_) | Trial::Broken(_) => None,
@@ -152,17 +183,20 @@ fn ran(trial: &Trial) -> Option<&SelfTest> {
 fn judge_usual(trial: &Trial) -> Finding {
     match trial {
         Trial::Ran(found) => {
-            let cgroup = found
-                .cgroup
-                .map_or_else(|| "no cgroups".to_owned(), |version| format!("cgroup v{version}"));
+            let cgroup = found.cgroup.map_or_else(
+                || "no cgroups".to_owned(),
+                |version| format!("cgroup v{version}"),
+            );
             let found = format!("one ran: kernel {}, {cgroup}", found.kernel);
             Finding::ok("containers", found)
         }
-        Trial::Refused(why) => {
-            Finding::new("containers", Level::Fail, format!("the engine starts none: {why}"))
-                .cost("no cluster can start")
-                .mend("journalctl -u docker --since -5min")
-        }
+        Trial::Refused(why) => Finding::new(
+            "containers",
+            Level::Fail,
+            format!("the engine starts none: {why}"),
+        )
+        .cost("no cluster can start")
+        .mend("journalctl -u docker --since -5min"),
         Trial::Broken(why) => {
             Finding::new("containers", Level::Fail, format!("one started, but {why}"))
                 .cost("no simulated cluster can start")
@@ -187,13 +221,16 @@ fn judge_privilege(
         Trial::Ran(_) => Finding::new(subject, level, format!("{what} runs without having it"))
             .cost(cost)
             .mend(widen(capability)),
-        Trial::Refused(why) => {
-            Finding::new(subject, level, format!("{what} is refused: {}", last_part(why)))
-                .cost(cost)
-                .mend(widen(capability))
+        Trial::Refused(why) => Finding::new(
+            subject,
+            level,
+            format!("{what} is refused: {}", last_part(why)),
+        )
+        .cost(cost)
+        .mend(widen(capability)),
+        Trial::Broken(why) => {
+            Finding::new(subject, level, format!("{what} starts, but {why}")).cost(cost)
         }
-        Trial::Broken(why) => Finding::new(subject, level, format!("{what} starts, but {why}"))
-            .cost(cost),
     }
 }
 
@@ -216,7 +253,7 @@ fn last_part(why: &str) -> &str {
     &why[kept..]
 }
 
-fn judge_kernel(found: &SelfTest) -> Vec<Finding> {
+fn judge_kernel(found: &Grants) -> Vec<Finding> {
     let netem = match &found.netem {
         Attempt::Works => Finding::ok("netem", "packets can be delayed and lost on purpose"),
         Attempt::Missing => Finding::new("netem", Level::Note, "the kernel has no sch_netem")
@@ -246,7 +283,7 @@ fn judge_kernel(found: &SelfTest) -> Vec<Finding> {
 }
 
 /// One finding a limit: each has its own command.
-fn judge_inotify(found: &SelfTest) -> [Finding; 2] {
+fn judge_inotify(found: &Grants) -> [Finding; 2] {
     let limit = |subject: &str, key: &str, seen: Option<u64>, wanted: u64| match seen {
         None => Finding::new(subject, Level::Note, "the limit cannot be read"),
         Some(seen) if seen >= wanted => Finding::ok(subject, format!("{seen} for each user")),
@@ -281,7 +318,11 @@ fn judge_memory(engine: &EngineEvidence) -> Finding {
         .and_then(|found| found.memory_available);
     let whole = size(engine.report.memory);
     let Some(available) = available else {
-        return Finding::new("memory", Level::Note, format!("{whole} in all; free: not tried"));
+        return Finding::new(
+            "memory",
+            Level::Note,
+            format!("{whole} in all; free: not tried"),
+        );
     };
     let found = format!("{} free of {whole}", size(available));
     if available >= MEMORY_EASY {
@@ -306,66 +347,72 @@ fn judge_disk(subject: &str, folder: &str, free: u64) -> Finding {
     }
 }
 
-fn judge_host(host: &HostEvidence) -> Vec<Finding> {
+fn judge_state(host: &HostEvidence) -> Finding {
     let root = host.state_root.display();
-    let state = match (&host.state_refused, host.state_free) {
+    let nowhere = "clusters have nowhere to keep their keys: none can start";
+    match (&host.state_refused, host.state_free) {
         (Some(why), _) => Finding::new("state", Level::Fail, format!("cannot write {why}"))
-            .cost("clusters have nowhere to keep their keys: none can start")
+            .cost(nowhere)
             .mend("export XDG_STATE_HOME=FOLDER    # one that can be written"),
-        (None, Some(free)) if free < STATE_MIN => {
-            Finding::new("state", Level::Fail, format!("{} free at {root}", size(free)))
-                .cost("clusters have nowhere to keep their keys: none can start")
-                .mend("export XDG_STATE_HOME=FOLDER    # one with free space")
-        }
+        (None, Some(free)) if free < STATE_MIN => Finding::new(
+            "state",
+            Level::Fail,
+            format!("{} free at {root}", size(free)),
+        )
+        .cost(nowhere)
+        .mend("export XDG_STATE_HOME=FOLDER    # one with free space"),
         (None, Some(free)) => Finding::ok("state", format!("{} free at {root}", size(free))),
         (None, None) => Finding::ok("state", format!("{root} can be written")),
-    };
-    let mut findings = vec![state];
-    match &host.emulators {
-        Some(emulators) => findings.extend(emulators.iter().map(judge_emulator)),
-        None => findings.push(
-            Finding::new(
-                "emulation",
-                Level::Note,
-                "not probed: /proc/sys/fs/binfmt_misc cannot be read here",
-            )
-            .cost("whether agents of other architectures run is unknown"),
-        ),
     }
-    findings
 }
 
-fn judge_emulator(emulator: &Emulator) -> Finding {
-    let arch = emulator.arch;
-    let subject = format!("{arch}");
-    let cost = format!("agents of {arch} cannot run here");
-    let mend = format!("docker run --privileged --rm tonistiigi/binfmt --install {arch}");
-    match &emulator.registration {
-        None => Finding::new(&subject, Level::Note, "no emulator is registered")
-            .cost(cost)
-            .mend(mend),
-        Some(entry) if !entry.enabled => {
-            let found = format!("emulator `{}` is switched off", entry.name);
-            Finding::new(&subject, Level::Note, found)
-                .cost(cost)
-                .mend(format!("echo 1 | sudo tee /proc/sys/fs/binfmt_misc/{}", entry.name))
-        }
-        Some(entry) if !entry.fixed => {
-            let found = format!(
-                "emulator `{}` is registered without flag F: containers do not see it",
-                entry.name
+fn judge_emulation(
+    arch: Arch,
+    tried: &Result<Emulation, NoEngine>,
+    entry: Option<&Registration>,
+) -> Finding {
+    let install = format!("docker run --privileged --rm tonistiigi/binfmt --install {arch}");
+    let emulator = entry.map_or_else(
+        || "the emulator".to_owned(),
+        |entry| format!("emulator `{}` ({})", entry.name, entry.interpreter),
+    );
+    let (found, mend) = match tried {
+        Ok(Emulation::Works) => {
+            return Finding::ok(
+                &arch.to_string(),
+                "a program of it ran, emulated, as an agent would",
             );
-            Finding::new(&subject, Level::Note, found).cost(cost).mend(mend)
         }
-        Some(entry) => {
-            let found = format!("emulator `{}` is registered; not probed functionally", entry.name);
-            Finding::new(&subject, Level::Note, found)
-                .cost(match arch {
-                    Arch::S390x => "QEMU before 10.0.10 runs no Go program on new kernels",
-                    Arch::Amd64 | Arch::Arm64 => "whether it works is unknown",
-                })
+        Ok(Emulation::NotRegistered) => match entry {
+            Some(entry) if !entry.enabled => (
+                format!("{emulator} is switched off"),
+                format!("echo 1 | sudo tee /proc/sys/fs/binfmt_misc/{}", entry.name),
+            ),
+            _ => ("no emulator is registered".to_owned(), install),
+        },
+        Ok(Emulation::NotInContainers) => (
+            format!("{emulator} is not seen in containers (registered without flag F)"),
+            install,
+        ),
+        Ok(Emulation::GarblesNetlink) => (
+            format!("{emulator} garbles network interfaces: QEMU before 10.0.10"),
+            install,
+        ),
+        Ok(Emulation::Crashes(code)) => (format!("{emulator} crashes (exit code {code})"), install),
+        Ok(Emulation::Hangs) => (format!("{emulator} hangs"), install),
+        Ok(Emulation::Fails(why)) => (format!("{emulator} fails: {why}"), install),
+        Err(none) => {
+            let found = format!("not tried: {}", none.reason);
+            return with_hint(
+                Finding::new(&arch.to_string(), Level::Note, found)
+                    .cost(format!("whether agents of {arch} run here is unknown")),
+                none,
+            );
         }
-    }
+    };
+    Finding::new(&arch.to_string(), Level::Note, found)
+        .cost(format!("agents of {arch} cannot run here"))
+        .mend(mend)
 }
 
 /// In the order in which `--engine auto` looks.
@@ -388,15 +435,19 @@ fn judge_nomad(nomad: &NomadEvidence) -> Vec<Finding> {
             Level::Note,
             format!("{} does not answer: {}", nomad.releases, last_part(why)),
         )
-            .cost("HashiCorp's releases cannot be downloaded")
-            .mend("export REHEARSE_RELEASES=URL    # a mirror that can be reached"),
+        .cost("HashiCorp's releases cannot be downloaded")
+        .mend("export REHEARSE_RELEASES=URL    # a mirror that can be reached"),
     };
     let only_simulated =
         nomad.on_path.is_none() && nomad.cached.is_empty() && nomad.unreachable.is_some();
     let simulator = if only_simulated {
-        Finding::new("simulator", Level::Warn, "the only agent that can be had here")
-            .cost("every run is SIMULATED: it shows the tool, and proves nothing of Nomad")
-            .mend("rehearse up --nomad-binary PATH    # a Nomad of yours")
+        Finding::new(
+            "simulator",
+            Level::Warn,
+            "the only agent that can be had here",
+        )
+        .cost("every run is SIMULATED: it shows the tool, and proves nothing of Nomad")
+        .mend("rehearse up --nomad-binary PATH    # a Nomad of yours")
     } else {
         Finding::ok("simulator", "always there (--engine simulator)")
     };
@@ -417,5 +468,4 @@ fn size(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;

@@ -263,7 +263,10 @@ pub(super) async fn again(
         known,
         rest(&board, &agents, token),
     );
-    outcome.await.map(drop).map_err(|error| unready(&board, &error))
+    outcome
+        .await
+        .map(drop)
+        .map_err(|error| unready(&board, &error))
 }
 
 fn unready(board: &Board<'_>, error: &PollError) -> Unready {
@@ -295,9 +298,10 @@ async fn rest(board: &Board<'_>, agents: &Agents<'_>, token: &Token) -> Result<(
 
 async fn one_leader(board: &Board<'_>, agents: &Agents<'_>) -> Result<(), PollError> {
     let look = || async {
-        let asked = agents.servers.iter().map(|(agent, api)| async move {
-            (&agent.name, api.stale().leader().await)
-        });
+        let asked = agents
+            .servers
+            .iter()
+            .map(|(agent, api)| async move { (&agent.name, api.stale().leader().await) });
         let mut leader: Option<String> = None;
         for (agent, answer) in join_all(asked).await {
             match answer {
@@ -339,7 +343,9 @@ async fn bootstrap(
                 Ok(made) => return Ok(made.secret_id),
                 Err(error) => error,
             };
-            let done_before = error.body().is_some_and(|body| body.contains("already done"));
+            let done_before = error
+                .body()
+                .is_some_and(|body| body.contains("already done"));
             if done_before {
                 // An earlier call came through and its reply got lost.
                 if let Some(secret) = secret
@@ -393,7 +399,9 @@ async fn voters(board: &Board<'_>, servers: &[(&AgentInfo, Api)]) -> Result<(), 
         let raft = raft.map_err(|error| Found::call(&agent.name, &error))?;
         let votes = |info: &AgentInfo| {
             let address = format!("{}:{}", info.address, crate::spec::RPC_PORT);
-            raft.servers.iter().any(|peer| peer.voter && peer.address == address)
+            raft.servers
+                .iter()
+                .any(|peer| peer.voter && peer.address == address)
         };
         let missing = servers.iter().find(|(info, _)| !votes(info));
         match missing {
@@ -422,18 +430,27 @@ async fn autopilot(board: &Board<'_>, servers: &[(&AgentInfo, Api)]) -> Result<(
         let ill = health.servers.iter().find(|server| !server.healthy);
         let of = |address: &str| {
             let host = address.split(':').next().unwrap_or(address);
-            let info = servers.iter().find(|(info, _)| info.address.to_string() == host);
+            let info = servers
+                .iter()
+                .find(|(info, _)| info.address.to_string() == host);
             info.map(|(info, _)| info.name.clone())
         };
         Err(match ill {
             Some(server) => Found {
                 agent: of(&server.address),
-                seen: format!("`{}` is not healthy (gossip: {})", server.name, server.serf_status),
+                seen: format!(
+                    "`{}` is not healthy (gossip: {})",
+                    server.name, server.serf_status
+                ),
                 hopeless: false,
             },
             None => Found::not_yet(
                 None,
-                format!("{} of {} servers judged", health.servers.len(), servers.len()),
+                format!(
+                    "{} of {} servers judged",
+                    health.servers.len(),
+                    servers.len()
+                ),
             ),
         })
     };
@@ -459,7 +476,10 @@ async fn nodes(
         })?;
         index.store(listed.index.unwrap_or(0), Relaxed);
         for client in clients {
-            let node = listed.value.iter().find(|node| node.name == client.name.as_str());
+            let node = listed
+                .value
+                .iter()
+                .find(|node| node.name == client.name.as_str());
             if let Some(seen) = unready_node(node) {
                 let seen = format!("`{}` {seen}", client.name);
                 return Err(Found::not_yet(Some(&client.name), seen));
@@ -516,7 +536,10 @@ mod tests {
     fn a_node_is_ready_only_with_all_of_it() {
         let seen = |node| unready_node(Some(&node)).unwrap_or_default();
         assert_eq!(seen(node("ready", "eligible", true)), "");
-        assert_eq!(seen(node("initializing", "eligible", true)), "is initializing");
+        assert_eq!(
+            seen(node("initializing", "eligible", true)),
+            "is initializing"
+        );
         assert_eq!(seen(node("ready", "ineligible", true)), "is ineligible");
         assert!(seen(node("ready", "eligible", false)).contains("not healthy: Undetected"));
         assert_eq!(unready_node(None).unwrap(), "is not registered");

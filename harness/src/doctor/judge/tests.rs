@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::super::evidence::Registration;
 use super::super::can_start;
+use super::super::evidence::Registration;
 use super::*;
 use crate::docker::EngineFacts;
 use crate::docker::probe::EngineReport;
 
-fn selftest(capabilities: &[&str]) -> SelfTest {
-    SelfTest {
+fn grants(capabilities: &[&str]) -> Grants {
+    Grants {
         architecture: "x86_64".to_owned(),
         kernel: "6.12.0".to_owned(),
-        capabilities: capabilities.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(),
+        capabilities: capabilities
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<BTreeSet<_>>(),
         cgroup: Some(2),
         inotify_watches: Some(INOTIFY_WATCHES),
         inotify_instances: Some(INOTIFY_INSTANCES),
@@ -25,7 +28,7 @@ fn selftest(capabilities: &[&str]) -> SelfTest {
 }
 
 fn ran_with(capabilities: &[&str]) -> Trial {
-    Trial::Ran(Box::new(selftest(capabilities)))
+    Trial::Ran(Box::new(grants(capabilities)))
 }
 
 fn healthy() -> Evidence {
@@ -53,6 +56,7 @@ fn healthy() -> Evidence {
                     .map(one)
                     .to_vec(),
             }),
+            emulation: vec![(Arch::S390x, Ok(Emulation::Works))],
             disk_free: Some(50 * GIB),
         }),
         host: HostEvidence {
@@ -60,7 +64,7 @@ fn healthy() -> Evidence {
             state_root: PathBuf::from("/home/me/.local/state/rehearse"),
             state_refused: None,
             state_free: Some(50 * GIB),
-            emulators: Some(Vec::new()),
+            registrations: Some(Vec::new()),
         },
         nomad: NomadEvidence {
             on_path: Some(PathBuf::from("/usr/bin/nomad")),
@@ -91,7 +95,11 @@ fn a_healthy_machine_has_nothing_to_mend() {
     let findings = judge(&healthy());
     for finding in &findings {
         assert_eq!(finding.level, Level::Ok, "{finding:?}");
-        assert_eq!((&finding.cost, &finding.mend), (&None, &None), "{finding:?}");
+        assert_eq!(
+            (&finding.cost, &finding.mend),
+            (&None, &None),
+            "{finding:?}"
+        );
     }
     assert!(can_start(&findings));
 }
@@ -111,24 +119,48 @@ fn troubles() -> Vec<(&'static str, Level, Evidence)> {
     let refused = || Trial::Refused("OCI runtime create failed: caps: not permitted".to_owned());
     plant("docker", Level::Fail, &|e| e.engine = Err(none()));
     plant("network", Level::Fail, &|e| engine(e).subnet = Err(none()));
-    plant("storage", Level::Warn, &|e| engine(e).report.storage_driver = "vfs".to_owned());
-    plant("containers", Level::Warn, &|e| engine(e).containers = Err(none()));
-    plant("containers", Level::Fail, &|e| containers(e).usual = refused());
+    plant("storage", Level::Warn, &|e| {
+        engine(e).report.storage_driver = "vfs".to_owned()
+    });
+    plant("containers", Level::Warn, &|e| {
+        engine(e).containers = Err(none())
+    });
+    plant("containers", Level::Fail, &|e| {
+        containers(e).usual = refused()
+    });
     plant("containers", Level::Fail, &|e| {
         containers(e).usual = Trial::Broken("it ended with code 127: no".to_owned());
     });
-    plant("privileged", Level::Note, &|e| containers(e).privileged = refused());
-    plant("net-admin", Level::Warn, &|e| containers(e).capabilities[0].1 = refused());
-    plant("net-admin", Level::Warn, &|e| containers(e).capabilities[0].1 = ran_with(&["CHOWN"]));
-    plant("sys-admin", Level::Note, &|e| containers(e).capabilities[1].1 = refused());
-    plant("sys-ptrace", Level::Note, &|e| containers(e).capabilities[2].1 = refused());
-    plant("sys-resource", Level::Note, &|e| containers(e).capabilities[3].1 = refused());
-    plant("docker-disk", Level::Fail, &|e| engine(e).disk_free = Some(200 * MIB));
-    plant("docker-disk", Level::Warn, &|e| engine(e).disk_free = Some(2 * GIB));
-    plant("state", Level::Fail, &|e| e.host.state_refused = Some("`/x`: denied".to_owned()));
+    plant("privileged", Level::Note, &|e| {
+        containers(e).privileged = refused()
+    });
+    plant("net-admin", Level::Warn, &|e| {
+        containers(e).capabilities[0].1 = refused()
+    });
+    plant("net-admin", Level::Warn, &|e| {
+        containers(e).capabilities[0].1 = ran_with(&["CHOWN"])
+    });
+    plant("sys-admin", Level::Note, &|e| {
+        containers(e).capabilities[1].1 = refused()
+    });
+    plant("sys-ptrace", Level::Note, &|e| {
+        containers(e).capabilities[2].1 = refused()
+    });
+    plant("sys-resource", Level::Note, &|e| {
+        containers(e).capabilities[3].1 = refused()
+    });
+    plant("docker-disk", Level::Fail, &|e| {
+        engine(e).disk_free = Some(200 * MIB)
+    });
+    plant("docker-disk", Level::Warn, &|e| {
+        engine(e).disk_free = Some(2 * GIB)
+    });
+    plant("state", Level::Fail, &|e| {
+        e.host.state_refused = Some("`/x`: denied".to_owned())
+    });
     plant("state", Level::Fail, &|e| e.host.state_free = Some(MIB));
     plant("memory", Level::Warn, &|e| {
-        let mut found = selftest(&["CHOWN"]);
+        let mut found = grants(&["CHOWN"]);
         found.memory_available = Some(300 * MIB);
         containers(e).usual = Trial::Ran(Box::new(found));
     });
@@ -149,14 +181,18 @@ fn each_trouble_is_found_with_its_cost_and_what_mends_it() {
         if !finding.found.contains("code 127") {
             assert!(finding.mend.is_some(), "{finding:?}");
         }
-        assert_eq!(can_start(&judge(&evidence)), level != Level::Fail, "{subject}");
+        assert_eq!(
+            can_start(&judge(&evidence)),
+            level != Level::Fail,
+            "{subject}"
+        );
     }
 }
 
 #[test]
 fn a_missing_netem_skips_scenarios_only() {
     let mut evidence = healthy();
-    let mut found = selftest(&["NET_ADMIN"]);
+    let mut found = grants(&["NET_ADMIN"]);
     found.netem = Attempt::Missing;
     found.nftables = Attempt::Missing;
     found.iptables = Attempt::Missing;
@@ -187,7 +223,7 @@ fn what_was_not_tried_is_not_called_working() {
             *trial = refused.clone();
         }
     }
-    let mut found = selftest(&["CHOWN"]);
+    let mut found = grants(&["CHOWN"]);
     found.netem = Attempt::Refused;
     found.nftables = Attempt::Refused;
     found.iptables = Attempt::Missing;
@@ -200,30 +236,43 @@ fn what_was_not_tried_is_not_called_working() {
 }
 
 #[test]
-fn an_emulator_is_never_said_to_work_by_its_registration() {
+fn an_emulator_works_only_if_a_program_ran() {
     let entry = Registration {
         name: "qemu-s390x".to_owned(),
         enabled: true,
         interpreter: "/usr/bin/qemu-s390x".to_owned(),
         fixed: true,
     };
-    let with = |registration: Option<Registration>| {
+    let with = |tried: Result<Emulation, NoEngine>, registration: Option<&Registration>| {
         let mut evidence = healthy();
-        evidence.host.emulators = Some(vec![Emulator {
-            arch: Arch::S390x,
-            registration,
-        }]);
+        engine(&mut evidence).emulation = vec![(Arch::S390x, tried)];
+        let entries = registration.map(|entry| (Arch::S390x, entry.clone()));
+        evidence.host.registrations = Some(entries.into_iter().collect());
         find(&evidence, "s390x")
     };
-    let registered = with(Some(entry.clone()));
-    assert_eq!(registered.level, Level::Note);
-    assert!(registered.found.contains("not probed functionally"), "{registered:?}");
-    let off = with(Some(Registration { enabled: false, ..entry.clone() }));
+    let garbled = with(Ok(Emulation::GarblesNetlink), Some(&entry));
+    assert!(
+        garbled.found.contains("`qemu-s390x` (/usr/bin/qemu-s390x)"),
+        "{garbled:?}"
+    );
+    assert!(garbled.found.contains("10.0.10"), "{garbled:?}");
+    let off = Registration {
+        enabled: false,
+        ..entry
+    };
+    let off = with(Ok(Emulation::NotRegistered), Some(&off));
     assert!(off.found.contains("switched off"), "{off:?}");
-    let unfixed = with(Some(Registration { fixed: false, ..entry }));
-    assert!(unfixed.found.contains("without flag F"), "{unfixed:?}");
-    let absent = with(None);
-    assert!(absent.mend.unwrap().ends_with("--install s390x"));
+    let absent = with(Ok(Emulation::NotRegistered), None);
+    assert!(absent.mend.as_ref().unwrap().ends_with("--install s390x"));
+    let untried = NoEngine {
+        reason: "disk full".to_owned(),
+        hint: None,
+    };
+    let untried = with(Err(untried), None);
+    assert!(untried.found.starts_with("not tried"), "{untried:?}");
+    for finding in [garbled, off, absent, untried] {
+        assert_eq!(finding.level, Level::Note, "{finding:?}");
+    }
 }
 
 #[test]
