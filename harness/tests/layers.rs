@@ -107,6 +107,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
         "doctor",
         &[
             "docker",
+            "emulation",
             "engine",
             "environment",
             "owner",
