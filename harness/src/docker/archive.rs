@@ -38,6 +38,7 @@ pub enum Content {
 enum Kind {
     Folder,
     File(Content),
+    Link(String),
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +83,11 @@ impl ImageRecipe {
         self.add(path, mode, 0, Kind::File(content));
     }
 
+    /// Adds a symbolic link.
+    pub fn link(&mut self, path: &str, target: &str) {
+        self.add(path, 0o777, 0, Kind::Link(target.to_owned()));
+    }
+
     fn add(&mut self, path: &str, mode: u32, owner: u32, kind: Kind) {
         let path = path.trim_start_matches('/');
         for (at, _) in path.match_indices('/') {
@@ -120,6 +126,7 @@ impl ImageRecipe {
             ));
             match &entry.kind {
                 Kind::Folder => {}
+                Kind::Link(target) => hash.update(target),
                 Kind::File(Content::Text(text)) => hash.update(text),
                 Kind::File(Content::Bytes(bytes)) => hash.update(bytes),
                 Kind::File(Content::File(path)) => {
@@ -183,6 +190,11 @@ impl ImageRecipe {
                     header.set_entry_type(tar::EntryType::Directory);
                     header.set_size(0);
                     tar.append_data(&mut header, format!("{}/", entry.path), io::empty())?;
+                }
+                Kind::Link(target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    header.set_size(0);
+                    tar.append_link(&mut header, &entry.path, target)?;
                 }
                 Kind::File(Content::Text(text)) => {
                     header.set_size(text.len() as u64);

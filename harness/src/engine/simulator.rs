@@ -20,7 +20,7 @@ pub(super) async fn provide(shop: &Workshop<'_>, reason: &str) -> Result<Program
     let program = find(shop).await?;
     let elf = assembly::check_program(shop, &program)?;
     let mut recipe = assembly::base(shop.arch);
-    assembly::add_program(&mut recipe, BUILT_IN, &program, &elf)?;
+    assembly::add_built_in(&mut recipe, &program, &elf)?;
     assembly::set_origin(&mut recipe, "simulator", &[&program]);
     let (known, _) = images::ensure(shop, recipe).await?;
     let version: Version = FOLLOWS.parse().expect("the constant is a version");

@@ -570,6 +570,8 @@ impl Attempt<'_> {
 
     async fn died(&self, death: &Death) -> UpError {
         let agent = labels::get(&death.labels, labels::AGENT).unwrap_or_default();
+        // The engine tells of the end before it has written the last lines down.
+        drop(self.docker.wait_container(&death.container).await);
         UpError::Died {
             cluster: self.spec.name.clone(),
             agent: AgentName(agent.to_owned()),
