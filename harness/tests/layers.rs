@@ -36,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
         &[
             "agent_config",
             "docker",
+            "emulation",
             "engine",
             "environment",
             "nomad",

@@ -78,7 +78,7 @@ async fn look_at_engine(environment: &Environment, run: &str) -> Result<EngineEv
     );
     let swept = clean_up(&docker, run).await;
     swept.map_err(no_engine)?;
-    let place = place(&report.system, facts.local, environment);
+    let place = Place::find(&report.system, facts.local, environment.github_actions);
     let disk_free = facts
         .local
         .then(|| free_bytes(Path::new(&report.root)))
@@ -188,20 +188,6 @@ async fn look_at_emulation(
         (arch, tried)
     }))
     .await
-}
-
-/// Finds out who provides emulators to the engine, for the command that mends one.
-fn place(system: &str, local: bool, environment: &Environment) -> Place {
-    let here = |path: &str| Path::new(path).exists();
-    if system == "Docker Desktop" {
-        Place::DockerDesktop
-    } else if environment.github_actions {
-        Place::GithubActions
-    } else if local && here("/etc/debian_version") && here("ci/qemu.sh") {
-        Place::DebianSources
-    } else {
-        Place::Elsewhere
-    }
 }
 
 fn container_name() -> String {

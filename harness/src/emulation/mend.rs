@@ -1,5 +1,7 @@
 //! What to type against emulation that does not work: it depends on who provides it here.
 
+use std::path::Path;
+
 use crate::spec::Arch;
 
 use super::Fault;
@@ -20,6 +22,25 @@ pub enum Place {
     DebianSources,
     /// Any other engine.
     Elsewhere,
+}
+
+impl Place {
+    /// Finds out where containers run: `system` is what the engine says of its machine (empty
+    /// where it was not asked), `local` whether that machine is this one, `github_actions`
+    /// whether this is a job there.
+    #[must_use]
+    pub fn find(system: &str, local: bool, github_actions: bool) -> Self {
+        let here = |path: &str| Path::new(path).exists();
+        if system == "Docker Desktop" {
+            Self::DockerDesktop
+        } else if github_actions {
+            Self::GithubActions
+        } else if local && here("/etc/debian_version") && here("ci/qemu.sh") {
+            Self::DebianSources
+        } else {
+            Self::Elsewhere
+        }
+    }
 }
 
 /// Returns what to type (or, on GitHub, to write) against the fault; the text after `#` says what

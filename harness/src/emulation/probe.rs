@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt as _;
 
-use super::{End, NotWorking, Working, judge};
+use super::{End, NotWorking, Place, Working, judge, mend};
 use crate::docker::archive::{Content, ImageRecipe};
 use crate::docker::{Attachment, ContainerPlan, DockerEngine, DockerError, Labels, labels};
 use crate::spec::Arch;
@@ -32,6 +32,18 @@ pub enum ProbeError {
     /// The image cannot be made.
     #[error("cannot make the probe's image")]
     Image(#[source] std::io::Error),
+}
+
+impl ProbeError {
+    /// Returns what to type against it.
+    #[must_use]
+    pub fn hint(&self, place: Place) -> Option<String> {
+        match self {
+            Self::NotWorking(why) => Some(mend(&why.fault, why.arch, place)),
+            Self::Docker(error) => error.hint(),
+            Self::Image(_) => None,
+        }
+    }
 }
 
 /// The program for an architecture; its source is beside it, and a test holds them together.
