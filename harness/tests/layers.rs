@@ -36,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
         &[
             "agent_config",
             "docker",
+            "emulation",
             "engine",
             "environment",
             "nomad",
@@ -107,6 +108,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
         "doctor",
         &[
             "docker",
+            "emulation",
             "engine",
             "environment",
             "owner",
