@@ -15,6 +15,7 @@ pub mod measure;
 pub mod nomad;
 pub mod owner;
 pub mod pick;
+pub mod pki;
 pub mod poll;
 pub mod probe;
 pub mod progress;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt as _;
 
-use super::{End, NotWorking, Working, judge};
+use super::{End, NotWorking, Place, Working, judge, mend};
 use crate::docker::archive::{Content, ImageRecipe};
 use crate::docker::{Attachment, ContainerPlan, DockerEngine, DockerError, Labels, labels};
 use crate::spec::Arch;
@@ -16,7 +16,7 @@ const RUN_MAX: Duration = Duration::from_secs(20);
 /// Bytes of its log that are read: it writes less than one thousand.
 const LOG_MAX: usize = 64 * 1024;
 /// Repository of the probe's images.
-const REPOSITORY: &str = "rehearse/probe";
+pub(super) const REPOSITORY: &str = "rehearse/probe";
 /// Where the program is in them.
 const PROGRAM: &str = "/probe";
 
@@ -32,6 +32,18 @@ pub enum ProbeError {
     /// The image cannot be made.
     #[error("cannot make the probe's image")]
     Image(#[source] std::io::Error),
+}
+
+impl ProbeError {
+    /// Returns what to type against it.
+    #[must_use]
+    pub fn hint(&self, place: Place) -> Option<String> {
+        match self {
+            Self::NotWorking(why) => Some(mend(&why.fault, why.arch, place)),
+            Self::Docker(error) => error.hint(),
+            Self::Image(_) => None,
+        }
+    }
 }
 
 /// The program for an architecture; its source is beside it, and a test holds them together.

@@ -233,7 +233,8 @@ impl Kernel {
                 match u16_at(rest, 4).ok_or_else(nonsense)? {
                     NLMSG_DONE => return Ok(bodies),
                     NLMSG_ERROR => {
-                        let code = u32_at(body, 0).ok_or_else(nonsense)?.cast_signed();
+                        let code = u32_at(body, 0).ok_or_else(nonsense)?;
+                        let code = i32::from_ne_bytes(code.to_ne_bytes());
                         return match code {
                             0 => Ok(bodies),
                             code => Err(failed(Errno::from_raw(-code))),
