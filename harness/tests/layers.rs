@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and those that it may use. A new module is drawn here and in the document.
-const ARROWS: [(&str, &[&str]); 26] = [
+const ARROWS: [(&str, &[&str]); 28] = [
     ("spec", &[]),
     ("environment", &[]),
     ("owner", &[]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
     ("tls", &["spec"]),
     ("agent_config", &["spec", "tls"]),
     ("docker", &["environment", "owner", "spec"]),
+    ("emulation", &["docker", "spec"]),
     ("timeline", &["spec"]),
     ("target", &["nomad", "spec"]),
     (
@@ -35,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 26] = [
         &[
             "agent_config",
             "docker",
+            "emulation",
             "engine",
             "environment",
             "nomad",
@@ -100,6 +102,18 @@ const ARROWS: [(&str, &[&str]); 26] = [
             "target",
             "timeline",
             "workload",
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            "docker",
+            "emulation",
+            "engine",
+            "environment",
+            "owner",
+            "progress",
+            "spec",
         ],
     ),
     ("terraform", &["agent_config", "spec"]),

@@ -27,6 +27,8 @@ const CHUNKS_WAITING_MAX: usize = 4;
 pub enum Content {
     /// From here.
     Text(String),
+    /// From this program.
+    Bytes(&'static [u8]),
     /// From a file of this machine.
     File(PathBuf),
 }
@@ -36,6 +38,7 @@ pub enum Content {
 enum Kind {
     Folder,
     File(Content),
+    Link(String),
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +83,11 @@ impl ImageRecipe {
         self.add(path, mode, 0, Kind::File(content));
     }
 
+    /// Adds a symbolic link.
+    pub fn link(&mut self, path: &str, target: &str) {
+        self.add(path, 0o777, 0, Kind::Link(target.to_owned()));
+    }
+
     fn add(&mut self, path: &str, mode: u32, owner: u32, kind: Kind) {
         let path = path.trim_start_matches('/');
         for (at, _) in path.match_indices('/') {
@@ -118,7 +126,9 @@ impl ImageRecipe {
             ));
             match &entry.kind {
                 Kind::Folder => {}
+                Kind::Link(target) => hash.update(target),
                 Kind::File(Content::Text(text)) => hash.update(text),
+                Kind::File(Content::Bytes(bytes)) => hash.update(bytes),
                 Kind::File(Content::File(path)) => {
                     let meta = std::fs::metadata(path).map_err(|error| named(path, &error))?;
                     hash.update(format!(
@@ -181,9 +191,18 @@ impl ImageRecipe {
                     header.set_size(0);
                     tar.append_data(&mut header, format!("{}/", entry.path), io::empty())?;
                 }
+                Kind::Link(target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    header.set_size(0);
+                    tar.append_link(&mut header, &entry.path, target)?;
+                }
                 Kind::File(Content::Text(text)) => {
                     header.set_size(text.len() as u64);
                     tar.append_data(&mut header, &entry.path, text.as_bytes())?;
+                }
+                Kind::File(Content::Bytes(bytes)) => {
+                    header.set_size(bytes.len() as u64);
+                    tar.append_data(&mut header, &entry.path, *bytes)?;
                 }
                 Kind::File(Content::File(path)) => {
                     let file = std::fs::File::open(path).map_err(|error| named(path, &error))?;

@@ -48,12 +48,19 @@ pub enum Privilege {
 /// What became of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trial {
-    /// The program ran; this is what it printed on standard output.
-    Ran(String),
+    /// The program ran and ended.
+    Ran {
+        /// Its exit code; 128 + signal.
+        code: i64,
+        /// What it printed on standard output.
+        out: String,
+        /// What it, or the engine in its place, printed on standard error.
+        err: String,
+    },
     /// The engine would not or could not start it, in the engine's words.
     Refused(String),
-    /// It started, and did not do what it should; this is what is known.
-    Broken(String),
+    /// It did not end within this time.
+    Hung(Duration),
 }
 
 /// A program for experiments.
@@ -116,7 +123,7 @@ impl Docker {
         let removed = self.remove_container(&id).await;
         let trial = match outcome {
             Ok(outcome) => outcome?,
-            Err(_) => Trial::Broken(format!("it did not end within {TRIAL_MAX:?}")),
+            Err(_) => Trial::Hung(TRIAL_MAX),
         };
         removed.map(|()| trial)
     }
@@ -179,11 +186,7 @@ impl Docker {
                 Output::Err(_) => err.push_str(&text),
             }
         }
-        if code == 0 {
-            return Ok(Trial::Ran(out));
-        }
-        let last = err.lines().chain(out.lines()).last().unwrap_or("").trim();
-        Ok(Trial::Broken(format!("it ended with code {code}: {last}")))
+        Ok(Trial::Ran { code, out, err })
     }
 }
 

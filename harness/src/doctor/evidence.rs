@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use agent::grants::SelfTest;
+use agent::grants::Grants;
 use semver::Version;
 
 use crate::docker::EngineFacts;
 use crate::docker::probe::EngineReport;
+use crate::emulation::{NotWorking, Place, Working};
 use crate::spec::Arch;
 
 /// Everything that was seen.
@@ -40,15 +41,22 @@ pub struct EngineEvidence {
     pub subnet: Result<String, NoEngine>,
     /// What its containers can do, or why that could not be tried.
     pub containers: Result<Containers, NoEngine>,
+    /// What running a program of each other architecture came to, or why it was not tried.
+    pub emulation: Vec<(Arch, Result<Emulation, NoEngine>)>,
+    /// Who provides emulators there.
+    pub place: Place,
     /// Bytes free where it keeps its data; `None` where that is not on this machine.
     pub disk_free: Option<u64>,
 }
+
+/// What running a program of another architecture came to.
+pub type Emulation = Result<Working, NotWorking>;
 
 /// What became of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trial {
     /// It ran, and found this.
-    Ran(Box<SelfTest>),
+    Ran(Box<Grants>),
     /// The engine would not start it, in the engine's words.
     Refused(String),
     /// It started, and did not come to its end.
@@ -77,17 +85,9 @@ pub struct HostEvidence {
     pub state_refused: Option<String>,
     /// Bytes free there.
     pub state_free: Option<u64>,
-    /// Emulators of other architectures; `None` where the kernel's list cannot be read.
-    pub emulators: Option<Vec<Emulator>>,
-}
-
-/// An emulator for one architecture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Emulator {
-    /// The architecture.
-    pub arch: Arch,
-    /// How it is registered with the kernel, if it is.
-    pub registration: Option<Registration>,
+    /// How emulators are registered with this kernel, one entry an architecture that has any;
+    /// `None` where the kernel's list cannot be read.
+    pub registrations: Option<Vec<(Arch, Registration)>>,
 }
 
 /// An entry of `/proc/sys/fs/binfmt_misc`.

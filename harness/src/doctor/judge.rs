@@ -1,11 +1,13 @@
 //! Judging: from what was seen to findings. Asks nobody, so each rule has its test.
 
-use agent::grants::{Attempt, SelfTest};
+use agent::grants::{Attempt, Grants};
 
 use super::evidence::{
-    Containers, Emulator, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence, Trial,
+    Containers, Emulation, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence,
+    Registration, Trial,
 };
 use super::{Finding, Level};
+use crate::emulation::{Fault, Place, mend};
 use crate::spec::Arch;
 
 const MIB: u64 = 1 << 20;
@@ -35,7 +37,20 @@ pub fn judge(evidence: &Evidence) -> Vec<Finding> {
         )),
         Ok(engine) => findings.extend(judge_engine(engine)),
     }
-    findings.extend(judge_host(&evidence.host));
+    findings.push(judge_state(&evidence.host));
+    if let Ok(engine) = &evidence.engine {
+        let registrations = evidence.host.registrations.as_deref().unwrap_or_default();
+        // Another kernel's list says nothing of the engine's.
+        let registrations = if engine.facts.local {
+            registrations
+        } else {
+            &[]
+        };
+        findings.extend(engine.emulation.iter().map(|(arch, tried)| {
+            let entry = registrations.iter().find(|(of, _)| of == arch);
+            judge_emulation(*arch, tried, entry.map(|(_, entry)| entry), engine.place)
+        }));
+    }
     findings.extend(judge_nomad(&evidence.nomad));
     findings
 }
@@ -158,7 +173,7 @@ fn judge_containers(containers: &Containers) -> Vec<Finding> {
     findings
 }
 
-fn ran(trial: &Trial) -> Option<&SelfTest> {
+fn ran(trial: &Trial) -> Option<&Grants> {
     match trial {
         Trial::Ran(found) => Some(found),
         Trial::Refused(_) | Trial::Broken(_) => None,
@@ -238,7 +253,7 @@ fn last_part(why: &str) -> &str {
     &why[kept..]
 }
 
-fn judge_kernel(found: &SelfTest) -> Vec<Finding> {
+fn judge_kernel(found: &Grants) -> Vec<Finding> {
     let netem = match &found.netem {
         Attempt::Works => Finding::ok("netem", "packets can be delayed and lost on purpose"),
         Attempt::Missing => Finding::new("netem", Level::Note, "the kernel has no sch_netem")
@@ -268,7 +283,7 @@ fn judge_kernel(found: &SelfTest) -> Vec<Finding> {
 }
 
 /// One finding a limit: each has its own command.
-fn judge_inotify(found: &SelfTest) -> [Finding; 2] {
+fn judge_inotify(found: &Grants) -> [Finding; 2] {
     let limit = |subject: &str, key: &str, seen: Option<u64>, wanted: u64| match seen {
         None => Finding::new(subject, Level::Note, "the limit cannot be read"),
         Some(seen) if seen >= wanted => Finding::ok(subject, format!("{seen} for each user")),
@@ -332,75 +347,64 @@ fn judge_disk(subject: &str, folder: &str, free: u64) -> Finding {
     }
 }
 
-fn judge_host(host: &HostEvidence) -> Vec<Finding> {
+fn judge_state(host: &HostEvidence) -> Finding {
     let root = host.state_root.display();
-    let state = match (&host.state_refused, host.state_free) {
+    let nowhere = "clusters have nowhere to keep their keys: none can start";
+    match (&host.state_refused, host.state_free) {
         (Some(why), _) => Finding::new("state", Level::Fail, format!("cannot write {why}"))
-            .cost("clusters have nowhere to keep their keys: none can start")
+            .cost(nowhere)
             .mend("export XDG_STATE_HOME=FOLDER    # one that can be written"),
         (None, Some(free)) if free < STATE_MIN => Finding::new(
             "state",
             Level::Fail,
             format!("{} free at {root}", size(free)),
         )
-        .cost("clusters have nowhere to keep their keys: none can start")
+        .cost(nowhere)
         .mend("export XDG_STATE_HOME=FOLDER    # one with free space"),
         (None, Some(free)) => Finding::ok("state", format!("{} free at {root}", size(free))),
         (None, None) => Finding::ok("state", format!("{root} can be written")),
-    };
-    let mut findings = vec![state];
-    match &host.emulators {
-        Some(emulators) => findings.extend(emulators.iter().map(judge_emulator)),
-        None => findings.push(
-            Finding::new(
-                "emulation",
-                Level::Note,
-                "not probed: /proc/sys/fs/binfmt_misc cannot be read here",
-            )
-            .cost("whether agents of other architectures run is unknown"),
-        ),
     }
-    findings
 }
 
-fn judge_emulator(emulator: &Emulator) -> Finding {
-    let arch = emulator.arch;
-    let subject = format!("{arch}");
-    let cost = format!("agents of {arch} cannot run here");
-    let mend = format!("docker run --privileged --rm tonistiigi/binfmt --install {arch}");
-    match &emulator.registration {
-        None => Finding::new(&subject, Level::Note, "no emulator is registered")
-            .cost(cost)
-            .mend(mend),
-        Some(entry) if !entry.enabled => {
-            let found = format!("emulator `{}` is switched off", entry.name);
-            Finding::new(&subject, Level::Note, found)
-                .cost(cost)
-                .mend(format!(
-                    "echo 1 | sudo tee /proc/sys/fs/binfmt_misc/{}",
-                    entry.name
-                ))
+fn judge_emulation(
+    arch: Arch,
+    tried: &Result<Emulation, NoEngine>,
+    entry: Option<&Registration>,
+    place: Place,
+) -> Finding {
+    let subject = arch.to_string();
+    let why = match tried {
+        Ok(Ok(_)) => {
+            return Finding::ok(&subject, "a program of it ran, emulated, as an agent would");
         }
-        Some(entry) if !entry.fixed => {
-            let found = format!(
-                "emulator `{}` is registered without flag F: containers do not see it",
-                entry.name
+        Ok(Err(why)) => why,
+        Err(none) => {
+            let found = format!("not tried: {}", none.reason);
+            return with_hint(
+                Finding::new(&subject, Level::Note, found)
+                    .cost(format!("whether agents of {arch} run here is unknown")),
+                none,
             );
-            Finding::new(&subject, Level::Note, found)
-                .cost(cost)
-                .mend(mend)
         }
-        Some(entry) => {
-            let found = format!(
-                "emulator `{}` is registered; not probed functionally",
-                entry.name
-            );
-            Finding::new(&subject, Level::Note, found).cost(match arch {
-                Arch::S390x => "QEMU before 10.0.10 runs no Go program on new kernels",
-                Arch::Amd64 | Arch::Arm64 => "whether it works is unknown",
-            })
-        }
-    }
+    };
+    let off = entry.filter(|entry| !entry.enabled && why.fault == Fault::NotRegistered);
+    let (found, mend) = match (off, entry) {
+        (Some(entry), _) => (
+            format!(
+                "emulator `{}` ({}) is switched off",
+                entry.name, entry.interpreter
+            ),
+            format!("echo 1 | sudo tee /proc/sys/fs/binfmt_misc/{}", entry.name),
+        ),
+        (None, Some(entry)) => (
+            format!("{} (`{}`, {})", why.fault, entry.name, entry.interpreter),
+            mend(&why.fault, arch, place),
+        ),
+        (None, None) => (why.fault.to_string(), mend(&why.fault, arch, place)),
+    };
+    Finding::new(&subject, Level::Note, found)
+        .cost(format!("agents of {arch} cannot run here"))
+        .mend(mend)
 }
 
 /// In the order in which `--engine auto` looks.
@@ -456,5 +460,4 @@ fn size(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use agent::grants::SelfTest;
+use agent::grants::Grants;
 use futures::future::join_all;
 use nix::sys::statvfs::statvfs;
 use uuid::Uuid;
 
 use super::evidence::{
-    Containers, Emulator, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence,
+    Containers, Emulation, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence,
     Registration, Trial,
 };
 use crate::docker::probe::{self, Privilege, Specimen};
 use crate::docker::{self, Docker, DockerEngine as _, DockerError, Labels, Surroundings, labels};
+use crate::emulation::{self, Place, ProbeError};
 use crate::engine::release::{self, ReleaseSource};
 use crate::engine::{EngineKind, EngineRequest, provide};
 use crate::environment::Environment;
@@ -29,6 +30,9 @@ const CAPABILITIES: [&str; 4] = ["NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE", "SYS_RE
 
 /// How long the releases' server may take to answer.
 const REACHABLE_MAX: Duration = Duration::from_secs(2);
+
+/// All that there are programs for.
+const ARCHITECTURES: [Arch; 3] = [Arch::Amd64, Arch::Arm64, Arch::S390x];
 
 /// Where the kernel keeps its emulators.
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
@@ -66,12 +70,15 @@ async fn look_at_engine(environment: &Environment, run: &str) -> Result<EngineEv
             hint: error.hint(),
         })?;
     let (facts, report) = tokio::try_join!(docker.facts(), docker.report()).map_err(no_engine)?;
-    let (subnet, containers) = tokio::join!(
+    let native = arch_named(&facts.arch);
+    let (subnet, containers, emulation) = tokio::join!(
         free_subnet(&docker),
-        look_at_containers(&docker, &facts.arch, environment, run)
+        look_at_containers(&docker, &facts.arch, environment, run),
+        look_at_emulation(&docker, native, run)
     );
     let swept = clean_up(&docker, run).await;
     swept.map_err(no_engine)?;
+    let place = Place::find(&report.system, facts.local, environment.github_actions);
     let disk_free = facts
         .local
         .then(|| free_bytes(Path::new(&report.root)))
@@ -81,6 +88,8 @@ async fn look_at_engine(environment: &Environment, run: &str) -> Result<EngineEv
         report,
         subnet,
         containers,
+        emulation,
+        place,
         disk_free,
     })
 }
@@ -126,28 +135,18 @@ async fn look_at_containers(
             reason: with_causes(&error),
             hint: error.hint(),
         })?;
-    let owner = Owner::this();
-    let own = [
-        (LABEL, run.to_owned()),
-        (labels::RUN, run.to_owned()),
-        (labels::ROLE, "tool".to_owned()),
-        (labels::OWNER, owner.to_string()),
-        (labels::EXPIRES, owner.expiry_soon().to_string()),
-    ];
     let specimen = Specimen {
         image: program.image,
         platform: arch.platform(),
         command: vec![program.command[0].clone(), "grants".to_owned()],
         env: program.env,
-        labels: own
-            .map(|(key, value)| (key.to_owned(), value))
-            .into_iter()
-            .collect::<Labels>(),
+        labels: labels_of(run),
     };
     let specimen = &specimen;
     let attempt = |privilege: Privilege| async move {
-        let name = format!("rehearse-doctor-{}", Uuid::new_v4().simple());
-        let trial = docker.try_container(specimen, &name, privilege).await;
+        let trial = docker
+            .try_container(specimen, &container_name(), privilege)
+            .await;
         trial.map(read_trial).map_err(no_engine)
     };
     let single = CAPABILITIES.map(|name| async move {
@@ -166,6 +165,49 @@ async fn look_at_containers(
     })
 }
 
+/// Tries each architecture that is not the engine's own.
+async fn look_at_emulation(
+    docker: &Docker,
+    native: Option<Arch>,
+    run: &str,
+) -> Vec<(Arch, Result<Emulation, NoEngine>)> {
+    let foreign = ARCHITECTURES
+        .into_iter()
+        .filter(|arch| native != Some(*arch));
+    let labels = &labels_of(run);
+    join_all(foreign.map(|arch| async move {
+        let tried = match emulation::probe(docker, arch, labels).await {
+            Ok(working) => Ok(Ok(working)),
+            Err(ProbeError::NotWorking(why)) => Ok(Err(why)),
+            Err(ProbeError::Docker(error)) => Err(no_engine(error)),
+            Err(error @ ProbeError::Image(_)) => Err(NoEngine {
+                reason: with_causes(&error),
+                hint: None,
+            }),
+        };
+        (arch, tried)
+    }))
+    .await
+}
+
+fn container_name() -> String {
+    format!("rehearse-doctor-{}", Uuid::new_v4().simple())
+}
+
+fn labels_of(run: &str) -> Labels {
+    let owner = Owner::this();
+    let own = [
+        (LABEL, run.to_owned()),
+        (labels::RUN, run.to_owned()),
+        (labels::ROLE, "tool".to_owned()),
+        (labels::OWNER, owner.to_string()),
+        (labels::EXPIRES, owner.expiry_soon().to_string()),
+    ];
+    own.map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
+}
+
 /// Reads an architecture in Docker's words or in the kernel's, which engines mix.
 fn arch_named(name: &str) -> Option<Arch> {
     match name {
@@ -178,12 +220,18 @@ fn arch_named(name: &str) -> Option<Arch> {
 
 fn read_trial(trial: probe::Trial) -> Trial {
     match trial {
-        probe::Trial::Ran(said) => match serde_json::from_str::<SelfTest>(said.trim()) {
-            Ok(found) => Trial::Ran(Box::new(found)),
-            Err(_) => Trial::Broken(format!("it printed `{}`, no self test", said.trim())),
-        },
+        probe::Trial::Ran { code: 0, out, .. } => {
+            match serde_json::from_str::<Grants>(out.trim()) {
+                Ok(found) => Trial::Ran(Box::new(found)),
+                Err(_) => Trial::Broken(format!("it printed `{}`", out.trim())),
+            }
+        }
+        probe::Trial::Ran { code, out, err } => {
+            let last = err.lines().chain(out.lines()).last().unwrap_or("").trim();
+            Trial::Broken(format!("it ended with code {code}: {last}"))
+        }
         probe::Trial::Refused(why) => Trial::Refused(why),
-        probe::Trial::Broken(why) => Trial::Broken(why),
+        probe::Trial::Hung(after) => Trial::Broken(format!("it did not end within {after:?}")),
     }
 }
 
@@ -214,7 +262,7 @@ fn look_at_host(environment: &Environment) -> HostEvidence {
         state_root: root.clone(),
         state_refused: refused,
         state_free: existing.and_then(free_bytes),
-        emulators: emulators(Path::new(BINFMT)),
+        registrations: registrations(Path::new(BINFMT)),
     }
 }
 
@@ -231,7 +279,7 @@ fn free_bytes(folder: &Path) -> Option<u64> {
 
 /// Reads the kernel's list of foreign programs; an entry counts for an architecture if its name
 /// or its interpreter says QEMU's word for it.
-fn emulators(folder: &Path) -> Option<Vec<Emulator>> {
+fn registrations(folder: &Path) -> Option<Vec<(Arch, Registration)>> {
     let entries: Vec<Registration> = std::fs::read_dir(folder)
         .ok()?
         .flatten()
@@ -241,10 +289,7 @@ fn emulators(folder: &Path) -> Option<Vec<Emulator>> {
             Some(registration(&entry.file_name().to_string_lossy(), &text))
         })
         .collect();
-    let foreign = [Arch::Amd64, Arch::Arm64, Arch::S390x]
-        .into_iter()
-        .filter(|arch| Arch::host() != Some(*arch));
-    let emulators = foreign.map(|arch| {
+    let found = ARCHITECTURES.into_iter().filter_map(|arch| {
         let word = match arch {
             Arch::Amd64 => "x86_64",
             Arch::Arm64 => "aarch64",
@@ -252,12 +297,9 @@ fn emulators(folder: &Path) -> Option<Vec<Emulator>> {
         };
         let of_arch =
             |entry: &&Registration| entry.name.contains(word) || entry.interpreter.contains(word);
-        Emulator {
-            arch,
-            registration: entries.iter().find(of_arch).cloned(),
-        }
+        Some((arch, entries.iter().find(of_arch)?.clone()))
     });
-    Some(emulators.collect())
+    Some(found.collect())
 }
 
 /// Reads `enabled`, `interpreter /usr/bin/qemu-s390x`, `flags: OCF`.
@@ -314,26 +356,24 @@ mod tests {
     }
 
     #[test]
-    fn only_foreign_architectures_have_emulators_and_absent_ones_are_listed() {
+    fn registrations_are_found_by_qemus_word_for_the_architecture() {
         let folder = tempfile::tempdir().unwrap();
         let write =
             |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("status", "enabled\n");
         write("register", "");
-        write("qemu-s390x", "enabled\ninterpreter /q\nflags: F\n");
-        let found = emulators(folder.path()).unwrap();
-        assert!(found.iter().all(|one| Some(one.arch) != Arch::host()));
-        let registered: Vec<Arch> = found
-            .iter()
-            .filter(|one| one.registration.is_some())
-            .map(|one| one.arch)
-            .collect();
-        let expected: Vec<Arch> = [Arch::S390x]
-            .into_iter()
-            .filter(|arch| Arch::host() != Some(*arch))
-            .collect();
-        assert_eq!(registered, expected);
-        assert_eq!(emulators(&folder.path().join("absent")), None);
+        write(
+            "python3.11",
+            "enabled\ninterpreter /usr/bin/python3.11\nflags: \n",
+        );
+        write(
+            "mine",
+            "enabled\ninterpreter /usr/bin/qemu-aarch64-static\nflags: F\n",
+        );
+        let found = registrations(folder.path()).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, Arch::Arm64);
+        assert_eq!(registrations(&folder.path().join("absent")), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod look;
 use serde::Serialize;
 
 pub use evidence::{
-    Containers, Emulator, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence,
+    Containers, Emulation, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence,
     Registration, Trial,
 };
 pub use judge::judge;

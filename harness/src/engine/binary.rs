@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use semver::Version;
 
-use super::assembly::{self, BUILT_IN, NOMAD};
+use super::assembly::{self, NOMAD};
 use super::images::{self, Memory};
 use super::{EngineError, EngineRequest, Program, Workshop, image, simulator};
 use crate::agent_config::CONFIG_DIR;
@@ -53,10 +53,10 @@ pub(super) async fn of_file(
     // Jobs run the built-in program as their workload. Where there is none for the architecture
     // the agents work all the same.
     let mut parts = vec![path];
-    let built_in = simulator::find(shop).ok();
+    let built_in = simulator::find(shop).await.ok();
     if let Some(program) = &built_in {
         let elf = assembly::check_program(shop, program)?;
-        assembly::add_program(&mut recipe, BUILT_IN, program, &elf)?;
+        assembly::add_built_in(&mut recipe, program, &elf)?;
         parts.push(program);
     }
     assembly::set_origin(&mut recipe, kind, &parts);

@@ -7,7 +7,8 @@
 //!
 //! Missing: override files, JSON syntax, YAML functions, `moved`/`import` (which change no result).
 
-pub mod data;
+pub mod aws;
+mod data;
 pub mod definition;
 pub mod eval;
 mod functions;

@@ -107,7 +107,7 @@ const META: &[&str] = &["count", "for_each", "provider", "depends_on"];
 
 /// What a body evaluates to.
 #[derive(Debug, Default)]
-pub(super) struct Evaluated {
+pub(in crate::terraform) struct Evaluated {
     pub attributes: BTreeMap<String, Value>,
     pub sites: BTreeMap<String, Site>,
     pub lifecycle: Lifecycle,
@@ -116,7 +116,7 @@ pub(super) struct Evaluated {
 
 /// Evaluates the body of a resource. What is in error becomes unknown, with the error as its reason, so
 /// that one bad argument does not hide the others.
-pub(super) fn evaluate(body: &Body, origin: &Origin, scope: &Scope<'_>) -> Evaluated {
+pub(in crate::terraform) fn evaluate(body: &Body, origin: &Origin, scope: &Scope<'_>) -> Evaluated {
     let mut evaluated = Evaluated::default();
     for structure in body {
         match structure {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Beside;
@@ -36,12 +36,14 @@ pub(super) struct Instances {
     known: Arc<Mutex<BTreeMap<String, Instance>>>,
     /// When the list was last read.
     seen: Arc<Mutex<Option<Instant>>>,
+    /// The highest index that an answer carried.
+    newest: Arc<Mutex<u64>>,
 }
 
 impl Instances {
     /// Returns those to which requests may be sent, in a fixed order.
     pub(super) fn routable(&self) -> Vec<Instance> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.known);
         known
             .values()
             .filter(|instance| instance.routable)
@@ -51,7 +53,7 @@ impl Instances {
 
     /// Whether a request that ended then may have failed because its instance was told to stop.
     pub(super) fn was_told_to_stop(&self, alloc: &str, ended: Instant) -> bool {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.known);
         known
             .get(alloc)
             .and_then(|instance| instance.told_to_stop_after)
@@ -69,26 +71,38 @@ impl Instances {
     /// Reads the list once. What cannot be read stays as it was.
     pub(super) async fn read(&self, beside: &Beside, job: &str, port: &str) {
         let asked = Instant::now();
-        let listed = beside
-            .agents
-            .ask(|api| async move {
-                let api = api.stale().timeout(ANSWER_WITHIN);
-                api.job_allocations(job).await
-            })
-            .await;
-        let Ok(listed) = listed else { return };
+        let Some(listed) = self.listed(beside, job).await else {
+            return;
+        };
         for alloc in &listed {
             if !self.update(alloc) && alloc.client_status == "running" {
                 self.add(beside, alloc, port).await;
             }
         }
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+        *lock(&self.seen) = Some(asked);
+    }
+
+    /// Asks one server after the other for the list. A server that was just started again
+    /// answers with what it knew before: an answer older than one already seen does not count.
+    async fn listed(&self, beside: &Beside, job: &str) -> Option<Vec<AllocStub>> {
+        for server in beside.agents.servers() {
+            let api = server.api.stale().timeout(ANSWER_WITHIN);
+            let answer = api.job_allocations_since(job, 0, Duration::ZERO).await;
+            let Ok(answer) = answer else { continue };
+            let index = answer.index.unwrap_or(0);
+            let mut newest = lock(&self.newest);
+            if index >= *newest {
+                *newest = index;
+                return Some(answer.value);
+            }
+        }
+        None
     }
 
     /// Brings a known instance up to date; returns whether it is known.
     fn update(&self, alloc: &AllocStub) -> bool {
-        let last_look = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_look = *lock(&self.seen);
+        let mut known = lock(&self.known);
         let Some(instance) = known.get_mut(&alloc.id) else {
             return false;
         };
@@ -111,10 +125,11 @@ impl Instances {
             routable: false,
             told_to_stop_after: None,
         };
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(alloc.id.clone(), instance);
+        lock(&self.known).insert(alloc.id.clone(), instance);
         self.update(alloc);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -84,7 +84,7 @@ async fn ask(to: Instance) -> Request {
     let ended = Instant::now();
     let fault = match answer {
         // Another allocation may have been given the port meanwhile: that answer is not its.
-        Ok(body) => match service::said(&body, "alloc_id") {
+        Ok(body) => match service::said(&body, "alloc") {
             Some(alloc) if alloc != to.alloc => Some(format!("answered by allocation {alloc}")),
             _ => None,
         },

@@ -28,6 +28,7 @@ pub mod server;
 #[cfg(test)]
 mod solo;
 pub mod state;
+pub mod tools;
 pub mod types;
 pub mod workload;
 
@@ -35,7 +36,7 @@ pub mod workload;
 pub const FOLLOWS: &str = "1.8.3";
 
 /// First arguments that select a part of this program, rather than the harness's command.
-pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "selftest", "grants"];
+pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "df", "selftest", "grants"];
 
 /// Runs the part of the program that `args` (without the program's name) selects.
 #[must_use]
@@ -45,6 +46,8 @@ pub fn main(args: &[String]) -> std::process::ExitCode {
         None => ("", args),
     };
     match part {
+        "net" => tools::net(rest),
+        "df" => tools::df(rest),
         "agent" => command_line::run_agent(rest),
         "grants" => grants::main(),
         "selftest" => selftest::main(rest),

@@ -1,14 +1,18 @@
 //! `rehearse doctor`: what this machine can do, what is missing, what that costs, what mends it.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use nomad_harness::docker;
 use nomad_harness::doctor::{self, Finding, Level};
-use nomad_harness::environment::Environment;
+
+use super::Context;
+use super::failure::Failure;
+use super::output::{self, Format};
+use super::up::interrupted;
 
 /// Exit code when no cluster can start: the environment's fault.
-const EXIT_ENVIRONMENT: u8 = 10;
+const ENVIRONMENT: u8 = 10;
+/// The user, or the system, asked to end.
+const INTERRUPTED: u8 = 130;
 
 /// Columns of a terminal that nobody widened.
 const COLUMNS: usize = 80;
@@ -17,39 +21,39 @@ const HEAD: usize = 22;
 /// Columns before cost and command.
 const INDENT: usize = 7;
 
-/// Looks, and prints what was found as a table or as JSON.
-pub async fn run(environment: &Environment, json: bool) -> ExitCode {
+/// Try what this machine can do, and say what is missing, what that costs, and what mends it.
+///
+/// Small containers are started and removed. Exit code 10 when no cluster can start here.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Looks, and prints what was found.
+pub async fn run(_: Args, context: &Context) -> Result<ExitCode, Failure> {
     let run = format!("doctor-{}", std::process::id());
     let evidence = tokio::select! {
-        evidence = doctor::look(environment, &run) => evidence,
-        _ = tokio::signal::ctrl_c() => return broken_off(environment, &run).await,
+        evidence = doctor::look(&context.environment, &run) => evidence,
+        () = interrupted() => {
+            let docker = context.docker().await?;
+            doctor::clean_up(&docker, &run).await?;
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
     };
     let findings = doctor::judge(&evidence);
-    let text = if json { as_json(&findings) } else { as_table(&findings) };
-    // Whoever closed the pipe wants no more of it.
-    drop(writeln!(std::io::stdout(), "{text}"));
-    match doctor::can_start(&findings) {
+    match context.format {
+        Format::Json => output::json(&as_json(&findings)),
+        Format::Text => output::text(&as_table(&findings)),
+    }
+    Ok(match doctor::can_start(&findings) {
         true => ExitCode::SUCCESS,
-        false => ExitCode::from(EXIT_ENVIRONMENT),
-    }
+        false => ExitCode::from(ENVIRONMENT),
+    })
 }
 
-/// Takes the containers of a broken-off look away.
-async fn broken_off(environment: &Environment, run: &str) -> ExitCode {
-    if let Ok(docker) = docker::connect(environment).await
-        && let Err(error) = doctor::clean_up(&docker, run).await
-    {
-        eprintln!("error: {error}: {}\n  hint: rehearse sweep", error.source);
-    }
-    ExitCode::from(EXIT_ENVIRONMENT)
-}
-
-fn as_json(findings: &[Finding]) -> String {
-    let whole = serde_json::json!({
+fn as_json(findings: &[Finding]) -> serde_json::Value {
+    serde_json::json!({
         "can_start": doctor::can_start(findings),
         "findings": findings,
-    });
-    serde_json::to_string_pretty(&whole).expect("findings are plain data")
+    })
 }
 
 fn as_table(findings: &[Finding]) -> String {
@@ -125,7 +129,9 @@ mod tests {
             found: "a container with NET_ADMIN is refused: unable to apply caps: operation not \
                     permitted: unknown"
                 .to_owned(),
-            cost: Some("scenarios that isolate agents or spoil their network are skipped".to_owned()),
+            cost: Some(
+                "scenarios that isolate agents or spoil their network are skipped".to_owned(),
+            ),
             mend: Some("sudo something".to_owned()),
         }
     }
@@ -133,15 +139,24 @@ mod tests {
     #[test]
     fn a_table_fits_the_terminal_and_ends_with_the_verdict() {
         let table = as_table(&[finding(Level::Warn), finding(Level::Fail)]);
-        assert!(table.lines().all(|line| line.chars().count() <= COLUMNS), "{table}");
-        assert!(table.starts_with(" warn  net-admin      a container with NET_ADMIN"), "{table}");
+        assert!(
+            table.lines().all(|line| line.chars().count() <= COLUMNS),
+            "{table}"
+        );
+        assert!(
+            table.starts_with(" warn  net-admin      a container with NET_ADMIN"),
+            "{table}"
+        );
         assert!(table.contains("\n       $ sudo something\n"), "{table}");
-        assert!(table.ends_with("no cluster can start here (1 warn, 1 fail)"), "{table}");
+        assert!(
+            table.ends_with("no cluster can start here (1 warn, 1 fail)"),
+            "{table}"
+        );
     }
 
     #[test]
     fn json_says_whether_a_cluster_can_start() {
-        let json: serde_json::Value = serde_json::from_str(&as_json(&[finding(Level::Note)])).unwrap();
+        let json = as_json(&[finding(Level::Note)]);
         assert_eq!(json["can_start"], true);
         assert_eq!(json["findings"][0]["level"], "note");
         assert_eq!(json["findings"][0]["mend"], "sudo something");

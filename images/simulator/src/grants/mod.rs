@@ -73,7 +73,7 @@ pub enum Attempt {
 
 /// What a container can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SelfTest {
+pub struct Grants {
     /// Architecture this program was built for, as Rust calls it.
     pub architecture: String,
     /// The kernel's release; of the virtual machine, where containers run in one.
@@ -96,7 +96,7 @@ pub struct SelfTest {
     pub iptables: Attempt,
 }
 
-impl SelfTest {
+impl Grants {
     /// Tries everything. Leaves a netem discipline without effect on the loopback if it may.
     #[must_use]
     pub fn perform() -> Self {
@@ -121,7 +121,7 @@ impl SelfTest {
 #[must_use]
 pub fn main() -> ExitCode {
     use std::io::Write as _;
-    let line = serde_json::to_string(&SelfTest::perform()).expect("plain data becomes JSON");
+    let line = serde_json::to_string(&Grants::perform()).expect("plain data becomes JSON");
     match writeln!(std::io::stdout(), "{line}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
@@ -209,10 +209,10 @@ mod tests {
     }
 
     #[test]
-    fn a_self_test_survives_its_own_line() {
-        let test = SelfTest::perform();
+    fn what_was_found_survives_its_own_line() {
+        let test = Grants::perform();
         let line = serde_json::to_string(&test).unwrap();
-        assert_eq!(serde_json::from_str::<SelfTest>(&line).unwrap(), test);
+        assert_eq!(serde_json::from_str::<Grants>(&line).unwrap(), test);
         assert!(!test.kernel.is_empty());
         assert!(test.memory_available.is_some());
     }

@@ -23,6 +23,7 @@ pub fn routes() -> Router<Context> {
 }
 
 async fn list(call: Call) -> Reply {
+    call.demand_listing("read-job")?;
     check_prefix(&call.prefix)?;
     let (state, index) = call.block(|state| state.index_of(Table::Allocs)).await;
     let resources = call.flag("resources");

@@ -26,6 +26,16 @@ const MAX_WAIT: Duration = Duration::from_secs(300);
 /// Parameters of list queries that Nomad knows and the simulator does not honour.
 const NOT_HONOURED: &[&str] = &["filter", "per_page", "next_token", "reverse"];
 
+/// What Go takes for a truth value, and nothing at all.
+const BOOLEANS: &[&str] = &[
+    "", "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False",
+];
+
+/// Whether a parameter with this text is switched off.
+fn is_no(text: &str) -> bool {
+    matches!(text, "0" | "f" | "F" | "false" | "FALSE" | "False")
+}
+
 /// One request.
 pub struct Call {
     /// The server's parts.
@@ -50,6 +60,11 @@ impl FromRequestParts<Context> for Call {
         let text = |name: &str| parameters.get(name).cloned();
         if let Some(name) = NOT_HONOURED.iter().find(|name| text(name).is_some()) {
             return Err(ApiError::not_simulated(&format!("parameter `{name}`")));
+        }
+        let stale = parameters.get("stale").map_or("false", String::as_str);
+        if !BOOLEANS.contains(&stale) {
+            let text = "Expect `true` or `false` for `stale` query string parameter";
+            return Err(ApiError::bad(text));
         }
         let region = text("region").unwrap_or_default();
         if !region.is_empty() && region != ctx.agent.region {
@@ -86,8 +101,7 @@ impl Call {
 
     /// Whether a parameter is given and not `false`.
     pub fn flag(&self, name: &str) -> bool {
-        self.parameter(name)
-            .is_some_and(|value| !matches!(value, "false" | "0"))
+        self.parameter(name).is_some_and(|value| !is_no(value))
     }
 
     /// The state as applied here, now.
@@ -158,6 +172,12 @@ impl Call {
         }
     }
 
+    /// Refuses whoever lists a namespace without being allowed to; of all of them (`*`) each
+    /// sees those that it may.
+    pub fn demand_listing(&self, capability: &str) -> Result<(), ApiError> {
+        granted(self.namespace == "*" || self.acl.allows(&self.namespace, capability))
+    }
+
     /// Refuses whoever lacks a capability in a namespace.
     pub fn demand(&self, namespace: &str, capability: &str) -> Result<(), ApiError> {
         granted(self.acl.allows(namespace, capability))
@@ -214,11 +234,8 @@ pub fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, ApiError> {
 
 /// Whether a query is content with what this server knows. `stale=false` is honoured.
 pub fn is_stale(uri: &Uri) -> bool {
-    parameters(uri).is_ok_and(|parameters| {
-        parameters
-            .get("stale")
-            .is_some_and(|value| !matches!(value.as_str(), "false" | "0"))
-    })
+    parameters(uri)
+        .is_ok_and(|parameters| parameters.get("stale").is_some_and(|value| !is_no(value)))
 }
 
 fn parameters(uri: &Uri) -> Result<HashMap<String, String>, ApiError> {

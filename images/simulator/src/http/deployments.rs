@@ -31,6 +31,7 @@ pub fn routes() -> Router<Context> {
 }
 
 async fn list(call: Call) -> Reply {
+    call.demand_listing("read-job")?;
     check_prefix(&call.prefix)?;
     let (state, index) = call.block(|state| state.index_of(Table::Deployments)).await;
     let mut found: Vec<_> = state
@@ -196,7 +197,7 @@ async fn health(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     let healthy = given.healthy.unwrap_or_default();
     let unhealthy = given.unhealthy.unwrap_or_default();
     if healthy.is_empty() && unhealthy.is_empty() {
-        return Err(ApiError::bad(
+        return Err(ApiError::server(
             "must specify at least one healthy/unhealthy allocation ID",
         ));
     }

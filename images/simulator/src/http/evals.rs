@@ -37,12 +37,14 @@ fn chosen(call: &Call, state: &crate::state::State) -> Vec<serde_json::Value> {
 }
 
 async fn list(call: Call) -> Reply {
+    call.demand_listing("read-job")?;
     check_prefix(&call.prefix)?;
     let (state, index) = call.block(|state| state.index_of(Table::Evals)).await;
     call.query(index, &json!(chosen(&call, &state)))
 }
 
 async fn count(call: Call) -> Reply {
+    call.demand_listing("read-job")?;
     let (state, index) = call.block(|state| state.index_of(Table::Evals)).await;
     let count = chosen(&call, &state).len();
     call.query(index, &json!({ "Count": count }))

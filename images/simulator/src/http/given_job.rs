@@ -52,6 +52,8 @@ pub fn read(given: Option<Value>) -> Result<Job, ApiError> {
     if !unknown.is_empty() {
         return Err(ApiError::not_simulated(&unknown.join(", ")));
     }
+    // The servers' to say, though jobs that were read and are sent back carry it.
+    job.stable = false;
     jobspec::canonicalize(&mut job);
     Ok(job)
 }

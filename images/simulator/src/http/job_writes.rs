@@ -11,7 +11,7 @@ use super::reply::{ApiError, Reply};
 use crate::clock;
 use crate::jobspec;
 use crate::leader::new_eval;
-use crate::state::{Command, multierror};
+use crate::state::{Command, State, multierror};
 use crate::types::{DesiredTransition, EvalTrigger, Evaluation, Job, JobType};
 
 #[derive(Deserialize, Default)]
@@ -38,13 +38,13 @@ pub async fn register_at(call: Call, Path(id): Path<String>, body: Bytes) -> Rep
 async fn submit(call: &Call, given: Register, at: Option<&str>) -> Reply {
     let mut job = job_of(call, given.job, &given.namespace, at)?;
     call.demand(&job.namespace, "submit-job")?;
-    check(&job)?;
+    check(&call.state(), &job)?;
     if given.preserve_counts {
         keep_counts(call, &mut job);
     }
     let mut eval = new_eval(&job, EvalTrigger::JobRegister, clock::now());
     if given.eval_priority != 0 {
-        eval.priority = given.eval_priority;
+        eval.priority = eval_priority(given.eval_priority)?;
     }
     let enforce = given.enforce_index.then_some(given.job_modify_index);
     store(call, job, Some(eval), enforce).await
@@ -69,8 +69,17 @@ pub(super) fn job_of(
     Ok(job)
 }
 
+fn eval_priority(given: i64) -> Result<i64, ApiError> {
+    if (1..=100).contains(&given) {
+        return Ok(given);
+    }
+    Err(ApiError::bad(
+        "Eval priority must be between 1 and 100 inclusively",
+    ))
+}
+
 /// What Nomad's servers refuse: 500 with a list.
-pub(super) fn check(job: &Job) -> Result<(), ApiError> {
+pub(super) fn check(state: &State, job: &Job) -> Result<(), ApiError> {
     let errors = jobspec::validate(job);
     if !errors.is_empty() {
         return Err(ApiError::server(multierror(&errors)));
@@ -80,6 +89,24 @@ pub(super) fn check(job: &Job) -> Result<(), ApiError> {
             "job {:?} is in nonexistent namespace {:?}",
             job.id, job.namespace
         );
+        return Err(ApiError::server(text));
+    }
+    // Pools come into being with their first node.
+    let known = |pool: &str| {
+        let mut nodes = state.nodes.values();
+        matches!(pool, "default" | "all") || nodes.any(|node| node.node_pool == pool)
+    };
+    if !known(&job.node_pool) {
+        let text = format!(
+            "job {:?} is in nonexistent node pool {:?}",
+            job.id, job.node_pool
+        );
+        return Err(ApiError::server(text));
+    }
+    let old = state.job(&job.namespace, &job.id);
+    if let Some(old) = old.filter(|old| old.job_type != job.job_type) {
+        let (old, new) = (json!(old.job_type), json!(job.job_type));
+        let text = format!("cannot update job from type {old} to {new}");
         return Err(ApiError::server(text));
     }
     Ok(())
@@ -150,9 +177,9 @@ pub async fn deregister(call: Call, Path(id): Path<String>) -> Reply {
     // Nomad gives these the type `service`, whatever the job's.
     eval.eval_type = JobType::Service;
     if let Some(priority) = call.parameter("eval_priority") {
-        let parsed = priority.parse();
-        eval.priority =
-            parsed.map_err(|_| ApiError::bad("Failed to parse value of \"eval_priority\""))?;
+        let parsed: Result<i64, _> = priority.parse();
+        let text = "Failed to parse value of \"eval_priority\" as a int";
+        eval.priority = eval_priority(parsed.map_err(|_| ApiError::server(text))?)?;
     }
     let eval_id = eval.id.clone();
     let command = Command::JobDeregister {
@@ -187,9 +214,8 @@ pub async fn revert(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     if current.version == given.job_version {
         return Err(ApiError::server("can't revert to current version"));
     }
-    if let Some(wanted) = given.enforce_prior_version
-        && wanted != current.version
-    {
+    let enforced = given.enforce_prior_version;
+    if let Some(wanted) = enforced.filter(|wanted| *wanted != current.version) {
         return Err(ApiError::server(format!(
             "Current job has version {}; enforcing version {wanted}",
             current.version
@@ -285,7 +311,7 @@ pub async fn scale(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
         )));
     };
     group.count = count;
-    check(&job)?;
+    check(&state, &job)?;
     let unchanged_since = Some(job.job_modify_index);
     let eval = new_eval(&job, EvalTrigger::JobScaling, clock::now());
     store(&call, job, Some(eval), unchanged_since).await

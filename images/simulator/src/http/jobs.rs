@@ -76,7 +76,8 @@ async fn parse(call: Call, body: Bytes) -> Reply {
     let variables = variables(&given.variables)?;
     let mut job = jobspec::parse(&given.job_hcl, &variables).map_err(|errors| {
         let lines = errors.iter().map(|error| format!("input.hcl:{error}"));
-        ApiError::bad(multierror(&lines.collect::<Vec<_>>()))
+        let text = multierror(&lines.collect::<Vec<_>>());
+        ApiError::bad(format!("Failed to parse job: {text}"))
     })?;
     if given.canonicalize {
         jobspec::canonicalize(&mut job);
@@ -126,9 +127,7 @@ async fn validate(call: Call, body: Bytes) -> Reply {
 }
 
 async fn list(call: Call) -> Reply {
-    if call.namespace != "*" {
-        call.demand(&call.namespace, "list-jobs")?;
-    }
+    call.demand_listing("list-jobs")?;
     // A stub carries the counts of its allocations, so those matter as well.
     let (state, index) = call
         .block(|state| {

@@ -85,14 +85,14 @@ async fn invalid_method() -> Response {
     error.into_response()
 }
 
-/// Under `/v1` Nomad may have it; elsewhere there is nothing (the UI is not simulated).
+/// Under `/v1` and `/ui` Nomad may have it; elsewhere there is nothing.
 async fn unknown(request: Request) -> Response {
     let path = request.uri().path();
-    if path.starts_with("/v1/") {
+    if path == "/" || path.starts_with("/v1/") || path.starts_with("/ui") {
         let what = format!("{} {path}", request.method());
         return ApiError::not_simulated(&what).into_response();
     }
-    ApiError::missing("404 page not found\n").into_response()
+    StatusCode::NOT_FOUND.into_response()
 }
 
 async fn marked(mut response: Response) -> Response {

@@ -29,9 +29,9 @@ pub async fn plan(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     let given: Given = call::body(&body)?;
     let job = job_of(&call, given.job, &given.namespace, Some(&id))?;
     call.demand(&job.namespace, "submit-job")?;
-    check(&job)?;
-    let now = clock::now();
     let state = call.state();
+    check(&state, &job)?;
+    let now = clock::now();
     let current = state.job(&job.namespace, &job.id);
     let eval = new_eval(&job, EvalTrigger::JobRegister, now);
     let eval_id = eval.id.clone();

@@ -198,8 +198,10 @@ fn queued(state: &State, job: &Job, group: &str) -> i64 {
     evals
         .filter(|e| e.job_id == job.id && e.namespace == job.namespace)
         .filter(|e| e.status == EvalStatus::Complete || e.status == EvalStatus::Blocked)
-        .max_by_key(|e| e.modify_index)
-        .and_then(|e| e.queued_allocations.get(group).copied())
+        .filter_map(|e| Some((e.modify_index, *e.queued_allocations.get(group)?)))
+        // Of those written together, the blocked one counts nothing.
+        .max()
+        .map(|(_, queued)| queued)
         .unwrap_or(0)
 }
 

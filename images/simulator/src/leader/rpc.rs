@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::{evals, heartbeats};
@@ -203,7 +204,15 @@ async fn allocs(Shared(ctx): Shared<Context>, Json(given): Json<AllocsRequest>) 
 
 async fn update(Shared(ctx): Shared<Context>, Json(given): Json<UpdateRequest>) -> Reply {
     let state = ctx.consensus.snapshot();
-    own_node(&state, &given.node_id, &given.secret_id)?;
+    let node = own_node(&state, &given.node_id, &given.secret_id)?;
+    if matches!(node.status, NodeStatus::Down | NodeStatus::Disconnected) {
+        let status = json!(node.status);
+        let status = status.as_str().unwrap_or_default();
+        return Err(ApiError::server(format!(
+            "node {} is not allowed to update allocs while in status {status}",
+            node.id
+        )));
+    }
     let mut reported = given.allocs;
     reported.retain(|alloc| {
         let known = state.allocs.get(&alloc.id);

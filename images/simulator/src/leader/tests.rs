@@ -209,6 +209,13 @@ async fn a_node_that_is_not_heard_of_is_down_and_its_work_moves() {
     assert_eq!(lost.desired_status, AllocDesiredStatus::Stop);
     let history = &state.nodes[&dead].events;
     assert_eq!(history.last().unwrap().message, "Node heartbeat missed");
+    let late = json!({ "node_id": dead, "secret_id": format!("secret-{dead}"), "allocs": [] });
+    let reply = server.rpc("/client/update", &late).await;
+    assert!(
+        reply
+            .text
+            .ends_with("is not allowed to update allocs while in status down")
+    );
     server.heartbeat(&dead).await;
     let node = server.state().nodes[&dead].clone();
     assert_eq!(node.status, NodeStatus::Ready);
@@ -404,4 +411,89 @@ async fn a_user_can_fail_a_deployment_which_goes_back_to_the_stable_version() {
         .put(&format!("/v1/deployment/fail/{id}"), &json!({}))
         .await;
     assert_eq!(reply.refusal(), (500, "can't fail terminal deployment"));
+}
+
+/// Plays the clients until the newest deployment is of `version` and over; `check` looks on.
+async fn roll_out(server: &Server, nodes: &[String], version: u64, check: impl Fn(&State)) {
+    for _ in 0..2000 {
+        let state = server.state();
+        check(&state);
+        let newest = state
+            .deployments_of_job("default", "web")
+            .into_iter()
+            .next();
+        let newest = newest.filter(|newest| newest.job_version == version);
+        if newest.is_some_and(|newest| newest.status == DeploymentStatus::Successful) {
+            return;
+        }
+        for node in nodes {
+            obey(server, node).await;
+        }
+        crate::clock::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("no success: {:#?}", server.state().deployments);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_replaces_one_at_a_time_and_makes_its_version_stable() {
+    let server = Server::leading().on_duty();
+    let mut nodes = Vec::new();
+    for name in ["client-1", "client-2", "client-3"] {
+        nodes.push(server.add_node(name).await);
+    }
+    let mut job = service(3);
+    submit(&server, &job).await;
+    roll_out(&server, &nodes, 0, |_| {}).await;
+    job["TaskGroups"][0]["Tasks"][0]["Config"]["command"] = json!("/bin/other");
+    submit(&server, &job).await;
+    let healthy = |state: &State| {
+        let live = live(state).into_iter();
+        let health = |alloc: &Allocation| alloc.deployment_status.as_ref()?.healthy;
+        live.filter(|alloc| health(alloc) == Some(true)).count()
+    };
+    roll_out(&server, &nodes, 1, |state| {
+        assert!(
+            healthy(state) >= 2,
+            "max_parallel is 1 of 3: {:#?}",
+            live(state)
+        );
+    })
+    .await;
+    let state = server
+        .until("stability", |state| {
+            state.job("default", "web").unwrap().stable
+        })
+        .await;
+    assert!(live(&state).iter().all(|alloc| alloc.job_version() == 1));
+    let rollout = &server.get("/v1/job/web/deployment").await.json();
+    assert_eq!(rollout["TaskGroups"]["web"]["HealthyAllocs"], 3);
+    assert_eq!(
+        rollout["StatusDescription"],
+        "Deployment completed successfully"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_goes_on_under_the_next_leader() {
+    let server = Server::leading().on_duty();
+    let node = server.add_node("client-1").await;
+    let mut job = service(3);
+    submit(&server, &job).await;
+    roll_out(&server, std::slice::from_ref(&node), 0, |_| {}).await;
+    job["TaskGroups"][0]["Tasks"][0]["Config"]["command"] = json!("/bin/other");
+    submit(&server, &job).await;
+    server
+        .until("the first replacement", |state| {
+            live(state).iter().any(|alloc| alloc.job_version() == 1)
+        })
+        .await;
+    server.solo.elect(Some(OTHER));
+    crate::clock::sleep(std::time::Duration::from_secs(3)).await;
+    server.solo.elect(Some(OWN));
+    roll_out(&server, &[node], 1, |_| {}).await;
+    assert!(
+        live(&server.state())
+            .iter()
+            .all(|alloc| alloc.job_version() == 1)
+    );
 }

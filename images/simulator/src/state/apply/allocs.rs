@@ -157,8 +157,11 @@ impl State {
         if let Some(new) = &report.deployment_status {
             // Only health and its time are the client's to say.
             let mut status = old.deployment_status.clone().unwrap_or_default();
-            status.healthy = new.healthy;
-            status.timestamp.clone_from(&new.timestamp);
+            if new.healthy.is_some() && new.healthy != status.healthy {
+                status.healthy = new.healthy;
+                status.timestamp.clone_from(&new.timestamp);
+                status.modify_index = index;
+            }
             alloc.deployment_status = Some(status);
         }
         self.count_in_deployment(index, Some(&old), &mut alloc, now);

@@ -88,7 +88,6 @@ impl State {
         job.modify_index = index;
         job.job_modify_index = index;
         job.submit_time = now;
-        job.stable = false;
         let key = Self::job_key(&job.namespace, &job.id);
         if let Some(old) = self.jobs.get(&key) {
             job.create_index = old.create_index;
@@ -163,9 +162,8 @@ impl State {
     pub(super) fn upsert_job_eval(&mut self, index: u64, eval: Option<&Evaluation>) {
         let Some(eval) = eval else { return };
         let mut eval = eval.clone();
-        if let Some(job) = self.job(&eval.namespace, &eval.job_id) {
-            eval.job_modify_index = job.job_modify_index;
-        }
+        let job = self.job(&eval.namespace, &eval.job_id);
+        eval.job_modify_index = job.map_or(index, |job| job.job_modify_index);
         self.upsert_evals(index, &[eval]);
     }
 

@@ -1,22 +1,11 @@
-//! Laws of the API, put to a server alone through its router.
+//! What the endpoints answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Request};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
-use super::{Forwarded, HOP_HEADER, NOT_LEADER_HEADER, Settings};
-use crate::solo::{OTHER, OWN, Relay, Server, Solo, service};
-
-async fn with_job() -> (Server, Value) {
-    let server = Server::leading();
-    let reply = server.put("/v1/jobs", &json!({ "Job": service(1) })).await;
-    (server, reply.json())
-}
+use super::with_job;
+use crate::solo::{OWN, Server, service};
 
 #[tokio::test]
 async fn every_reply_says_that_it_is_simulated() {
@@ -122,6 +111,23 @@ async fn a_job_that_nomad_refuses_is_500_and_a_malformed_one_400() {
         "{}",
         reply.text
     );
+    for (field, value, text) in [
+        (
+            "Namespace",
+            "prod",
+            "job \"web\" is in nonexistent namespace \"prod\"",
+        ),
+        (
+            "NodePool",
+            "gpu",
+            "job \"web\" is in nonexistent node pool \"gpu\"",
+        ),
+    ] {
+        let mut job = service(1);
+        job[field] = json!(value);
+        let reply = server.put("/v1/jobs", &json!({ "Job": job })).await;
+        assert_eq!(reply.refusal(), (500, text));
+    }
     let reply = server.put("/v1/jobs", &json!({})).await;
     assert_eq!(reply.refusal(), (400, "Job must be specified"));
     let reply = server
@@ -241,6 +247,7 @@ async fn a_bad_index_or_wait_is_400() {
     assert_eq!(reply.refusal(), (400, "Invalid index"));
     let reply = server.get("/v1/jobs?index=1&wait=x").await;
     assert_eq!(reply.refusal(), (400, "Invalid wait time"));
+    assert_eq!(server.get("/v1/jobs?stale=maybe").await.status, 400);
 }
 
 #[tokio::test]
@@ -288,218 +295,6 @@ async fn validation_lists_what_is_wrong() {
         .json();
     let error = wrong["ValidationErrors"][0].as_str().unwrap();
     assert!(error.contains("Artifacts` is not simulated"), "{error}");
-}
-
-#[tokio::test]
-async fn a_follower_passes_writes_and_consistent_reads_on_to_the_leader() {
-    let server = Server::leading();
-    server.solo.elect(Some(OTHER));
-    *server.relay.answer.lock().unwrap() = Some(HeaderMap::new());
-    assert_eq!(server.get("/v1/jobs?prefix=a").await.text, "\"relayed\"");
-    server.put("/v1/jobs", &json!({ "Job": service(1) })).await;
-    let asked = server.relay.asked.lock().unwrap().clone();
-    let lines: Vec<_> = asked.iter().map(|(_, line, _)| line.as_str()).collect();
-    assert_eq!(lines, ["GET /v1/jobs?prefix=a", "PUT /v1/jobs"]);
-    assert!(asked.iter().all(|(to, _, _)| to.to_string() == OTHER));
-    assert!(
-        asked
-            .iter()
-            .all(|(_, _, headers)| headers.contains_key(HOP_HEADER))
-    );
-}
-
-#[tokio::test]
-async fn a_stale_read_is_answered_here_even_without_a_leader() {
-    let (server, _) = with_job().await;
-    server.solo.elect(None);
-    let reply = server.get("/v1/jobs?stale").await;
-    assert_eq!(reply.json().as_array().unwrap().len(), 1);
-    assert_eq!(reply.headers["x-nomad-knownleader"], "false");
-    assert_eq!(server.get("/v1/status/leader?stale").await.json(), "");
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_a_leader_a_request_fails_after_five_seconds() {
-    let (server, _) = with_job().await;
-    server.solo.elect(None);
-    for path in ["/v1/jobs", "/v1/status/leader", "/v1/jobs?stale=false"] {
-        let began = tokio::time::Instant::now();
-        let reply = server.get(path).await;
-        assert_eq!(reply.refusal(), (500, "No cluster leader"), "{path}");
-        let took = began.elapsed().as_secs_f64();
-        assert!((5.0..5.5).contains(&took), "{path}: {took}");
-    }
-}
-
-#[tokio::test]
-async fn a_request_waits_for_the_election_and_is_then_served() {
-    let (server, _) = with_job().await;
-    server.solo.elect(None);
-    let election = async {
-        tokio::task::yield_now().await;
-        server.solo.elect(Some(OWN));
-    };
-    let (reply, ()) = tokio::join!(server.get("/v1/job/web"), election);
-    assert_eq!(reply.json()["ID"], "web");
-}
-
-#[tokio::test]
-async fn a_leader_that_cannot_be_reached_is_an_rpc_error() {
-    let server = Server::leading();
-    server.solo.elect(Some(OTHER));
-    let reply = server.get("/v1/jobs").await;
-    assert_eq!(reply.status, 500);
-    assert!(
-        reply
-            .text
-            .starts_with("rpc error: failed to get conn: dial tcp"),
-        "{}",
-        reply.text
-    );
-}
-
-#[tokio::test]
-async fn a_request_that_was_passed_on_is_never_passed_on_again() {
-    let server = Server::leading();
-    server.solo.elect(Some(OTHER));
-    let request = |trusted: bool| {
-        let mut request = Request::get("/v1/jobs").header(HOP_HEADER, "1");
-        if trusted {
-            request = request.extension(Forwarded);
-        }
-        request.body(Body::empty()).unwrap()
-    };
-    let reply = server.send(request(true)).await;
-    assert_eq!(reply.status, 500);
-    assert!(reply.headers.contains_key(NOT_LEADER_HEADER));
-    assert!(server.relay.asked.lock().unwrap().is_empty());
-    // From the HTTP listener the header is not believed.
-    server.send(request(false)).await;
-    assert_eq!(server.relay.asked.lock().unwrap().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refusal_by_a_deposed_leader_is_tried_again() {
-    let server = Server::leading();
-    server.solo.elect(Some(OTHER));
-    let mut headers = HeaderMap::new();
-    headers.insert(NOT_LEADER_HEADER, HeaderValue::from_static("true"));
-    *server.relay.answer.lock().unwrap() = Some(headers);
-    let reply = server.get("/v1/jobs").await;
-    assert_eq!(reply.refusal(), (500, "No cluster leader"));
-    assert!(server.relay.asked.lock().unwrap().len() > 3);
-}
-
-#[tokio::test]
-async fn a_write_without_a_token_is_403() {
-    let mut server = Server::secured().await;
-    let token = std::mem::take(&mut server.token);
-    let write = json!({ "Job": service(1) });
-    for path in ["/v1/jobs", "/v1/job/web"] {
-        let reply = server.put(path, &write).await;
-        assert_eq!(reply.refusal(), (403, "Permission denied"), "{path}");
-    }
-    for path in [
-        "/v1/jobs",
-        "/v1/nodes",
-        "/v1/agent/self",
-        "/v1/agent/members",
-        "/v1/operator/raft/configuration",
-        "/v1/operator/autopilot/health",
-        "/v1/acl/tokens",
-    ] {
-        assert_eq!(server.get(path).await.status, 403, "{path}");
-    }
-    server.token = token;
-    server.put("/v1/jobs", &write).await.json();
-}
-
-#[tokio::test]
-async fn health_and_leadership_need_no_token() {
-    let mut server = Server::secured().await;
-    server.token = String::new();
-    for path in [
-        "/v1/status/leader",
-        "/v1/status/peers",
-        "/v1/regions",
-        "/v1/agent/health",
-        "/v1/metrics",
-    ] {
-        assert_eq!(server.get(path).await.status, 200, "{path}");
-    }
-}
-
-#[tokio::test]
-async fn an_unknown_token_is_403_and_a_bearer_is_as_good_as_the_header() {
-    let mut server = Server::secured().await;
-    let bearer = format!("Bearer {}", server.token);
-    server.token = "8d1c9a55-0000-4000-8000-000000000000".to_owned();
-    let reply = server.get("/v1/jobs").await;
-    assert_eq!(reply.refusal(), (403, "Permission denied"));
-    let request = Request::get("/v1/jobs").header("authorization", bearer);
-    let reply = server.send(request.body(Body::empty()).unwrap()).await;
-    assert_eq!(reply.status, 200);
-}
-
-#[tokio::test]
-async fn acls_are_bootstrapped_once_with_a_chosen_secret() {
-    let settings = Settings {
-        acl_enabled: true,
-        ..Settings::default()
-    };
-    let server = Server::new(Solo::leading(), settings);
-    let secret = "2b778dd9-f5f1-6f29-b4b4-9a5fa948757a";
-    let body = json!({ "BootstrapSecret": secret });
-    let token = server.put("/v1/acl/bootstrap", &body).await.json();
-    assert_eq!(token["SecretID"], secret);
-    assert_eq!(token["Type"], "management");
-    assert_eq!(token["Name"], "Bootstrap Token");
-    let reply = server.put("/v1/acl/bootstrap", &body).await;
-    let text = "ACL bootstrap already done (reset index: 1)";
-    assert_eq!(reply.refusal(), (400, text));
-    let open = Server::leading();
-    let reply = open.put("/v1/acl/bootstrap", &json!({})).await;
-    assert_eq!(reply.refusal(), (400, "ACL support disabled"));
-}
-
-#[tokio::test]
-async fn a_client_token_may_do_what_its_policies_say() {
-    let mut server = Server::secured().await;
-    let rules = json!({ "Rules": "namespace \"default\" { policy = \"read\" }" });
-    let reply = server.put("/v1/acl/policy/reader", &rules).await;
-    assert_eq!((reply.status.as_u16(), reply.text.as_str()), (200, ""));
-    let wanted = json!({ "Name": "r", "Type": "client", "Policies": ["reader"] });
-    let token = server.put("/v1/acl/token", &wanted).await.json();
-    let management = std::mem::replace(
-        &mut server.token,
-        token["SecretID"].as_str().unwrap().to_owned(),
-    );
-    assert_eq!(server.get("/v1/jobs").await.status, 200);
-    let reply = server.put("/v1/jobs", &json!({ "Job": service(1) })).await;
-    assert_eq!(reply.status, 403);
-    let own = server.get("/v1/acl/token/self").await.json();
-    assert_eq!(own["AccessorID"], token["AccessorID"]);
-    server.token = management;
-    let listed = server.get("/v1/acl/tokens").await.json();
-    assert_eq!(listed.as_array().unwrap().len(), 2);
-    assert_eq!(listed[0].get("SecretID"), None);
-    let path = format!("/v1/acl/token/{}", token["AccessorID"].as_str().unwrap());
-    assert_eq!(server.delete(&path).await.status, 200);
-    assert_eq!(
-        server.get(&path).await.refusal(),
-        (404, "ACL token not found")
-    );
-}
-
-#[tokio::test]
-async fn a_policy_with_rules_that_mean_nothing_is_400() {
-    let server = Server::secured().await;
-    let rules = json!({ "Rules": "namespaces \"default\" { policy = \"read\" }" });
-    let reply = server.put("/v1/acl/policy/reader", &rules).await;
-    assert_eq!(reply.status, 400);
-    assert!(reply.text.contains("`namespaces`"), "{}", reply.text);
-    let token = json!({ "Type": "client", "Policies": ["none"] });
-    assert_eq!(server.put("/v1/acl/token", &token).await.status, 400);
 }
 
 #[tokio::test]
@@ -632,56 +427,4 @@ async fn a_plan_stores_nothing() {
     assert_eq!(plan["Diff"]["Type"], "Edited");
     assert_eq!(plan["Annotations"]["DesiredTGUpdates"]["web"]["Place"], 3);
     assert_eq!(plan["FailedTGAllocs"], Value::Null);
-}
-
-/// A client agent that knows two servers, of which `relay` answers for both.
-fn client_agent(relay: &Arc<Relay>) -> axum::Router {
-    let server = Server::leading();
-    super::client_router(super::ClientContext {
-        servers: Arc::new(|| vec![OWN.parse().unwrap(), OTHER.parse().unwrap()]),
-        forward: relay.clone(),
-        agent: server.ctx.agent.clone(),
-        node_id: "n1".to_owned(),
-        stats: Arc::new(crate::client::ClientStats::default),
-    })
-}
-
-async fn ask(agent: &axum::Router, request: Request<Body>) -> (u16, String) {
-    let reply = agent.clone().oneshot(request).await.unwrap();
-    let status = reply.status().as_u16();
-    let body = reply.into_body().collect().await.unwrap().to_bytes();
-    (status, String::from_utf8(body.to_vec()).unwrap())
-}
-
-#[tokio::test]
-async fn a_client_agent_passes_everything_on_but_what_concerns_itself() {
-    let relay = Arc::new(Relay::default());
-    *relay.answer.lock().unwrap() = Some(HeaderMap::new());
-    let agent = client_agent(&relay);
-    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
-    let (status, text) = ask(&agent, get("/v1/jobs?prefix=a")).await;
-    assert_eq!((status, text.as_str()), (200, "\"relayed\""));
-    let asked = relay.asked.lock().unwrap().clone();
-    assert_eq!(asked[0].1, "GET /v1/jobs?prefix=a");
-    assert!(
-        !asked[0].2.contains_key(HOP_HEADER),
-        "the server may pass it on to the leader"
-    );
-    let (status, text) = ask(&agent, get("/v1/agent/health")).await;
-    assert_eq!((status, text.contains("\"client\"")), (200, true));
-    let (status, text) = ask(&agent, get("/v1/agent/self")).await;
-    assert_eq!((status, text.contains("\"node_id\":\"n1\"")), (200, true));
-}
-
-#[tokio::test]
-async fn a_client_agent_asks_the_next_server_where_one_cannot_be_reached() {
-    let relay = Arc::new(Relay::default());
-    let agent = client_agent(&relay);
-    let put = Request::put("/v1/jobs").body(Body::empty()).unwrap();
-    let (status, text) = ask(&agent, put).await;
-    assert_eq!(status, 500);
-    assert!(text.starts_with("rpc error: failed to get conn"), "{text}");
-    let asked = relay.asked.lock().unwrap().clone();
-    let to: Vec<_> = asked.iter().map(|(to, _, _)| to.to_string()).collect();
-    assert_eq!(to, [OWN, OTHER]);
 }

@@ -8,9 +8,10 @@ use super::super::evidence::Registration;
 use super::*;
 use crate::docker::EngineFacts;
 use crate::docker::probe::EngineReport;
+use crate::emulation::{NotWorking, Working};
 
-fn selftest(capabilities: &[&str]) -> SelfTest {
-    SelfTest {
+fn grants(capabilities: &[&str]) -> Grants {
+    Grants {
         architecture: "x86_64".to_owned(),
         kernel: "6.12.0".to_owned(),
         capabilities: capabilities
@@ -28,7 +29,7 @@ fn selftest(capabilities: &[&str]) -> SelfTest {
 }
 
 fn ran_with(capabilities: &[&str]) -> Trial {
-    Trial::Ran(Box::new(selftest(capabilities)))
+    Trial::Ran(Box::new(grants(capabilities)))
 }
 
 fn healthy() -> Evidence {
@@ -56,6 +57,14 @@ fn healthy() -> Evidence {
                     .map(one)
                     .to_vec(),
             }),
+            emulation: vec![(
+                Arch::S390x,
+                Ok(Ok(Working {
+                    arch: Arch::S390x,
+                    spawn: None,
+                })),
+            )],
+            place: Place::Elsewhere,
             disk_free: Some(50 * GIB),
         }),
         host: HostEvidence {
@@ -63,7 +72,7 @@ fn healthy() -> Evidence {
             state_root: PathBuf::from("/home/me/.local/state/rehearse"),
             state_refused: None,
             state_free: Some(50 * GIB),
-            emulators: Some(Vec::new()),
+            registrations: Some(Vec::new()),
         },
         nomad: NomadEvidence {
             on_path: Some(PathBuf::from("/usr/bin/nomad")),
@@ -159,7 +168,7 @@ fn troubles() -> Vec<(&'static str, Level, Evidence)> {
     });
     plant("state", Level::Fail, &|e| e.host.state_free = Some(MIB));
     plant("memory", Level::Warn, &|e| {
-        let mut found = selftest(&["CHOWN"]);
+        let mut found = grants(&["CHOWN"]);
         found.memory_available = Some(300 * MIB);
         containers(e).usual = Trial::Ran(Box::new(found));
     });
@@ -191,7 +200,7 @@ fn each_trouble_is_found_with_its_cost_and_what_mends_it() {
 #[test]
 fn a_missing_netem_skips_scenarios_only() {
     let mut evidence = healthy();
-    let mut found = selftest(&["NET_ADMIN"]);
+    let mut found = grants(&["NET_ADMIN"]);
     found.netem = Attempt::Missing;
     found.nftables = Attempt::Missing;
     found.iptables = Attempt::Missing;
@@ -222,7 +231,7 @@ fn what_was_not_tried_is_not_called_working() {
             *trial = refused.clone();
         }
     }
-    let mut found = selftest(&["CHOWN"]);
+    let mut found = grants(&["CHOWN"]);
     found.netem = Attempt::Refused;
     found.nftables = Attempt::Refused;
     found.iptables = Attempt::Missing;
@@ -235,39 +244,52 @@ fn what_was_not_tried_is_not_called_working() {
 }
 
 #[test]
-fn an_emulator_is_never_said_to_work_by_its_registration() {
+fn an_emulator_works_only_if_a_program_ran() {
     let entry = Registration {
         name: "qemu-s390x".to_owned(),
         enabled: true,
         interpreter: "/usr/bin/qemu-s390x".to_owned(),
         fixed: true,
     };
-    let with = |registration: Option<Registration>| {
+    let with = |tried: Result<Emulation, NoEngine>, registration: Option<&Registration>| {
         let mut evidence = healthy();
-        evidence.host.emulators = Some(vec![Emulator {
-            arch: Arch::S390x,
-            registration,
-        }]);
+        engine(&mut evidence).emulation = vec![(Arch::S390x, tried)];
+        let entries = registration.map(|entry| (Arch::S390x, entry.clone()));
+        evidence.host.registrations = Some(entries.into_iter().collect());
         find(&evidence, "s390x")
     };
-    let registered = with(Some(entry.clone()));
-    assert_eq!(registered.level, Level::Note);
+    let broken = |fault| {
+        Ok(Err(NotWorking {
+            arch: Arch::S390x,
+            fault,
+            last_seen: None,
+        }))
+    };
+    let garbled = with(broken(Fault::Netlink), Some(&entry));
     assert!(
-        registered.found.contains("not probed functionally"),
-        "{registered:?}"
+        garbled
+            .found
+            .contains("(`qemu-s390x`, /usr/bin/qemu-s390x)"),
+        "{garbled:?}"
     );
-    let off = with(Some(Registration {
+    assert!(garbled.found.contains("10.0.10"), "{garbled:?}");
+    let off = Registration {
         enabled: false,
-        ..entry.clone()
-    }));
-    assert!(off.found.contains("switched off"), "{off:?}");
-    let unfixed = with(Some(Registration {
-        fixed: false,
         ..entry
-    }));
-    assert!(unfixed.found.contains("without flag F"), "{unfixed:?}");
-    let absent = with(None);
-    assert!(absent.mend.unwrap().ends_with("--install s390x"));
+    };
+    let off = with(broken(Fault::NotRegistered), Some(&off));
+    assert!(off.found.contains("switched off"), "{off:?}");
+    let absent = with(broken(Fault::NotRegistered), None);
+    assert!(absent.mend.as_ref().unwrap().ends_with("--install s390x"));
+    let untried = NoEngine {
+        reason: "disk full".to_owned(),
+        hint: None,
+    };
+    let untried = with(Err(untried), None);
+    assert!(untried.found.starts_with("not tried"), "{untried:?}");
+    for finding in [garbled, off, absent, untried] {
+        assert_eq!(finding.level, Level::Note, "{finding:?}");
+    }
 }
 
 #[test]

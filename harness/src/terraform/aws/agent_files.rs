@@ -1,0 +1,251 @@
+//! The agent's configuration among the files that a machine's user data writes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+use super::places::Places;
+use super::script::WrittenFile;
+use crate::spec::Role;
+use crate::terraform::eval::Scope;
+use crate::terraform::resource::{Evaluated, evaluate};
+use crate::terraform::source::{Origin, Site, Source, parse_body};
+use crate::terraform::value::Value;
+
+/// The agent's configuration of one machine: all files together, as Nomad merges them.
+#[derive(Debug, Default)]
+pub struct AgentFiles {
+    files: Vec<Parsed>,
+    /// Files that look like the agent's but do not parse: path, reason, place.
+    pub unreadable: Vec<(String, String, Site)>,
+}
+
+#[derive(Debug)]
+struct Parsed {
+    path: String,
+    first_line: usize,
+    evaluated: Evaluated,
+    sites: Vec<(usize, Site)>,
+}
+
+/// One key of the agent's configuration.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// Its path, as `tls.verify_https_client`.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+    /// Where it comes from.
+    pub site: Site,
+}
+
+impl AgentFiles {
+    /// Reads the agent's files among those that are written. `text` is the user data that writes them.
+    pub(super) fn read(
+        written: &[WrittenFile],
+        text: &str,
+        user_data: &Site,
+        places: &Places,
+    ) -> Self {
+        let mut read = Self::default();
+        let places = places.locate(text);
+        let find = |line: usize| places.get(line - 1).cloned().flatten();
+        for file in written.iter().filter(|file| is_agents(&file.path)) {
+            let source = Arc::new(Source {
+                path: PathBuf::from(&file.path),
+                text: file.content.clone(),
+            });
+            match parse_body(&source) {
+                Ok(body) => {
+                    let evaluated = evaluate(
+                        &body,
+                        &Origin::whole(source),
+                        &Scope::new(None, std::path::Path::new("/")),
+                    );
+                    let lines = file.content.lines().count();
+                    let sites = (1..=lines)
+                        .filter_map(|line| Some((line, find(file.first_line + line - 1)?)))
+                        .collect();
+                    read.files.push(Parsed {
+                        path: file.path.clone(),
+                        first_line: file.first_line,
+                        evaluated,
+                        sites,
+                    });
+                }
+                Err(error) => {
+                    let line = file.first_line + error.site.line - 1;
+                    let site = find(line).unwrap_or_else(|| user_data.clone());
+                    read.unreadable
+                        .push((file.path.clone(), error.message, site));
+                }
+            }
+        }
+        read
+    }
+
+    /// Whether any file of the agent's was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Returns a setting by its path, as `server.server_join.retry_join`; the last file wins.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Setting> {
+        self.files.iter().rev().find_map(|file| {
+            let mut parts = key.split('.');
+            let mut value = file.evaluated.attributes.get(parts.next()?)?;
+            for part in parts {
+                // Blocks are lists of objects; Nomad has each of those asked for here but once.
+                value = value
+                    .elements()
+                    .map_or(Some(value), |blocks| blocks.first())?
+                    .attribute(part)?;
+            }
+            Some(Setting {
+                key: key.to_owned(),
+                value: value.clone(),
+                site: file.site(key),
+            })
+        })
+    }
+
+    /// Returns a truth value, `None` where nothing is said.
+    #[must_use]
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        self.get(key)?.value.as_bool()
+    }
+
+    /// Returns every key that is set, with its value, blocks resolved to paths.
+    #[must_use]
+    pub fn settings(&self) -> Vec<Setting> {
+        let mut all = Vec::new();
+        for file in &self.files {
+            for (name, value) in &file.evaluated.attributes {
+                flatten(file, name, value, &mut all);
+            }
+        }
+        all
+    }
+
+    /// Returns what the agent is by its configuration.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        if self.flag("server.enabled") == Some(true) {
+            Some(Role::Server)
+        } else if self.flag("client.enabled") == Some(true) {
+            Some(Role::Client)
+        } else {
+            None
+        }
+    }
+
+    /// Returns the addresses and `provider=` strings that it joins, with their places.
+    #[must_use]
+    pub fn joins(&self) -> Vec<(String, Site)> {
+        let keys = [
+            "server.server_join.retry_join",
+            "client.server_join.retry_join",
+            "server.retry_join",
+            "client.servers",
+            "server.server_join.start_join",
+        ];
+        keys.iter()
+            .filter_map(|key| self.get(key))
+            .flat_map(|setting| {
+                let texts: Vec<String> = setting
+                    .value
+                    .elements()
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(Value::to_text)
+                    .collect();
+                texts
+                    .into_iter()
+                    .map(move |text| (text, setting.site.clone()))
+            })
+            .collect()
+    }
+
+    /// Returns the paths of the files.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&str> {
+        self.files.iter().map(|file| file.path.as_str()).collect()
+    }
+
+    /// Returns a place for what is said about the whole: the beginning of the first file.
+    #[must_use]
+    pub fn site(&self) -> Option<Site> {
+        self.files
+            .first()
+            .and_then(|file| file.sites.first())
+            .map(|(_, site)| site.clone())
+    }
+}
+
+impl Parsed {
+    fn site(&self, key: &str) -> Site {
+        let sites = &self.evaluated.sites;
+        // Paths of blocks carry an index there: `tls.http` is `tls[0].http`.
+        let indexed = key.split('.').collect::<Vec<_>>().join("[0].");
+        let line = sites
+            .get(&indexed)
+            .or_else(|| sites.get(key))
+            .map_or(1, |site| site.line);
+        self.sites.iter().find(|(at, _)| *at >= line).map_or_else(
+            || Site {
+                file: PathBuf::from(&self.path),
+                line: self.first_line + line - 1,
+                column: 1,
+            },
+            |(_, site)| site.clone(),
+        )
+    }
+}
+
+fn flatten(file: &Parsed, key: &str, value: &Value, into: &mut Vec<Setting>) {
+    match value {
+        Value::Tuple(blocks)
+            if !blocks.is_empty()
+                && blocks.iter().all(|block| matches!(block, Value::Object(_))) =>
+        {
+            for block in blocks {
+                flatten(file, key, block, into);
+            }
+        }
+        Value::Object(members) => {
+            for (name, value) in members {
+                flatten(file, &format!("{key}.{name}"), value, into);
+            }
+        }
+        value => into.push(Setting {
+            key: key.to_owned(),
+            value: value.clone(),
+            site: file.site(key),
+        }),
+    }
+}
+
+fn is_agents(path: &str) -> bool {
+    let configuration = path.ends_with(".hcl") || path.ends_with(".json");
+    configuration
+        && (path.contains("/nomad.d/")
+            || path.contains("/nomad/")
+            || path
+                .rsplit('/')
+                .next()
+                .is_some_and(|name| name.starts_with("nomad")))
+}
+
+impl Serialize for AgentFiles {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.settings().into_iter().map(|setting| {
+            (
+                setting.key,
+                serde_json::json!({ "value": setting.value.to_json(), "site": setting.site }),
+            )
+        }))
+    }
+}
