@@ -126,6 +126,8 @@ begin=$SECONDS
 if can_build_natively; then build_natively; else build_in_image; fi
 program=$work/$triple/release/agent
 check_program "$program"
-install -m 0755 "$program" "$result"
+# Renamed into place: somebody may be starting the old one.
+install -m 0755 "$program" "$result.new"
+mv -f "$result.new" "$result"
 echo "$made_of" >"$result.made-of"
 echo "built: $result ($(($(wc -c <"$result") / 1024)) KiB, $((SECONDS - begin)) s)" >&2

@@ -3,6 +3,7 @@
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
 pub mod agent_config;
+pub mod cluster;
 pub mod directory;
 pub mod docker;
 pub mod doctor;
@@ -14,6 +15,7 @@ pub mod measure;
 pub mod nomad;
 pub mod owner;
 pub mod pick;
+pub mod pki;
 pub mod poll;
 pub mod probe;
 pub mod progress;
@@ -30,3 +32,5 @@ pub mod workload;
 
 #[cfg(test)]
 mod fake;
+
+pub use cluster::{Agent, Cluster, ClusterBuilder};

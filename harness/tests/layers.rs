@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and those that it may use. A new module is drawn here and in the document.
-const ARROWS: [(&str, &[&str]); 27] = [
+const ARROWS: [(&str, &[&str]); 28] = [
     ("spec", &[]),
     ("environment", &[]),
     ("owner", &[]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
     ("tls", &["spec"]),
     ("agent_config", &["spec", "tls"]),
     ("docker", &["environment", "owner", "spec"]),
+    ("emulation", &["docker", "spec"]),
     ("timeline", &["spec"]),
     ("target", &["nomad", "spec"]),
     (
@@ -35,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
         &[
             "agent_config",
             "docker",
+            "emulation",
             "engine",
             "environment",
             "nomad",
@@ -106,6 +108,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
         "doctor",
         &[
             "docker",
+            "emulation",
             "engine",
             "environment",
             "owner",

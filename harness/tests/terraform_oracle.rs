@@ -134,6 +134,85 @@ fn expressions_templates_and_functions_are_equal_to_terraforms() {
     assert_same("expressions");
 }
 
+/// Copies what needs no provider: variables, locals and templates. An output then shows the user data.
+fn without_resources(from: &Path, to: &Path) {
+    copy(&from.join("templates"), &to.join("templates"));
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "tf") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut kept = String::new();
+            let mut keeping = false;
+            for line in text.lines() {
+                // Blocks of the root begin in the first column, in formatted files.
+                keeping = keeping || line.starts_with("variable ") || line.starts_with("locals ");
+                if keeping {
+                    kept.push_str(line);
+                    kept.push('\n');
+                }
+                keeping = keeping && line != "}";
+            }
+            std::fs::write(to.join(path.file_name().unwrap()), kept).unwrap();
+        }
+    }
+    std::fs::write(
+        to.join("shown.tf"),
+        "output \"user_data\" {\n  value = local.user_data\n}\n",
+    )
+    .unwrap();
+}
+
+#[test]
+fn the_user_data_of_our_own_cluster_is_terraforms_byte_for_byte() {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    let variants: [&[(&str, &str)]; 4] = [
+        &[],
+        &[
+            ("architecture", "arm64"),
+            ("server_count", "5"),
+            ("zones", "2"),
+            ("nomad_region", "eu"),
+        ],
+        &[
+            ("nomad_edition", "enterprise"),
+            ("nomad_license_file", "x.hclic"),
+            ("raw_exec", "true"),
+        ],
+        &[
+            ("name", "other"),
+            ("nomad_version", "2.0.5"),
+            ("datacenter", "dc-2"),
+            ("client_count", "0"),
+        ],
+    ];
+    for variant in variants {
+        let scratch = tempfile::tempdir().unwrap();
+        without_resources(&ours, scratch.path());
+        let mut values = "operator_cidrs = [\"198.51.100.7/32\"]\n".to_owned();
+        for (name, value) in variant {
+            values.push_str(&format!("{name} = \"{value}\"\n"));
+        }
+        std::fs::write(scratch.path().join("terraform.tfvars"), values).unwrap();
+        let Some(expected) = terraform_outputs(scratch.path()) else {
+            return;
+        };
+        let configuration = read(scratch.path(), &Inputs::default()).unwrap();
+        let mut different = Vec::new();
+        differences(
+            "user_data",
+            &expected["user_data"],
+            &configuration.outputs["user_data"].to_json(),
+            &mut different,
+        );
+        assert!(different.is_empty(), "{}", different.join("\n"));
+        assert!(
+            expected["user_data"]["server-1"]
+                .as_str()
+                .is_some_and(|text| text.starts_with("#!/bin/bash\n"))
+        );
+    }
+}
+
 #[test]
 fn a_difference_is_seen_and_named() {
     let mut different = Vec::new();

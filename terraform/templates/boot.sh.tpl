@@ -3,7 +3,7 @@
 # root, and safe to run again at any time: what is as it should be is left alone, and the agent is
 # restarted only if something changed. No secret stands here; they are read from Parameter Store
 # with this machine's own role.
-set -euo pipefail
+set -Eeuo pipefail
 umask 077
 
 export AWS_DEFAULT_REGION="${aws_region}" AWS_PAGER=""

@@ -5,7 +5,6 @@
 
 pub mod archive;
 mod connect;
-pub mod emulation;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod labels;

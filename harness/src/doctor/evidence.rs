@@ -6,8 +6,8 @@ use agent::grants::Grants;
 use semver::Version;
 
 use crate::docker::EngineFacts;
-use crate::docker::emulation::Emulation;
 use crate::docker::probe::EngineReport;
+use crate::emulation::{NotWorking, Place, Working};
 use crate::spec::Arch;
 
 /// Everything that was seen.
@@ -43,9 +43,14 @@ pub struct EngineEvidence {
     pub containers: Result<Containers, NoEngine>,
     /// What running a program of each other architecture came to, or why it was not tried.
     pub emulation: Vec<(Arch, Result<Emulation, NoEngine>)>,
+    /// Who provides emulators there.
+    pub place: Place,
     /// Bytes free where it keeps its data; `None` where that is not on this machine.
     pub disk_free: Option<u64>,
 }
+
+/// What running a program of another architecture came to.
+pub type Emulation = Result<Working, NotWorking>;
 
 /// What became of an experiment.
 #[derive(Clone, Debug, PartialEq, Eq)]

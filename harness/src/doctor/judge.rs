@@ -3,11 +3,11 @@
 use agent::grants::{Attempt, Grants};
 
 use super::evidence::{
-    Containers, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence, Registration,
-    Trial,
+    Containers, Emulation, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence,
+    Registration, Trial,
 };
 use super::{Finding, Level};
-use crate::docker::emulation::Emulation;
+use crate::emulation::{Fault, Place, mend};
 use crate::spec::Arch;
 
 const MIB: u64 = 1 << 20;
@@ -48,7 +48,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Finding> {
         };
         findings.extend(engine.emulation.iter().map(|(arch, tried)| {
             let entry = registrations.iter().find(|(of, _)| of == arch);
-            judge_emulation(*arch, tried, entry.map(|(_, entry)| entry))
+            judge_emulation(*arch, tried, entry.map(|(_, entry)| entry), engine.place)
         }));
     }
     findings.extend(judge_nomad(&evidence.nomad));
@@ -370,47 +370,39 @@ fn judge_emulation(
     arch: Arch,
     tried: &Result<Emulation, NoEngine>,
     entry: Option<&Registration>,
+    place: Place,
 ) -> Finding {
-    let install = format!("docker run --privileged --rm tonistiigi/binfmt --install {arch}");
-    let emulator = entry.map_or_else(
-        || "the emulator".to_owned(),
-        |entry| format!("emulator `{}` ({})", entry.name, entry.interpreter),
-    );
-    let (found, mend) = match tried {
-        Ok(Emulation::Works) => {
-            return Finding::ok(
-                &arch.to_string(),
-                "a program of it ran, emulated, as an agent would",
-            );
+    let subject = arch.to_string();
+    let why = match tried {
+        Ok(Ok(_)) => {
+            return Finding::ok(&subject, "a program of it ran, emulated, as an agent would");
         }
-        Ok(Emulation::NotRegistered) => match entry {
-            Some(entry) if !entry.enabled => (
-                format!("{emulator} is switched off"),
-                format!("echo 1 | sudo tee /proc/sys/fs/binfmt_misc/{}", entry.name),
-            ),
-            _ => ("no emulator is registered".to_owned(), install),
-        },
-        Ok(Emulation::NotInContainers) => (
-            format!("{emulator} is not seen in containers (registered without flag F)"),
-            install,
-        ),
-        Ok(Emulation::GarblesNetlink) => (
-            format!("{emulator} garbles network interfaces: QEMU before 10.0.10"),
-            install,
-        ),
-        Ok(Emulation::Crashes(code)) => (format!("{emulator} crashes (exit code {code})"), install),
-        Ok(Emulation::Hangs) => (format!("{emulator} hangs"), install),
-        Ok(Emulation::Fails(why)) => (format!("{emulator} fails: {why}"), install),
+        Ok(Err(why)) => why,
         Err(none) => {
             let found = format!("not tried: {}", none.reason);
             return with_hint(
-                Finding::new(&arch.to_string(), Level::Note, found)
+                Finding::new(&subject, Level::Note, found)
                     .cost(format!("whether agents of {arch} run here is unknown")),
                 none,
             );
         }
     };
-    Finding::new(&arch.to_string(), Level::Note, found)
+    let off = entry.filter(|entry| !entry.enabled && why.fault == Fault::NotRegistered);
+    let (found, mend) = match (off, entry) {
+        (Some(entry), _) => (
+            format!(
+                "emulator `{}` ({}) is switched off",
+                entry.name, entry.interpreter
+            ),
+            format!("echo 1 | sudo tee /proc/sys/fs/binfmt_misc/{}", entry.name),
+        ),
+        (None, Some(entry)) => (
+            format!("{} (`{}`, {})", why.fault, entry.name, entry.interpreter),
+            mend(&why.fault, arch, place),
+        ),
+        (None, None) => (why.fault.to_string(), mend(&why.fault, arch, place)),
+    };
+    Finding::new(&subject, Level::Note, found)
         .cost(format!("agents of {arch} cannot run here"))
         .mend(mend)
 }

@@ -9,12 +9,12 @@ use nix::sys::statvfs::statvfs;
 use uuid::Uuid;
 
 use super::evidence::{
-    Containers, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence, Registration,
-    Trial,
+    Containers, Emulation, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence,
+    Registration, Trial,
 };
-use crate::docker::emulation::Emulation;
 use crate::docker::probe::{self, Privilege, Specimen};
 use crate::docker::{self, Docker, DockerEngine as _, DockerError, Labels, Surroundings, labels};
+use crate::emulation::{self, Place, ProbeError};
 use crate::engine::release::{self, ReleaseSource};
 use crate::engine::{EngineKind, EngineRequest, provide};
 use crate::environment::Environment;
@@ -78,6 +78,7 @@ async fn look_at_engine(environment: &Environment, run: &str) -> Result<EngineEv
     );
     let swept = clean_up(&docker, run).await;
     swept.map_err(no_engine)?;
+    let place = Place::find(&report.system, facts.local, environment.github_actions);
     let disk_free = facts
         .local
         .then(|| free_bytes(Path::new(&report.root)))
@@ -88,6 +89,7 @@ async fn look_at_engine(environment: &Environment, run: &str) -> Result<EngineEv
         subnet,
         containers,
         emulation,
+        place,
         disk_free,
     })
 }
@@ -174,8 +176,16 @@ async fn look_at_emulation(
         .filter(|arch| native != Some(*arch));
     let labels = &labels_of(run);
     join_all(foreign.map(|arch| async move {
-        let tried = docker.try_emulation(arch, &container_name(), labels).await;
-        (arch, tried.map_err(no_engine))
+        let tried = match emulation::probe(docker, arch, labels).await {
+            Ok(working) => Ok(Ok(working)),
+            Err(ProbeError::NotWorking(why)) => Ok(Err(why)),
+            Err(ProbeError::Docker(error)) => Err(no_engine(error)),
+            Err(error @ ProbeError::Image(_)) => Err(NoEngine {
+                reason: with_causes(&error),
+                hint: None,
+            }),
+        };
+        (arch, tried)
     }))
     .await
 }

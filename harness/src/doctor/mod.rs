@@ -15,8 +15,8 @@ mod look;
 use serde::Serialize;
 
 pub use evidence::{
-    Containers, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence, Registration,
-    Trial,
+    Containers, Emulation, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence,
+    Registration, Trial,
 };
 pub use judge::judge;
 pub use look::{LABEL, clean_up, look};

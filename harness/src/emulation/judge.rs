@@ -28,7 +28,10 @@ pub struct Working {
 
 /// Programs of the architecture do not work, or nobody can say that they do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{arch} programs do not work in containers here: {fault}{}", quoted(last_seen))]
+#[error(
+    "{arch} programs do not work in containers here: {fault}{}",
+    quoted(last_seen)
+)]
 pub struct NotWorking {
     /// The architecture.
     pub arch: Arch,

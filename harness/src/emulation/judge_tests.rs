@@ -26,7 +26,9 @@ const GARBLED: &str = "arch s390x big-endian\n\
     probe FAIL\n";
 
 fn fault(log: &str, end: End) -> Fault {
-    judge(Arch::S390x, log, end).expect_err("it does not work").fault
+    judge(Arch::S390x, log, end)
+        .expect_err("it does not work")
+        .fault
 }
 
 #[test]
@@ -39,9 +41,15 @@ fn a_full_log_of_the_right_architecture_is_proof() {
 fn every_single_sign_of_success_is_needed() {
     assert_eq!(fault(GOOD, End::Exited(1)), Fault::Unproved { code: 1 });
     let unfinished = GOOD.replace("probe ok\n", "");
-    assert_eq!(fault(&unfinished, End::Exited(0)), Fault::Unproved { code: 0 });
+    assert_eq!(
+        fault(&unfinished, End::Exited(0)),
+        Fault::Unproved { code: 0 }
+    );
     let headless = GOOD.replace("arch s390x big-endian\n", "");
-    assert_eq!(fault(&headless, End::Exited(0)), Fault::Unproved { code: 0 });
+    assert_eq!(
+        fault(&headless, End::Exited(0)),
+        Fault::Unproved { code: 0 }
+    );
     assert_eq!(fault("", End::Exited(0)), Fault::Unproved { code: 0 });
 }
 
@@ -59,12 +67,21 @@ fn an_unregistered_architecture_is_told_from_one_without_f() {
     // Engine 20.10 exits with 1, Engine 28.5 with 255.
     for code in [1, 255] {
         let end = End::Exited(code);
-        assert_eq!(fault("exec /probe: exec format error\n", end), Fault::NotRegistered);
-        assert_eq!(fault("exec /probe: no such file or directory\n", end), Fault::WithoutF);
+        assert_eq!(
+            fault("exec /probe: exec format error\n", end),
+            Fault::NotRegistered
+        );
+        assert_eq!(
+            fault("exec /probe: no such file or directory\n", end),
+            Fault::WithoutF
+        );
     }
     let older = "standard_init_linux.go:228: exec user process caused: exec format error\n";
     assert_eq!(fault_in_log(older), Some(Fault::NotRegistered));
-    assert_eq!(fault_in_log("open /etc/nomad.d: no such file or directory\n"), None);
+    assert_eq!(
+        fault_in_log("open /etc/nomad.d: no such file or directory\n"),
+        None
+    );
 }
 
 #[test]
@@ -81,9 +98,16 @@ fn a_native_program_under_a_foreign_label_is_no_proof() {
 fn a_crash_and_a_hang_are_verdicts() {
     // QEMU 5.2: SIGSEGV right away. An instruction that it does not know: SIGILL.
     assert_eq!(fault("", End::Exited(139)), Fault::Crash { signal: 11 });
-    assert_eq!(fault("arch s390x big-endian\n", End::Exited(132)), Fault::Crash { signal: 4 });
+    assert_eq!(
+        fault("arch s390x big-endian\n", End::Exited(132)),
+        Fault::Crash { signal: 4 }
+    );
     let after = Duration::from_secs(20);
-    let told = judge(Arch::S390x, "arch s390x big-endian\n", End::StillRunning(after));
+    let told = judge(
+        Arch::S390x,
+        "arch s390x big-endian\n",
+        End::StillRunning(after),
+    );
     let told = told.expect_err("it hangs");
     assert_eq!(told.fault, Fault::Hang { after });
     assert_eq!(told.last_seen.as_deref(), Some("arch s390x big-endian"));

@@ -1,8 +1,11 @@
 //! What to type against emulation that does not work: it depends on who provides it here.
 
+use std::path::Path;
+
 use crate::spec::Arch;
 
 use super::Fault;
+use super::probe::REPOSITORY;
 
 /// Version of the usual image of emulators which is named: with the repair of netlink lists, unlike
 /// `latest` on many machines, which is whatever was pulled once.
@@ -21,36 +24,51 @@ pub enum Place {
     Elsewhere,
 }
 
-/// Returns the commands (or the settings) that mend the fault, in order; the text after `#` says
-/// what for.
-#[must_use]
-pub fn mend(fault: &Fault, arch: Arch, place: Place) -> Vec<String> {
-    let install = format!("docker run --privileged --rm {BINFMT_IMAGE} --install {arch}");
-    // `--install` passes over an architecture that has an emulator, whatever that is worth.
-    let uninstall = format!(
-        "docker run --privileged --rm {BINFMT_IMAGE} --uninstall {}",
-        emulator(arch)
-    );
-    let replace = match fault {
-        Fault::OtherArch { .. } => {
-            return vec![format!(
-                "docker image rm $(docker image ls -q rehearse/probe)    # then once more: {arch}"
-            )];
+impl Place {
+    /// Finds out where containers run: `system` is what the engine says of its machine (empty
+    /// where it was not asked), `local` whether that machine is this one, `github_actions`
+    /// whether this is a job there.
+    #[must_use]
+    pub fn find(system: &str, local: bool, github_actions: bool) -> Self {
+        let here = |path: &str| Path::new(path).exists();
+        if system == "Docker Desktop" {
+            Self::DockerDesktop
+        } else if github_actions {
+            Self::GithubActions
+        } else if local && here("/etc/debian_version") && here("ci/qemu.sh") {
+            Self::DebianSources
+        } else {
+            Self::Elsewhere
         }
-        Fault::NotRegistered => vec![install],
-        _ => vec![uninstall, install],
-    };
+    }
+}
+
+/// Returns what to type (or, on GitHub, to write) against the fault; the text after `#` says what
+/// for.
+#[must_use]
+pub fn mend(fault: &Fault, arch: Arch, place: Place) -> String {
+    if let Fault::OtherArch { .. } = fault {
+        return format!(
+            "docker image rm -f $(docker image ls -q {REPOSITORY})    # a foreign one has {arch}'s name"
+        );
+    }
     match place {
-        Place::DebianSources => vec![format!("sudo ci/qemu.sh {arch}")],
-        Place::GithubActions => vec![format!(
+        Place::DebianSources => format!("sudo ci/qemu.sh {arch}"),
+        Place::GithubActions => format!(
             "uses: docker/setup-qemu-action    # with: {{ image: {BINFMT_IMAGE}, platforms: {arch} }}"
-        )],
-        Place::DockerDesktop => [
-            vec!["docker desktop update    # its emulators come with it; then restart it".to_owned()],
-            replace,
-        ]
-        .concat(),
-        Place::Elsewhere => replace,
+        ),
+        Place::DockerDesktop if *fault != Fault::NotRegistered => {
+            "docker desktop update    # its emulators come with it".to_owned()
+        }
+        Place::DockerDesktop | Place::Elsewhere => {
+            let binfmt = format!("docker run --privileged --rm {BINFMT_IMAGE}");
+            let install = format!("{binfmt} --install {arch}");
+            match fault {
+                Fault::NotRegistered => install,
+                // `--install` passes over an architecture that has an emulator, be it a bad one.
+                _ => format!("{binfmt} --uninstall {} && {install}", emulator(arch)),
+            }
+        }
     }
 }
 
@@ -87,19 +105,21 @@ mod tests {
         ];
         for fault in faults {
             for place in PLACES {
-                let commands = mend(&fault, Arch::S390x, place);
-                assert!(!commands.is_empty(), "{fault:?} {place:?}");
-                assert!(commands.iter().any(|command| command.contains("s390x")));
+                let command = mend(&fault, Arch::S390x, place);
+                assert!(!command.trim().is_empty(), "{fault:?} {place:?}");
+                assert!(!command.contains('\n'), "{command}");
             }
         }
     }
 
     #[test]
     fn a_broken_emulator_is_removed_before_a_good_one_is_installed() {
-        let commands = mend(&Fault::Netlink, Arch::S390x, Place::Elsewhere);
-        assert!(commands[0].ends_with("--uninstall qemu-s390x"), "{commands:?}");
-        assert!(commands[1].ends_with("--install s390x"), "{commands:?}");
-        let commands = mend(&Fault::NotRegistered, Arch::Arm64, Place::Elsewhere);
-        assert_eq!(commands.len(), 1, "{commands:?}");
+        let command = mend(&Fault::Netlink, Arch::S390x, Place::Elsewhere);
+        let (first, second) = command.split_once(" && ").expect("two commands");
+        assert!(first.ends_with("--uninstall qemu-s390x"), "{command}");
+        assert!(second.ends_with("--install s390x"), "{command}");
+        let command = mend(&Fault::NotRegistered, Arch::Arm64, Place::Elsewhere);
+        assert!(command.ends_with("--install arm64"), "{command}");
+        assert!(!command.contains("--uninstall"), "{command}");
     }
 }

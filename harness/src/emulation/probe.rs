@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt as _;
 
-use super::{End, NotWorking, Working, judge};
+use super::{End, NotWorking, Place, Working, judge, mend};
 use crate::docker::archive::{Content, ImageRecipe};
 use crate::docker::{Attachment, ContainerPlan, DockerEngine, DockerError, Labels, labels};
 use crate::spec::Arch;
@@ -16,7 +16,7 @@ const RUN_MAX: Duration = Duration::from_secs(20);
 /// Bytes of its log that are read: it writes less than one thousand.
 const LOG_MAX: usize = 64 * 1024;
 /// Repository of the probe's images.
-const REPOSITORY: &str = "rehearse/probe";
+pub(super) const REPOSITORY: &str = "rehearse/probe";
 /// Where the program is in them.
 const PROGRAM: &str = "/probe";
 
@@ -32,6 +32,18 @@ pub enum ProbeError {
     /// The image cannot be made.
     #[error("cannot make the probe's image")]
     Image(#[source] std::io::Error),
+}
+
+impl ProbeError {
+    /// Returns what to type against it.
+    #[must_use]
+    pub fn hint(&self, place: Place) -> Option<String> {
+        match self {
+            Self::NotWorking(why) => Some(mend(&why.fault, why.arch, place)),
+            Self::Docker(error) => error.hint(),
+            Self::Image(_) => None,
+        }
+    }
 }
 
 /// The program for an architecture; its source is beside it, and a test holds them together.
@@ -131,12 +143,30 @@ mod tests {
     const FILES: [(&str, &[u8]); 8] = [
         ("probe.c", include_bytes!("../../../images/probe/probe.c")),
         ("build.sh", include_bytes!("../../../images/probe/build.sh")),
-        ("arch/amd64.h", include_bytes!("../../../images/probe/arch/amd64.h")),
-        ("arch/arm64.h", include_bytes!("../../../images/probe/arch/arm64.h")),
-        ("arch/s390x.h", include_bytes!("../../../images/probe/arch/s390x.h")),
-        ("probe-amd64", include_bytes!("../../../images/probe/probe-amd64")),
-        ("probe-arm64", include_bytes!("../../../images/probe/probe-arm64")),
-        ("probe-s390x", include_bytes!("../../../images/probe/probe-s390x")),
+        (
+            "arch/amd64.h",
+            include_bytes!("../../../images/probe/arch/amd64.h"),
+        ),
+        (
+            "arch/arm64.h",
+            include_bytes!("../../../images/probe/arch/arm64.h"),
+        ),
+        (
+            "arch/s390x.h",
+            include_bytes!("../../../images/probe/arch/s390x.h"),
+        ),
+        (
+            "probe-amd64",
+            include_bytes!("../../../images/probe/probe-amd64"),
+        ),
+        (
+            "probe-arm64",
+            include_bytes!("../../../images/probe/probe-arm64"),
+        ),
+        (
+            "probe-s390x",
+            include_bytes!("../../../images/probe/probe-s390x"),
+        ),
     ];
 
     #[test]
@@ -166,7 +196,11 @@ mod tests {
         ] {
             let program = program(arch);
             assert_eq!(program[..4], *b"\x7fELF");
-            assert_eq!((program[5], &program[18..20]), (order, &machine[..]), "{arch}");
+            assert_eq!(
+                (program[5], &program[18..20]),
+                (order, &machine[..]),
+                "{arch}"
+            );
             assert!(program.len() < 8192, "{arch}: {} bytes", program.len());
         }
     }

@@ -53,7 +53,7 @@ pub(super) async fn of_file(
     // Jobs run the built-in program as their workload. Where there is none for the architecture
     // the agents work all the same.
     let mut parts = vec![path];
-    let built_in = simulator::find(shop).ok();
+    let built_in = simulator::find(shop).await.ok();
     if let Some(program) = &built_in {
         let elf = assembly::check_program(shop, program)?;
         assembly::add_built_in(&mut recipe, program, &elf)?;

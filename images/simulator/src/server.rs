@@ -58,7 +58,7 @@ pub enum ServerError {
     },
 }
 
-/// A running server; it ends when dropped.
+/// A running server.
 #[derive(Debug)]
 pub struct Server {
     /// Its replica.
@@ -125,6 +125,13 @@ impl Server {
             _gossip: gossip,
             _tasks: tasks,
         })
+    }
+}
+
+impl Server {
+    /// Ends it; its ports and files are free soon after.
+    pub async fn shut_down(self) {
+        self.replica.shut_down().await;
     }
 }
 
@@ -330,3 +337,6 @@ impl Bootstrap {
         serde_json::from_slice(&body).ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ mod failure;
 mod logs;
 mod ls;
 mod output;
+mod pki;
+mod plan;
 mod run;
 mod start;
 mod status;
@@ -63,6 +65,8 @@ enum Command {
     Ls(ls::Args),
     Sweep(sweep::Args),
     Doctor(doctor::Args),
+    Plan(plan::Args),
+    Pki(pki::Args),
     Completions(completions::Args),
 }
 
@@ -136,6 +140,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Ls(args) => ls::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
+        Command::Plan(args) => plan::run(&args, context),
+        Command::Pki(args) => pki::run(&args, context),
         Command::Completions(args) => completions::run(&args),
     }
 }

@@ -8,6 +8,7 @@ use super::super::evidence::Registration;
 use super::*;
 use crate::docker::EngineFacts;
 use crate::docker::probe::EngineReport;
+use crate::emulation::{NotWorking, Working};
 
 fn grants(capabilities: &[&str]) -> Grants {
     Grants {
@@ -56,7 +57,14 @@ fn healthy() -> Evidence {
                     .map(one)
                     .to_vec(),
             }),
-            emulation: vec![(Arch::S390x, Ok(Emulation::Works))],
+            emulation: vec![(
+                Arch::S390x,
+                Ok(Ok(Working {
+                    arch: Arch::S390x,
+                    spawn: None,
+                })),
+            )],
+            place: Place::Elsewhere,
             disk_free: Some(50 * GIB),
         }),
         host: HostEvidence {
@@ -250,9 +258,18 @@ fn an_emulator_works_only_if_a_program_ran() {
         evidence.host.registrations = Some(entries.into_iter().collect());
         find(&evidence, "s390x")
     };
-    let garbled = with(Ok(Emulation::GarblesNetlink), Some(&entry));
+    let broken = |fault| {
+        Ok(Err(NotWorking {
+            arch: Arch::S390x,
+            fault,
+            last_seen: None,
+        }))
+    };
+    let garbled = with(broken(Fault::Netlink), Some(&entry));
     assert!(
-        garbled.found.contains("`qemu-s390x` (/usr/bin/qemu-s390x)"),
+        garbled
+            .found
+            .contains("(`qemu-s390x`, /usr/bin/qemu-s390x)"),
         "{garbled:?}"
     );
     assert!(garbled.found.contains("10.0.10"), "{garbled:?}");
@@ -260,9 +277,9 @@ fn an_emulator_works_only_if_a_program_ran() {
         enabled: false,
         ..entry
     };
-    let off = with(Ok(Emulation::NotRegistered), Some(&off));
+    let off = with(broken(Fault::NotRegistered), Some(&off));
     assert!(off.found.contains("switched off"), "{off:?}");
-    let absent = with(Ok(Emulation::NotRegistered), None);
+    let absent = with(broken(Fault::NotRegistered), None);
     assert!(absent.mend.as_ref().unwrap().ends_with("--install s390x"));
     let untried = NoEngine {
         reason: "disk full".to_owned(),

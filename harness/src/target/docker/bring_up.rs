@@ -22,6 +22,7 @@ use crate::docker::{
     Death, DockerEngine, DockerError, EngineFacts, NetworkPlan, SubnetTaken, Surroundings, Trouble,
     free_subnets, labels,
 };
+use crate::emulation::{self, Place, ProbeError};
 use crate::engine::{self, EngineError, EngineRequest, Program};
 use crate::environment::Environment;
 use crate::nomad::{ApiError, Token};
@@ -79,6 +80,14 @@ pub enum UpError {
     /// There is no program for the agents.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The agents' architecture does not work here.
+    #[error("{source}")]
+    Emulation {
+        /// What is wrong.
+        source: ProbeError,
+        /// The command against it, here.
+        hint: Option<String>,
+    },
     /// The Docker engine refused something.
     #[error(transparent)]
     Docker(#[from] DockerError),
@@ -145,6 +154,7 @@ impl UpError {
             )),
             Self::Folder(error) => error.hint(),
             Self::Engine(error) => error.hint(),
+            Self::Emulation { hint, .. } => hint.clone(),
             Self::Docker(error) => error.hint(),
             Self::Subnet(error) => error.hint(),
             Self::Sweep(error) => error.hint(),
@@ -290,6 +300,7 @@ impl Attempt<'_> {
             async {
                 let facts = self.docker.facts().await?;
                 self.clear_name(&facts.id).await?;
+                self.prove_emulation(&facts).await?;
                 Ok::<_, UpError>(facts)
             },
             async { Ok(self.provide().await?) },
@@ -312,6 +323,28 @@ impl Attempt<'_> {
         let docker = self.docker.as_ref();
         let arch = self.spec.arch;
         engine::provide(self.request, arch, self.environment, docker, self.progress).await
+    }
+
+    /// Where the agents are to be emulated: tries a program of their architecture first, since an
+    /// emulator may be registered and break every agent all the same.
+    async fn prove_emulation(&self, facts: &EngineFacts) -> Result<(), UpError> {
+        let arch = self.spec.arch;
+        if facts.arch.parse() == Ok(arch) {
+            return Ok(());
+        }
+        let mut own = self.common.labels.clone();
+        own.insert(labels::ROLE.to_owned(), "tool".to_owned());
+        let place = Place::find("", facts.local, self.environment.github_actions);
+        emulation::probe(self.docker.as_ref(), arch, &own)
+            .await
+            .map(drop)
+            .map_err(|error| UpError::Emulation {
+                hint: error.hint(place),
+                source: error,
+            })?;
+        let works = format!("{arch} programs work here, emulated");
+        self.progress.tell(Event::Note(works));
+        Ok(())
     }
 
     /// Removes what earlier attempts left, everywhere; refuses a name that is in use.

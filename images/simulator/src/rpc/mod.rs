@@ -38,3 +38,6 @@ impl Caller {
             .any(|name| name.eq_ignore_ascii_case(&wanted))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! `rehearse pki`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use nomad_harness::pki::{self, CreateError, Report, TfvarsError};
+use time::OffsetDateTime;
+
+use super::Context;
+use super::failure::Failure;
+use super::output::{self, Format};
+
+/// A check did not hold.
+const FAILED: u8 = 30;
+
+/// Make and check the certificates and the gossip key of a cluster on AWS.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Make a folder with a new authority, its certificates and a gossip key.
+    Create(CreateArgs),
+    /// Show what a folder holds.
+    Show(FolderArgs),
+    /// Check a folder as agents would: chains, names, keys, lives, modes.
+    Verify(FolderArgs),
+}
+
+#[derive(clap::Args)]
+struct FolderArgs {
+    /// The folder.
+    #[arg(long, default_value = "pki")]
+    dir: PathBuf,
+    /// Nomad's region, which the certificates' names carry.
+    #[arg(long, default_value = "global")]
+    region: String,
+}
+
+#[derive(clap::Args)]
+struct CreateArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    /// Also set the variables that go with it in this file, as terraform.tfvars.
+    #[arg(long, value_name = "FILE")]
+    tfvars: Option<PathBuf>,
+    /// Network from which the cluster's API may be reached, for the variables' file; may be given often.
+    #[arg(long = "operator-cidr", value_name = "CIDR", requires = "tfvars")]
+    operator_cidrs: Vec<String>,
+}
+
+/// Does what is asked for.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+    match &args.verb {
+        Verb::Create(args) => create(args),
+        Verb::Show(args) => Ok(show(args, context)),
+        Verb::Verify(args) => Ok(verify(args, context)),
+    }
+}
+
+fn create(args: &CreateArgs) -> Result<ExitCode, Failure> {
+    let FolderArgs { dir, region } = &args.folder;
+    pki::create(dir, region, OffsetDateTime::now_utc()).map_err(|error| match &error {
+        CreateError::Exists(_) => {
+            Failure::input(error).hint(format!("rehearse pki show --dir {}", dir.display()))
+        }
+        CreateError::Region(_) => Failure::input(error),
+        CreateError::Tls(_) | CreateError::Io { .. } => Failure::environment(error),
+    })?;
+    output::text(&format!(
+        "made {}: keep {}/ca/nomad-agent-ca-key.pem safe, whoever has it is your cluster",
+        dir.display(),
+        dir.display()
+    ));
+    if let Some(tfvars) = &args.tfvars {
+        set_variables(tfvars, dir, region, &args.operator_cidrs)?;
+        output::text(&format!("set the variables in {}", tfvars.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn set_variables(
+    tfvars: &Path,
+    dir: &Path,
+    region: &str,
+    operators: &[String],
+) -> Result<(), Failure> {
+    // Terraform runs in the folder of that file: from there, an absolute path is right in any case.
+    let dir = std::path::absolute(dir).map_err(Failure::environment)?;
+    let mut values = vec![
+        ("pki_dir", dir.to_string_lossy().into_owned().into()),
+        ("pki_version", 1.into()),
+        ("nomad_region", region.into()),
+    ];
+    if !operators.is_empty() {
+        values.push(("operator_cidrs", operators.iter().cloned().collect()));
+    }
+    pki::write_tfvars(tfvars, &values).map_err(|error| match error {
+        TfvarsError::Syntax { .. } => Failure::input(error),
+        TfvarsError::Io { .. } => Failure::environment(error),
+    })
+}
+
+fn show(args: &FolderArgs, context: &Context) -> ExitCode {
+    let report = pki::inspect(&args.dir, &args.region, OffsetDateTime::now_utc());
+    if context.format == Format::Json {
+        output::json(&report);
+        return ExitCode::SUCCESS;
+    }
+    let rows: Vec<Vec<String>> = report
+        .certificates
+        .iter()
+        .map(|certificate| {
+            vec![
+                certificate.file.display().to_string(),
+                certificate.names.join(" "),
+                certificate.not_after.clone(),
+                certificate.algorithm.clone(),
+            ]
+        })
+        .collect();
+    output::text(&output::table(
+        &["File", "Names", "Valid until", "Key"],
+        &rows,
+    ));
+    tell(&report);
+    ExitCode::SUCCESS
+}
+
+fn verify(args: &FolderArgs, context: &Context) -> ExitCode {
+    let report = pki::inspect(&args.dir, &args.region, OffsetDateTime::now_utc());
+    match context.format {
+        Format::Json => output::json(&report),
+        Format::Text if report.findings.is_empty() => {
+            output::text(&format!("{} is sound", args.dir.display()))
+        }
+        Format::Text => tell(&report),
+    }
+    if report.is_sound() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    }
+}
+
+fn tell(report: &Report) {
+    for finding in &report.findings {
+        let word = if finding.fatal { "failed" } else { "warning" };
+        output::text(&format!(
+            "{word}: {}: {}",
+            finding.file.display(),
+            finding.message
+        ));
+    }
+}
