@@ -459,6 +459,7 @@ impl Attempt<'_> {
                 for (agent, port) in cluster.record.agents.iter_mut().zip(ports) {
                     agent.api_port = port;
                 }
+                self.folder.write(&cluster.record)?;
                 cluster = self.assemble(cluster.record)?;
                 self.wait(&cluster).await?
             }

@@ -163,15 +163,12 @@ async fn what_is_kept_can_be_looked_at_and_removed() {
     assert_eq!(error.hint().unwrap(), "rehearse logs demo server-1");
     let swept = sweep(place.docker.as_ref(), &place.root()).await.unwrap();
     assert_eq!(swept, [], "what is kept is no garbage");
-    let cluster = DockerCluster::open("demo", &place.root(), place.docker.clone());
+    let root = place.root();
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
     assert_eq!(cluster.await.unwrap().agents().len(), 6);
-    let removed = tear_down(
-        "demo",
-        place.docker.as_ref(),
-        &place.root(),
-        &Progress::silent(),
-    );
-    assert_eq!(removed.await.unwrap().len(), 1);
+    let silent = Progress::silent();
+    let removed = tear_down("demo", place.docker.as_ref(), &root, &silent).await;
+    assert_eq!(removed.unwrap().len(), 1);
     place.assert_nothing_left("down");
 }
 
@@ -236,7 +233,8 @@ async fn a_taken_port_is_replaced_and_written_down() {
     assert_eq!(taken.len(), 2);
     assert_eq!(ports.len(), 6, "the refused ones were removed");
     assert!(ports.iter().all(|port| !taken.contains(port)));
-    let cluster = DockerCluster::open("demo", &place.root(), place.docker.clone());
+    let root = place.root();
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
     for agent in cluster.await.unwrap().agents() {
         let port: u16 = agent.api_addr.rsplit(':').next().unwrap().parse().unwrap();
         assert!(

@@ -125,9 +125,14 @@ impl Route {
             .gateway
             .map(|g| format!(" via {g}"))
             .unwrap_or_default();
+        // By name: a container that was started again has the same name with another number.
+        let interface = nix::net::if_::if_indextoname(self.interface).map_or_else(
+            |_| self.interface.to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        );
         format!(
-            "route {}/{}{gateway} interface {} table {} type {} protocol {}\n",
-            self.address, self.prefix, self.interface, self.table, self.kind, self.protocol
+            "route {}/{}{gateway} interface {interface} table {} type {} protocol {}\n",
+            self.address, self.prefix, self.table, self.kind, self.protocol
         )
     }
 
@@ -318,7 +323,7 @@ mod tests {
         let route = Route::read(&body).unwrap();
         assert_eq!(
             route.line(),
-            "route 10.84.3.12/32 interface 1 table 254 type 1 protocol 82\n"
+            "route 10.84.3.12/32 interface lo table 254 type 1 protocol 82\n"
         );
         assert_eq!(Route::read(&body[..14]), Route::read(&body[..12]));
         assert_eq!(Route::read(&body[..5]), None);
