@@ -3,6 +3,7 @@
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
 pub mod agent_config;
+pub mod cluster;
 pub mod directory;
 pub mod docker;
 pub mod doctor;
@@ -32,3 +33,5 @@ pub mod workload;
 
 #[cfg(test)]
 mod fake;
+
+pub use cluster::{Agent, Cluster, ClusterBuilder};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::client_agent::{ClientAgent, ClientAgentError};
 use crate::config::{self, AgentConfig, ClientOptions, ConfigError, ServerOptions};
 use crate::http::AgentInfo;
 use crate::logging::{self, Levels};
@@ -28,6 +29,9 @@ pub enum AgentError {
     /// The server part cannot start.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The client part cannot start.
+    #[error(transparent)]
+    Client(#[from] ClientAgentError),
     /// The operating system refuses something basic.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -118,7 +122,7 @@ impl Agent {
                 }
             }
             (None, Some(options)) => {
-                agent.start_client(&config, options).await?;
+                let _client = agent.start_client(&config, options).await?;
                 print_started(&config);
                 Ok(agent.wait(&mut signals).await)
             }
@@ -138,10 +142,12 @@ impl Agent {
 
     async fn start_client(
         &self,
-        _config: &AgentConfig,
-        _options: &ClientOptions,
-    ) -> Result<(), AgentError> {
-        Ok(())
+        config: &AgentConfig,
+        options: &ClientOptions,
+    ) -> Result<ClientAgent, AgentError> {
+        let info = info(config);
+        let (pool, tls) = (self.pool.clone(), self.tls.clone());
+        Ok(ClientAgent::start(config, options, info, pool, tls).await?)
     }
 
     /// Waits for the signal that ends the agent. Nomad leaves at once with code 1.

@@ -7,6 +7,7 @@
 pub mod acl;
 mod agent;
 pub mod client;
+pub mod client_agent;
 pub mod clock;
 mod command_line;
 pub mod config;

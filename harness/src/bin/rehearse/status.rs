@@ -47,6 +47,8 @@ struct AgentRow {
 #[derive(Serialize)]
 struct Nomad {
     asked: String,
+    /// What it refused to tell, and why.
+    trouble: Option<String>,
     leader: Option<String>,
     members: Members,
     raft: Option<RaftConfiguration>,
@@ -121,14 +123,24 @@ async fn ask(name: &str, api: &Api) -> Result<Nomad, ApiError> {
         api.nodes(),
         jobs
     );
+    // A server without a leader, or one that knows no token yet, still tells something.
+    let mut trouble = None;
+    if let Err(error) = &nodes {
+        trouble = Some(error.to_string());
+    }
+    let leader = match (leader, &members) {
+        (Err(error), Err(_)) => return Err(error),
+        (leader, _) => leader.ok().flatten(),
+    };
     Ok(Nomad {
         asked: name.to_owned(),
-        leader: leader.ok().flatten(),
-        members: members?,
+        trouble,
+        leader,
+        members: members.unwrap_or_default(),
         raft: raft.ok(),
         autopilot: autopilot.ok(),
-        nodes: nodes?,
-        jobs: jobs?.value,
+        nodes: nodes.unwrap_or_default(),
+        jobs: jobs.map(|reply| reply.value).unwrap_or_default(),
     })
 }
 
@@ -171,6 +183,9 @@ impl AgentRow {
 impl Nomad {
     fn text(&self) -> Vec<String> {
         let mut parts = vec![self.summary()];
+        if let Some(trouble) = &self.trouble {
+            parts.push(format!("not all can be shown: {trouble}"));
+        }
         let rows: Vec<Vec<String>> = self
             .members
             .members

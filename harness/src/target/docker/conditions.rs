@@ -258,11 +258,18 @@ pub(super) async fn again(
     let board = Board::new(deadline, progress, &[Leader, Acl, Voters, Autopilot, Nodes]);
     let agents = Agents::of(cluster);
     let known = access(&board, agents.with_token(token));
-    let outcome = futures::future::try_join3(
-        one_leader(&board, &agents),
-        known,
-        rest(&board, &agents, token),
-    );
+    // The servers remember nodes as they were: what counts is that each client has spoken since.
+    let clients: Vec<(&AgentInfo, Api)> = agents
+        .clients
+        .iter()
+        .map(|agent| (*agent, cluster.api(&agent.name)))
+        .collect();
+    let after_registration = async {
+        try_join_all(clients.iter().map(|client| registered(&board, client))).await?;
+        rest(&board, &agents, token).await
+    };
+    let outcome =
+        futures::future::try_join3(one_leader(&board, &agents), known, after_registration);
     outcome
         .await
         .map(drop)
@@ -488,6 +495,23 @@ async fn nodes(
         Ok(())
     };
     board.until(Condition::Nodes, look).await
+}
+
+/// The client's own process has been granted a time to live by a server.
+async fn registered(board: &Board<'_>, client: &(&AgentInfo, Api)) -> Result<(), PollError> {
+    let (agent, api) = client;
+    let look = || async {
+        let itself = api.agent_self().await;
+        let itself = itself.map_err(|error| Found::call(&agent.name, &error))?;
+        match itself.stat("client", "heartbeat_ttl") {
+            None | Some("" | "0s") => Err(Found::not_yet(
+                Some(&agent.name),
+                format!("`{}` has not registered again", agent.name),
+            )),
+            Some(_) => Ok(()),
+        }
+    };
+    board.step_towards(Condition::Nodes, look).await
 }
 
 /// Returns what a node lacks.

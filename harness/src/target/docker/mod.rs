@@ -8,6 +8,8 @@ mod folder;
 mod lifecycle;
 mod plan;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod tool;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -150,7 +150,7 @@ impl Allocs {
                 WAIT,
             );
             let error = match tokio::time::timeout(WAIT + GRACE, query).await {
-                Ok(Ok((new, allocs))) if new >= index => {
+                Ok(Ok((new, allocs))) if new >= index || self.is_collected(&allocs) => {
                     index = new.max(1);
                     pause = RETRY.0;
                     self.apply(allocs);
@@ -165,6 +165,20 @@ impl Allocs {
             clock::sleep(pause).await;
             pause = (pause * 2).min(RETRY.1);
         }
+    }
+
+    /// Whether a list differs from what is known here only by ended allocations that are gone.
+    ///
+    /// The servers' index is that of the newest allocation listed, so it goes down when that
+    /// one is collected; a list that is behind lacks live ones, or knows older versions.
+    pub(super) fn is_collected(&self, allocs: &[Allocation]) -> bool {
+        let runners = self.runners.lock().unwrap_or_else(PoisonError::into_inner);
+        runners.iter().all(
+            |(id, handle)| match allocs.iter().find(|alloc| alloc.id == *id) {
+                Some(alloc) => alloc.alloc_modify_index >= handle.index,
+                None => *handle.done.borrow(),
+            },
+        )
     }
 
     /// Makes the runners follow the servers' list.

@@ -271,3 +271,5 @@ impl Drop for Client {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod whole;

@@ -635,6 +635,36 @@ async fn a_restarted_client_starts_its_unfinished_tasks_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_behind_does_not_stop_what_it_has_not_heard_of() {
+    let rig = Rig::start();
+    let script = "exec sleep 1000";
+    rig.servers
+        .want(alloc("a1", job("service", script, "", "")));
+    rig.servers
+        .want(alloc("a2", job("batch", "exit 0", "", "")));
+    rig.servers
+        .until_status("a1", AllocClientStatus::Running)
+        .await;
+    rig.servers
+        .until_status("a2", AllocClientStatus::Complete)
+        .await;
+    let lists = |allocs: &[&str]| -> Vec<Allocation> {
+        allocs.iter().map(|id| rig.servers.get(id)).collect()
+    };
+    let client = &rig.client().allocs;
+    assert!(!client.is_collected(&lists(&["a2"])), "`a1` lives");
+    assert!(client.is_collected(&lists(&["a1"])), "`a2` has ended");
+    let mut older = lists(&["a1"]);
+    older[0].alloc_modify_index = 0;
+    assert!(!client.is_collected(&older));
+    rig.servers
+        .change("a1", |a| a.desired_status = AllocDesiredStatus::Stop);
+    rig.servers
+        .until_status("a1", AllocClientStatus::Complete)
+        .await;
+}
+
+#[tokio::test]
 async fn reports_are_sent_in_batches() {
     let rig = Rig::start();
     for i in 0..5 {

@@ -68,3 +68,109 @@ async fn send(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::super::{HeartbeatReply, ServersError};
+    use super::*;
+    use crate::types::{AllocClientStatus, Node, NodeStatus};
+
+    /// Takes reports, after it refused `refuse` times.
+    #[derive(Default)]
+    struct Taker {
+        refuse: Mutex<usize>,
+        taken: Mutex<Vec<Vec<Allocation>>>,
+    }
+
+    #[async_trait]
+    impl Servers for Taker {
+        async fn register(&self, _: &Node) -> Result<HeartbeatReply, ServersError> {
+            unreachable!("only reports are sent here")
+        }
+
+        async fn heartbeat(
+            &self,
+            _: &str,
+            _: &str,
+            _: NodeStatus,
+        ) -> Result<HeartbeatReply, ServersError> {
+            unreachable!("only reports are sent here")
+        }
+
+        async fn allocs(
+            &self,
+            _: &str,
+            _: &str,
+            _: u64,
+            _: Duration,
+        ) -> Result<(u64, Vec<Allocation>), ServersError> {
+            unreachable!("only reports are sent here")
+        }
+
+        async fn update_allocs(
+            &self,
+            _: &str,
+            _: &str,
+            allocs: Vec<Allocation>,
+        ) -> Result<(), ServersError> {
+            let mut refuse = self.refuse.lock().expect("no test panics with it");
+            if *refuse > 0 {
+                *refuse -= 1;
+                return Err(ServersError::Refused("No cluster leader".to_owned()));
+            }
+            drop(refuse);
+            self.taken
+                .lock()
+                .expect("no test panics with it")
+                .push(allocs);
+            Ok(())
+        }
+    }
+
+    fn report(id: &str, client_status: AllocClientStatus) -> Allocation {
+        Allocation {
+            id: id.to_owned(),
+            client_status,
+            ..Allocation::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_reports_are_sent_together_and_kept_until_taken() {
+        let taker = Arc::new(Taker::default());
+        *taker.refuse.lock().expect("fresh") = 2;
+        let identity = Identity {
+            node_id: "n".to_owned(),
+            secret_id: "s".to_owned(),
+        };
+        let servers: Arc<dyn Servers> = Arc::clone(&taker) as Arc<dyn Servers>;
+        let (updates, sending) = channel(servers, identity);
+        let sending = tokio::spawn(sending);
+        updates.push(report("a1", AllocClientStatus::Pending));
+        updates.push(report("a2", AllocClientStatus::Pending));
+        updates.push(report("a1", AllocClientStatus::Running));
+        clock::sleep(Duration::from_secs(6)).await;
+        updates.push(report("a2", AllocClientStatus::Failed));
+        clock::sleep(Duration::from_secs(30)).await;
+        let taken = taker.taken.lock().expect("no test panics with it");
+        let shown: Vec<Vec<_>> = taken
+            .iter()
+            .map(|batch| {
+                batch
+                    .iter()
+                    .map(|a| (a.id.as_str(), a.client_status))
+                    .collect()
+            })
+            .collect();
+        let both = vec![
+            ("a1", AllocClientStatus::Running),
+            ("a2", AllocClientStatus::Failed),
+        ];
+        assert_eq!(shown, [both]);
+        sending.abort();
+    }
+}

@@ -66,3 +66,21 @@ pub(super) fn socket(text: &str, port: u16) -> Result<SocketAddr, String> {
         _ => Ok(SocketAddr::new(ip(text)?, port)),
     }
 }
+
+/// Addresses of `host` or `host:port`; none while a name does not resolve.
+pub(crate) async fn resolve(text: &str, port: u16) -> Vec<SocketAddr> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return vec![address];
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return vec![SocketAddr::new(ip, port)];
+    }
+    let found = if text.contains(':') {
+        tokio::net::lookup_host(text).await.map(Vec::from_iter)
+    } else {
+        tokio::net::lookup_host((text, port))
+            .await
+            .map(Vec::from_iter)
+    };
+    found.unwrap_or_default()
+}

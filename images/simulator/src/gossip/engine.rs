@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::codec::Json;
 use super::{GossipSettings, Identity, timing};
+use crate::config;
 use crate::consensus::Member;
 
 /// How often absent servers are asked to join, at the start: all start at about the same time.
@@ -126,7 +127,7 @@ impl Engine {
             return;
         }
         for text in self.settings.join.clone() {
-            for address in resolve(&text, self.settings.port).await {
+            for address in config::resolve(&text, self.settings.port).await {
                 let known = self.roster.get(&address).is_some_and(|(_, alive)| *alive);
                 if !known {
                     let target = Identity::unknown(address);
@@ -230,22 +231,4 @@ impl Engine {
         members.sort_by(|a, b| a.name.cmp(&b.name));
         self.members.send_replace(members);
     }
-}
-
-/// Addresses of `host` or `host:port`; none while a name does not resolve.
-async fn resolve(text: &str, port: u16) -> Vec<SocketAddr> {
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return vec![address];
-    }
-    if let Ok(ip) = text.parse::<std::net::IpAddr>() {
-        return vec![SocketAddr::new(ip, port)];
-    }
-    let found = if text.contains(':') {
-        tokio::net::lookup_host(text).await.map(Vec::from_iter)
-    } else {
-        tokio::net::lookup_host((text, port))
-            .await
-            .map(Vec::from_iter)
-    };
-    found.unwrap_or_default()
 }

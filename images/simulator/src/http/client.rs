@@ -49,7 +49,7 @@ async fn ask(ctx: &ClientContext, parts: &Parts, body: &Bytes) -> Response {
             Ok(reply) => return relayed(reply),
             Err(error) => failure = error.to_string(),
         }
-        let reached = !failure.contains("connect");
+        let reached = !failure.starts_with("failed to get conn");
         if reached && parts.method != Method::GET {
             break;
         }

@@ -479,7 +479,7 @@ async fn a_rollout_goes_on_under_the_next_leader() {
     let node = server.add_node("client-1").await;
     let mut job = service(3);
     submit(&server, &job).await;
-    roll_out(&server, &[node.clone()], 0, |_| {}).await;
+    roll_out(&server, std::slice::from_ref(&node), 0, |_| {}).await;
     job["TaskGroups"][0]["Tasks"][0]["Config"]["command"] = json!("/bin/other");
     submit(&server, &job).await;
     server
