@@ -135,3 +135,6 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub evidence: Option<String>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod load;
 mod rollout;
 mod writer;
 mod writer_book;
+mod writer_lane;
 
 use std::fmt;
 use std::future::Future;
@@ -97,10 +98,6 @@ impl Beside {
             // An error means that nobody can ask for the stop any more: that is one too.
             let _ended = stop.wait_for(|stopped| *stopped).await.is_ok();
         }
-    }
-
-    pub(crate) fn is_stopped(&self) -> bool {
-        *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 }
 

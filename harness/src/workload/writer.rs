@@ -2,62 +2,31 @@
 //! write and whether every acknowledged one survives.
 //!
 //! Portable writes: variables exist from Nomad 1.4 on only, so each write registers a job that
-//! places nothing (count 0) and whose meta carries the counter. One lane for each server: while
-//! a server holds one lane's call for want of a leader, the others go on.
+//! places nothing (count 0) and whose meta carries the counter. One lane for each server.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use serde_json::{Value, json};
-use tokio::time::MissedTickBehavior;
 
-use super::writer_book::{Book, COUNTER};
+use super::writer_book::Book;
+use super::writer_lane::{Lane, Notebook, Notes};
 use super::{Beside, Breach, Outcome};
-use crate::directory::{Directory, Entry};
+use crate::directory::Directory;
 use crate::measure::{Measure, quantile};
-use crate::nomad::{ApiError, SERVER_HOLD};
+use crate::nomad::ApiError;
 use crate::poll::{self, Look};
-use crate::spec::AgentName;
 use crate::timeline::{Kind, millis};
 
 /// How the writer's jobs are called.
 pub const JOB_PREFIX: &str = "rehearse-writer-";
-/// How long one write may take: what a server holds it, and a second on top.
-const WRITE_WITHIN: Duration = SERVER_HOLD.saturating_add(Duration::from_secs(1));
-/// How soon a write that surely was not stored is tried again elsewhere.
-const RETRY_AFTER: Duration = Duration::from_millis(20);
-/// A time without an acknowledgement that is worth a line of its own.
-const GAP: Duration = Duration::from_millis(500);
 /// How long reading back may take: the cluster has a leader by then.
 const READ_WITHIN: Duration = Duration::from_secs(15);
-
-/// What all lanes write down.
-#[derive(Default)]
-struct Notes {
-    acks: Vec<(Instant, Duration)>,
-    failed: usize,
-    /// The servers whose last write failed.
-    failing: BTreeSet<AgentName>,
-    breaches: Vec<Breach>,
-}
-
-struct Lane<'a> {
-    number: usize,
-    beside: &'a Beside,
-    servers: &'a [Entry],
-    datacenter: &'a str,
-    /// Sets this run's jobs apart from those that a run before left.
-    run: String,
-    notes: Arc<Mutex<Notes>>,
-}
 
 pub(super) async fn run(beside: Beside, rate: u32) -> Outcome {
     let servers: Vec<_> = beside.agents.servers().cloned().collect();
     let lanes = u32::try_from(servers.len()).unwrap_or(1).max(1);
     let every = Duration::from_secs(1) * lanes / rate.max(1);
-    let notes = Arc::new(Mutex::new(Notes::default()));
+    let notes = Notebook::new(&beside);
     let datacenter = beside
         .agents
         .ask(|api| async move { api.agent_self().await })
@@ -70,25 +39,23 @@ pub(super) async fn run(beside: Beside, rate: u32) -> Outcome {
     let run = uuid::Uuid::new_v4().simple().to_string()[..6].to_owned();
     let books = join_all((0..servers.len()).map(|number| {
         let lane = Lane {
+            name: format!("{JOB_PREFIX}{run}-{}", number + 1),
             number,
-            beside: &beside,
             servers: &servers,
             datacenter: &datacenter,
-            run: run.clone(),
-            notes: Arc::clone(&notes),
+            notebook: notes.clone(),
         };
-        async move { lane.write(every).await }
+        lane.write(&beside, every)
     }))
     .await;
+    let books: Vec<_> = books.into_iter().flatten().collect();
     let ended = Instant::now();
     let mut broken = Vec::new();
-    for book in books.iter().flatten() {
+    for book in &books {
         broken.extend(read_back(&beside.agents, book).await);
     }
-    let stored: usize = books.iter().flatten().count();
-    tidy_up(&beside.agents, books.iter().flatten()).await;
-    let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
-    sum_up(&beside, notes, broken, ended, stored)
+    tidy_up(&beside.agents, &books).await;
+    sum_up(&beside, notes.close(), broken, ended, books.len())
 }
 
 fn broken_from_the_start(error: &ApiError) -> Outcome {
@@ -98,134 +65,6 @@ fn broken_from_the_start(error: &ApiError) -> Outcome {
         breaches: vec![Breach { what, timed: true }],
         ..Outcome::default()
     }
-}
-
-impl Lane<'_> {
-    /// Writes until the stop; returns the closed books.
-    async fn write(self, every: Duration) -> Vec<Book> {
-        let mut books = Vec::new();
-        let mut book = self.fresh_book(0);
-        let mut turn = self.number;
-        let mut ticks = tokio::time::interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stopped = self.beside.stopped();
-        tokio::pin!(stopped);
-        'writes: loop {
-            tokio::select! {
-                biased;
-                () = &mut stopped => break,
-                _ = ticks.tick() => {}
-            }
-            // Tries until it is acknowledged, or until its fate is unknown.
-            loop {
-                let server = &self.servers[turn % self.servers.len()];
-                turn += 1;
-                let sent = Instant::now();
-                match self.register(server, &book).await {
-                    Ok(index) => {
-                        let counter = book.acked + 1;
-                        let lawful = book.acknowledge(counter, index);
-                        self.acknowledged(server, sent, lawful);
-                        break;
-                    }
-                    Err(error) => {
-                        self.failed(server, &error);
-                        if !error.is_retryable() {
-                            self.refused(&error);
-                            break 'writes;
-                        }
-                        if !error.surely_not_applied() {
-                            book.one_unknown = true;
-                            books.push(book);
-                            book = self.fresh_book(books.len());
-                            break;
-                        }
-                    }
-                }
-                if self.beside.is_stopped() {
-                    break 'writes;
-                }
-                poll::rest(RETRY_AFTER).await;
-            }
-        }
-        books.push(book);
-        books
-    }
-
-    fn fresh_book(&self, number: usize) -> Book {
-        let (run, lane) = (&self.run, self.number + 1);
-        Book::new(format!("{JOB_PREFIX}{run}-{lane}-{number}"))
-    }
-
-    async fn register(&self, server: &Entry, book: &Book) -> Result<u64, ApiError> {
-        let job = job_with_counter(&book.job, self.datacenter, book.acked + 1);
-        let api = server.api.timeout(WRITE_WITHIN);
-        Ok(api.register(&job).await?.job_modify_index)
-    }
-
-    fn acknowledged(&self, server: &Entry, sent: Instant, lawful: Result<(), String>) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        notes.acks.push((now, now - sent));
-        if let Err(what) = lawful {
-            notes.breaches.push(Breach { what, timed: false });
-        }
-        if notes.failing.remove(&server.info.name) {
-            self.say(
-                Kind::Reachability,
-                Some(server),
-                "takes writes again".into(),
-            );
-        }
-        let before = notes.acks.iter().rev().nth(1).map(|(at, _)| now - *at);
-        if let Some(gap) = before.filter(|gap| *gap > GAP) {
-            let words = format!("writes are taken again after {:.0} ms", millis(gap));
-            self.say(Kind::Workload, None, words);
-        }
-    }
-
-    fn failed(&self, server: &Entry, error: &ApiError) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.failed += 1;
-        if notes.failing.insert(server.info.name.clone()) {
-            let words = format!("a write fails: {error}");
-            self.say(Kind::Reachability, Some(server), words);
-        }
-    }
-
-    fn say(&self, kind: Kind, server: Option<&Entry>, words: String) {
-        let agent = server.map(|server| &server.info.name);
-        self.beside.recorder.record(kind, agent, words);
-    }
-
-    fn refused(&self, error: &ApiError) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.breaches.push(Breach {
-            what: format!("a write was refused: {error}"),
-            timed: false,
-        });
-    }
-}
-
-/// A job that places nothing and carries a counter.
-fn job_with_counter(id: &str, datacenter: &str, counter: u64) -> Value {
-    json!({
-        "ID": id,
-        "Name": id,
-        "Type": "batch",
-        "Datacenters": [datacenter],
-        "Meta": { COUNTER: counter.to_string() },
-        "TaskGroups": [{
-            "Name": "nothing",
-            "Count": 0,
-            "Tasks": [{
-                "Name": "nothing",
-                "Driver": "raw_exec",
-                "Config": { "command": "/bin/true" },
-                "Resources": { "CPU": 50, "MemoryMB": 16 },
-            }],
-        }],
-    })
 }
 
 /// Reads a job and its versions as the leader has them, and compares with the book.
@@ -265,7 +104,7 @@ async fn read_back(agents: &Directory, book: &Book) -> Vec<Breach> {
     }
 }
 
-async fn tidy_up(agents: &Directory, books: impl Iterator<Item = &Book>) {
+async fn tidy_up(agents: &Directory, books: &[Book]) {
     for book in books {
         let job = &book.job;
         let purged = agents

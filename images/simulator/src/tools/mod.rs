@@ -17,7 +17,11 @@ pub fn arguments() -> Vec<String> {
     let called = args.next().unwrap_or_default();
     let name = called.rsplit('/').next().unwrap_or_default();
     let played = PLAYED.iter().find(|known| **known == name);
-    played.map(|name| (*name).to_owned()).into_iter().chain(args).collect()
+    played
+        .map(|name| (*name).to_owned())
+        .into_iter()
+        .chain(args)
+        .collect()
 }
 
 /// Runs `net`: cuts this network namespace off from addresses, heals it, tells its state.

@@ -121,10 +121,18 @@ struct Route {
 
 impl Route {
     fn line(&self) -> String {
-        let gateway = self.gateway.map(|g| format!(" via {g}")).unwrap_or_default();
+        let gateway = self
+            .gateway
+            .map(|g| format!(" via {g}"))
+            .unwrap_or_default();
+        // By name: a container that was started again has the same name with another number.
+        let interface = nix::net::if_::if_indextoname(self.interface).map_or_else(
+            |_| self.interface.to_string(),
+            |name| name.to_string_lossy().into_owned(),
+        );
         format!(
-            "route {}/{}{gateway} interface {} table {} type {} protocol {}\n",
-            self.address, self.prefix, self.interface, self.table, self.kind, self.protocol
+            "route {}/{}{gateway} interface {interface} table {} type {} protocol {}\n",
+            self.address, self.prefix, self.table, self.kind, self.protocol
         )
     }
 
@@ -189,12 +197,22 @@ impl Kernel {
         action: &str,
     ) -> Result<(), NetError> {
         let mut body = vec![
-            AF_INET, 32, 0, 0, TABLE_MAIN, PROTOCOL, SCOPE_LINK, TYPE_UNICAST, 0, 0, 0, 0,
+            AF_INET,
+            32,
+            0,
+            0,
+            TABLE_MAIN,
+            PROTOCOL,
+            SCOPE_LINK,
+            TYPE_UNICAST,
+            0,
+            0,
+            0,
+            0,
         ];
         attribute(&mut body, RTA_DST, address.octets());
         attribute(&mut body, RTA_OIF, interface.to_ne_bytes());
-        self.ask(&message(kind, flags, &body), action)
-            .map(drop)
+        self.ask(&message(kind, flags, &body), action).map(drop)
     }
 
     /// Returns all IPv4 routes.
@@ -287,20 +305,25 @@ mod tests {
     #[test]
     fn the_kernel_lists_routes_without_any_rights() {
         let text = run(&["state".to_owned()]).unwrap();
-        assert!(text.lines().all(|line| line.starts_with("route ")), "{text}");
+        assert!(
+            text.lines().all(|line| line.starts_with("route ")),
+            "{text}"
+        );
         // Every namespace has the loopback's own route.
         assert!(text.contains("route 127.0.0.1/32"), "{text}");
     }
 
     #[test]
     fn a_route_is_read_back_as_it_was_written() {
-        let mut body = vec![AF_INET, 32, 0, 0, TABLE_MAIN, PROTOCOL, SCOPE_LINK, 1, 0, 0, 0, 0];
+        let mut body = vec![
+            AF_INET, 32, 0, 0, TABLE_MAIN, PROTOCOL, SCOPE_LINK, 1, 0, 0, 0, 0,
+        ];
         attribute(&mut body, RTA_DST, [10, 84, 3, 12]);
         attribute(&mut body, RTA_OIF, 1_u32.to_ne_bytes());
         let route = Route::read(&body).unwrap();
         assert_eq!(
             route.line(),
-            "route 10.84.3.12/32 interface 1 table 254 type 1 protocol 82\n"
+            "route 10.84.3.12/32 interface lo table 254 type 1 protocol 82\n"
         );
         assert_eq!(Route::read(&body[..14]), Route::read(&body[..12]));
         assert_eq!(Route::read(&body[..5]), None);
