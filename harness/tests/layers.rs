@@ -106,6 +106,19 @@ const ARROWS: [(&str, &[&str]); 29] = [
         ],
     ),
     (
+        "cluster",
+        &[
+            "docker",
+            "engine",
+            "environment",
+            "nomad",
+            "progress",
+            "spec",
+            "target",
+            "target::docker",
+        ],
+    ),
+    (
         "doctor",
         &[
             "docker",

@@ -72,10 +72,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Makes sure that the engine has the image, and returns what is known of it.
-pub(super) async fn ensure(
-    shop: &Workshop<'_>,
-    recipe: ImageRecipe,
-) -> Result<Known, EngineError> {
+pub(super) async fn ensure(shop: &Workshop<'_>, recipe: ImageRecipe) -> Result<Known, EngineError> {
     let fingerprint = recipe.fingerprint().map_err(EngineError::Assembly)?;
     let memory = Memory::of(shop);
     if let Some(known) = memory.get(&fingerprint)

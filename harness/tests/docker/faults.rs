@@ -25,18 +25,26 @@ async fn an_isolated_leader_loses_its_office_and_healing_leaves_no_trace() {
     leader.isolate().await.unwrap();
     let during = target.network_state(leader.name()).await.unwrap();
     assert_eq!(
-        during.lines().filter(|line| line.contains("protocol 82")).count(),
+        during
+            .lines()
+            .filter(|line| line.contains("protocol 82"))
+            .count(),
         3,
         "{during}"
     );
-    let survivor = cluster.servers().find(|s| s.name() != leader.name()).unwrap();
+    let survivor = cluster
+        .servers()
+        .find(|s| s.name() != leader.name())
+        .unwrap();
     let elected = || async {
         match survivor.api().leader().await {
             Ok(Some(other)) if other != address => Look::Done(()),
             other => Look::NotYet(format!("{other:?}")),
         }
     };
-    eventually(SOON, TICK, "another leader", elected).await.unwrap();
+    eventually(SOON, TICK, "another leader", elected)
+        .await
+        .unwrap();
     // The way from here stays open: the old leader answers, and knows that it leads no more.
     let deposed = || async {
         match leader.api().stale().leader().await {
@@ -44,7 +52,9 @@ async fn an_isolated_leader_loses_its_office_and_healing_leaves_no_trace() {
             other => Look::NotYet(format!("{other:?}")),
         }
     };
-    eventually(SOON, TICK, "the old leader steps down", deposed).await.unwrap();
+    eventually(SOON, TICK, "the old leader steps down", deposed)
+        .await
+        .unwrap();
 
     leader.heal().await.unwrap();
     let after = target.network_state(leader.name()).await.unwrap();
@@ -56,7 +66,9 @@ async fn an_isolated_leader_loses_its_office_and_healing_leaves_no_trace() {
             other => Look::NotYet(format!("{other:?}")),
         }
     };
-    eventually(SOON, TICK, "one leader for all", agreed).await.unwrap();
+    eventually(SOON, TICK, "one leader for all", agreed)
+        .await
+        .unwrap();
     cluster.tear_down().await.unwrap();
 }
 
@@ -126,7 +138,10 @@ async fn a_paused_agent_is_killed_all_the_same() {
     let server = cluster.agent("server-1").unwrap();
     server.pause().await.unwrap();
     server.kill().await.unwrap();
-    assert!(matches!(server.state().await.unwrap(), AgentState::Exited { .. }));
+    assert!(matches!(
+        server.state().await.unwrap(),
+        AgentState::Exited { .. }
+    ));
     server.start().await.unwrap();
     cluster.tear_down().await.unwrap();
 }

@@ -31,7 +31,9 @@ impl Stage {
                 Look::NotYet(format!("{} containers", found.len()))
             }
         };
-        eventually(SOON, TICK, "containers", look).await.expect("they appear");
+        eventually(SOON, TICK, "containers", look)
+            .await
+            .expect("they appear");
         child
     }
 }
@@ -52,7 +54,10 @@ async fn an_interrupted_up_removes_what_it_made() {
         let output = child.wait_with_output().await.unwrap();
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "{which}: {err}");
-        assert!(err.contains("interrupted while cluster `broken` came up"), "{err}");
+        assert!(
+            err.contains("interrupted while cluster `broken` came up"),
+            "{err}"
+        );
         stage.assert_nothing_left("broken").await;
     }
 }
@@ -80,12 +85,22 @@ async fn the_next_up_takes_the_place_of_a_killed_one() {
     child.kill().await.unwrap();
     let (code, out, err) = stage.run(&["up", "again", "--engine", "simulator"]).await;
     assert_eq!(code, 0, "{out}\n{err}");
-    assert!(err.contains("note: removed what was left of `again`"), "{err}");
+    assert!(
+        err.contains("note: removed what was left of `again`"),
+        "{err}"
+    );
     let (code, _, err) = stage.run(&["up", "again", "--engine", "simulator"]).await;
     assert_eq!(code, 2, "{err}");
-    assert!(err.contains("there is a cluster `again` already (running)"), "{err}");
+    assert!(
+        err.contains("there is a cluster `again` already (running)"),
+        "{err}"
+    );
     let swept = stage.run_well(&["sweep"]).await;
-    assert_eq!(swept.trim(), "nothing to sweep", "a cluster that came up is no garbage");
+    assert_eq!(
+        swept.trim(),
+        "nothing to sweep",
+        "a cluster that came up is no garbage"
+    );
     stage.run_well(&["down", "again"]).await;
     stage.assert_nothing_left("again").await;
 }
@@ -96,7 +111,10 @@ async fn a_container_killed_from_outside_while_up_waits_is_named() {
         return;
     };
     let child = stage.up_until("hurt", 6).await;
-    let filter = [(labels::CLUSTER, Some("hurt")), (labels::AGENT, Some("server-2"))];
+    let filter = [
+        (labels::CLUSTER, Some("hurt")),
+        (labels::AGENT, Some("server-2")),
+    ];
     let victim = || async {
         let found = stage.docker.containers(&filter).await.expect("a list");
         match found.first() {
@@ -107,7 +125,9 @@ async fn a_container_killed_from_outside_while_up_waits_is_named() {
             None => Look::NotYet("no container".to_owned()),
         }
     };
-    eventually(SOON, TICK, "a running server-2", victim).await.unwrap();
+    eventually(SOON, TICK, "a running server-2", victim)
+        .await
+        .unwrap();
     let output = child.wait_with_output().await.unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(20), "{err}");
@@ -123,9 +143,21 @@ async fn a_cluster_that_is_half_gone_can_be_removed() {
     let Some(stage) = Stage::set().await else {
         return;
     };
-    let up = ["up", "half", "--engine", "simulator", "--servers", "1", "--clients", "2"];
+    let up = [
+        "up",
+        "half",
+        "--engine",
+        "simulator",
+        "--servers",
+        "1",
+        "--clients",
+        "2",
+    ];
     stage.run_well(&up).await;
-    let filter = [(labels::CLUSTER, Some("half")), (labels::AGENT, Some("client-1"))];
+    let filter = [
+        (labels::CLUSTER, Some("half")),
+        (labels::AGENT, Some("client-1")),
+    ];
     for container in stage.docker.containers(&filter).await.unwrap() {
         stage.docker.remove_container(&container.id).await.unwrap();
     }

@@ -27,7 +27,13 @@ async fn a_cluster_comes_up_secured_and_leaves_nothing() {
         let refused = api.without_token().nodes().await.unwrap_err();
         assert_eq!(refused.status(), Some(403), "{refused}");
     }
-    let nodes = cluster.agent("client-1").unwrap().api().nodes().await.unwrap();
+    let nodes = cluster
+        .agent("client-1")
+        .unwrap()
+        .api()
+        .nodes()
+        .await
+        .unwrap();
     assert_eq!(nodes.len(), 3);
     assert!(nodes.iter().all(|node| node.status == "ready"));
 
@@ -62,8 +68,14 @@ async fn a_killed_leader_is_replaced_and_comes_back_as_itself() {
     };
     let before = id(&raft);
     old.kill().await.unwrap();
-    assert!(matches!(old.state().await.unwrap(), AgentState::Exited { code: 137, .. }));
-    let survivor = cluster.servers().find(|server| server.name() != old.name()).unwrap();
+    assert!(matches!(
+        old.state().await.unwrap(),
+        AgentState::Exited { code: 137, .. }
+    ));
+    let survivor = cluster
+        .servers()
+        .find(|server| server.name() != old.name())
+        .unwrap();
     let api = survivor.api();
     let look = || async {
         match api.leader().await {
@@ -71,7 +83,9 @@ async fn a_killed_leader_is_replaced_and_comes_back_as_itself() {
             other => Look::NotYet(format!("{other:?}")),
         }
     };
-    eventually(SOON, TICK, "another leader", look).await.unwrap();
+    eventually(SOON, TICK, "another leader", look)
+        .await
+        .unwrap();
     old.start().await.unwrap();
     let look = || async {
         match api.autopilot_health().await {
@@ -79,10 +93,15 @@ async fn a_killed_leader_is_replaced_and_comes_back_as_itself() {
             other => Look::NotYet(format!("{other:?}")),
         }
     };
-    eventually(SOON, TICK, "a whole cluster", look).await.unwrap();
+    eventually(SOON, TICK, "a whole cluster", look)
+        .await
+        .unwrap();
     let after = id(&api.raft_configuration().await.unwrap());
     assert_eq!(before, after, "same address, same data, same ID");
-    assert_eq!(old.api().leader().await.unwrap(), api.leader().await.unwrap());
+    assert_eq!(
+        old.api().leader().await.unwrap(),
+        api.leader().await.unwrap()
+    );
     cluster.tear_down().await.unwrap();
 }
 
@@ -107,7 +126,11 @@ async fn two_clusters_run_side_by_side() {
     let refused = stranger.with_token(token).nodes().await.unwrap_err();
     assert_eq!(refused.status(), Some(403), "{refused}");
     one.tear_down().await.unwrap();
-    assert_eq!(stranger.nodes().await.unwrap().len(), 1, "the other one goes on");
+    assert_eq!(
+        stranger.nodes().await.unwrap().len(),
+        1,
+        "the other one goes on"
+    );
     other.tear_down().await.unwrap();
 }
 
@@ -119,7 +142,14 @@ async fn five_servers_and_no_client_are_a_cluster_too() {
     let cluster = stage.builder().servers(5).clients(0).start().await.unwrap();
     let roles: Vec<Role> = cluster.agents().map(|agent| agent.role()).collect();
     assert_eq!(roles, [Role::Server; 5]);
-    let health = cluster.leader().await.unwrap().api().autopilot_health().await.unwrap();
+    let health = cluster
+        .leader()
+        .await
+        .unwrap()
+        .api()
+        .autopilot_health()
+        .await
+        .unwrap();
     assert_eq!(health.failure_tolerance, 2);
     assert_eq!(cluster.target().name(), cluster.name());
     cluster.tear_down().await.unwrap();

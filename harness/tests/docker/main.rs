@@ -72,7 +72,12 @@ impl Stage {
 
     /// Runs the command, and returns exit code, standard output and standard error.
     async fn run(&self, args: &[&str]) -> (i32, String, String) {
-        let output = self.rehearse().args(args).output().await.expect("it starts");
+        let output = self
+            .rehearse()
+            .args(args)
+            .output()
+            .await
+            .expect("it starts");
         (
             output.status.code().unwrap_or(-1),
             String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -102,7 +107,11 @@ impl Stage {
             .into_iter()
             .map(|container| container.name)
             .chain(networks.map(|network| format!("network {}", network.name)))
-            .chain(volumes.into_iter().map(|volume| format!("volume {}", volume.name)))
+            .chain(
+                volumes
+                    .into_iter()
+                    .map(|volume| format!("volume {}", volume.name)),
+            )
             .chain(folder.exists().then(|| folder.display().to_string()))
             .collect()
     }
