@@ -6,6 +6,7 @@ pub mod agent_config;
 pub mod docker;
 pub mod engine;
 pub mod environment;
+pub mod lint;
 pub mod nomad;
 pub mod owner;
 pub mod pki;
