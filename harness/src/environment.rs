@@ -27,6 +27,8 @@ pub struct Environment {
     pub docker_tls: bool,
     /// `$DOCKER_CONFIG`, `~/.docker`.
     pub docker_config: Option<PathBuf>,
+    /// `$GITHUB_ACTIONS`: whether this is a job there.
+    pub github_actions: bool,
 }
 
 impl Environment {
@@ -57,6 +59,7 @@ impl Environment {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_tls: text("DOCKER_TLS_VERIFY").is_some(),
+            github_actions: text("GITHUB_ACTIONS").is_some(),
             docker_config: path("DOCKER_CONFIG")
                 .or_else(|| home.as_ref().map(|home| home.join(".docker"))),
             home,

@@ -3,16 +3,36 @@
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
 pub mod agent_config;
+pub mod cluster;
+pub mod directory;
 pub mod docker;
+pub mod doctor;
+pub mod emulation;
 pub mod engine;
 pub mod environment;
 pub mod lint;
+pub mod fault;
+pub mod matrix;
+pub mod measure;
 pub mod nomad;
 pub mod owner;
+pub mod pick;
 pub mod pki;
 pub mod poll;
+pub mod probe;
 pub mod progress;
+pub mod report;
+pub mod runner;
+pub mod scenario;
 pub mod spec;
+pub mod step;
 pub mod target;
 pub mod terraform;
+pub mod timeline;
 pub mod tls;
+pub mod workload;
+
+#[cfg(test)]
+mod fake;
+
+pub use cluster::{Agent, Cluster, ClusterBuilder};

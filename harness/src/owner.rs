@@ -76,7 +76,11 @@ pub fn now_secs() -> u64 {
 
 impl fmt::Display for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.machine, self.boot, self.pid, self.started)
+        write!(
+            f,
+            "{}/{}/{}/{}",
+            self.machine, self.boot, self.pid, self.started
+        )
     }
 }
 

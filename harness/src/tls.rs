@@ -109,10 +109,8 @@ impl Authority {
         let key = new_key().map_err(what)?;
         let serial = serial();
         let mut params = CertificateParams::default();
-        params.distinguished_name = named(&format!(
-            "Nomad Agent CA {}",
-            u128::from_be_bytes(serial)
-        ));
+        params.distinguished_name =
+            named(&format!("Nomad Agent CA {}", u128::from_be_bytes(serial)));
         params.serial_number = Some(SerialNumber::from_slice(&serial));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![
@@ -265,7 +263,12 @@ mod tests {
     }
 
     /// Shakes hands in memory; `name` is what the dialling side looks for.
-    fn handshake(ca: &str, listener: &Pair, dialler: &Pair, name: &str) -> Result<(), rustls::Error> {
+    fn handshake(
+        ca: &str,
+        listener: &Pair,
+        dialler: &Pair,
+        name: &str,
+    ) -> Result<(), rustls::Error> {
         use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
         let chain = |pair: &Pair| {

@@ -6,11 +6,7 @@ use std::fmt::Write as _;
 /// Blocks which carry a label: `plugin "raw_exec" { ... }`.
 const LABELLED: &[&str] = &["plugin"];
 /// Maps: keys of any shape, written as quoted strings in one attribute.
-const MAPS: &[&str] = &[
-    "client.options",
-    "client.meta",
-    "http_api_response_headers",
-];
+const MAPS: &[&str] = &["client.options", "client.meta", "http_api_response_headers"];
 
 /// A block's content, in the order in which it was set.
 #[derive(Debug, Default)]

@@ -125,7 +125,12 @@ pub(super) const KEYS: &[Key] = &[
     key("server.server_join.retry_interval"),
     key("server.default_scheduler_config.scheduler_algorithm"),
     key("server.default_scheduler_config.memory_oversubscription_enabled"),
-    from(1, 2, 4, "server.default_scheduler_config.reject_job_registration"),
+    from(
+        1,
+        2,
+        4,
+        "server.default_scheduler_config.reject_job_registration",
+    ),
     from(1, 3, 2, "server.default_scheduler_config.pause_eval_broker"),
     key("server.default_scheduler_config.preemption_config.*"),
     from(1, 3, 2, "server.plan_rejection_tracker.*"),

@@ -131,7 +131,9 @@ fn check_setting(key: &str, version: &Version) -> Result<(), ConfigError> {
     }
     if let Some(rest) = key.strip_prefix("plugin.")
         && !rest.split_once('.').is_some_and(|(_, inside)| {
-            inside.strip_prefix("config.").is_some_and(|k| !k.is_empty())
+            inside
+                .strip_prefix("config.")
+                .is_some_and(|k| !k.is_empty())
         })
     {
         return Err(ConfigError::Block {
@@ -242,10 +244,7 @@ impl File<'_> {
         self.text("data_dir", DATA_DIR);
         self.text("bind_addr", "0.0.0.0");
         for listener in ["http", "rpc", "serf"] {
-            self.text(
-                &format!("advertise.{listener}"),
-                agent.address.to_string(),
-            );
+            self.text(&format!("advertise.{listener}"), agent.address.to_string());
         }
         self.flag("disable_update_check", true);
         self.number("limits.http_max_conns_per_client", HTTP_CONNECTIONS_MAX);

@@ -64,7 +64,10 @@ fn settings_go_to_the_role_that_reads_them() {
     assert!(server.contains("\nlog_level = \"DEBUG\"\n"));
     assert!(!server.contains("meta"));
     let client = text(Role::Client, "1.8.3", &set).unwrap();
-    assert!(client.contains("  meta = {\n    \"rack.row\" = \"r1\"\n  }\n"), "{client}");
+    assert!(
+        client.contains("  meta = {\n    \"rack.row\" = \"r1\"\n  }\n"),
+        "{client}"
+    );
     assert!(client.contains("    \"driver.allowlist\" = \"raw_exec\"\n"));
     assert!(client.contains("    enabled = false\n"));
     assert!(!client.contains("raft_multiplier"));

@@ -27,6 +27,8 @@ const CHUNKS_WAITING_MAX: usize = 4;
 pub enum Content {
     /// From here.
     Text(String),
+    /// From this program.
+    Bytes(&'static [u8]),
     /// From a file of this machine.
     File(PathBuf),
 }
@@ -36,6 +38,7 @@ pub enum Content {
 enum Kind {
     Folder,
     File(Content),
+    Link(String),
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +83,11 @@ impl ImageRecipe {
         self.add(path, mode, 0, Kind::File(content));
     }
 
+    /// Adds a symbolic link.
+    pub fn link(&mut self, path: &str, target: &str) {
+        self.add(path, 0o777, 0, Kind::Link(target.to_owned()));
+    }
+
     fn add(&mut self, path: &str, mode: u32, owner: u32, kind: Kind) {
         let path = path.trim_start_matches('/');
         for (at, _) in path.match_indices('/') {
@@ -112,10 +120,15 @@ impl ImageRecipe {
         let mut hash = Sha256::new();
         hash.update(format!("1 {} {:?} {:?}", self.arch, self.env, self.labels));
         for entry in &self.entries {
-            hash.update(format!("\n{} {:o} {} ", entry.path, entry.mode, entry.owner));
+            hash.update(format!(
+                "\n{} {:o} {} ",
+                entry.path, entry.mode, entry.owner
+            ));
             match &entry.kind {
                 Kind::Folder => {}
+                Kind::Link(target) => hash.update(target),
                 Kind::File(Content::Text(text)) => hash.update(text),
+                Kind::File(Content::Bytes(bytes)) => hash.update(bytes),
                 Kind::File(Content::File(path)) => {
                     let meta = std::fs::metadata(path).map_err(|error| named(path, &error))?;
                     hash.update(format!(
@@ -178,9 +191,18 @@ impl ImageRecipe {
                     header.set_size(0);
                     tar.append_data(&mut header, format!("{}/", entry.path), io::empty())?;
                 }
+                Kind::Link(target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    header.set_size(0);
+                    tar.append_link(&mut header, &entry.path, target)?;
+                }
                 Kind::File(Content::Text(text)) => {
                     header.set_size(text.len() as u64);
                     tar.append_data(&mut header, &entry.path, text.as_bytes())?;
+                }
+                Kind::File(Content::Bytes(bytes)) => {
+                    header.set_size(bytes.len() as u64);
+                    tar.append_data(&mut header, &entry.path, *bytes)?;
                 }
                 Kind::File(Content::File(path)) => {
                     let file = std::fs::File::open(path).map_err(|error| named(path, &error))?;
@@ -360,7 +382,11 @@ mod tests {
         let mut recipe = ImageRecipe::new(Arch::S390x);
         recipe.folder("/tmp", 0o1777, 0);
         recipe.file("/bin/program", 0o755, Content::File(program.to_owned()));
-        recipe.file("/etc/passwd", 0o644, Content::Text("root:x:0:0\n".to_owned()));
+        recipe.file(
+            "/etc/passwd",
+            0o644,
+            Content::Text("root:x:0:0\n".to_owned()),
+        );
         recipe
     }
 
@@ -379,7 +405,10 @@ mod tests {
             archive.name().to_owned()
         };
         let first = name(&path);
-        assert!(first.starts_with("rehearse/agent:") && first.ends_with("-s390x"), "{first}");
+        assert!(
+            first.starts_with("rehearse/agent:") && first.ends_with("-s390x"),
+            "{first}"
+        );
         let print = recipe(&path).fingerprint().unwrap();
         assert_eq!(name(&path), first);
         assert_eq!(recipe(&path).fingerprint().unwrap(), print);
@@ -410,19 +439,30 @@ mod tests {
         assert_eq!(names[0], "manifest.json");
         assert_eq!(names[2], "layer.tar");
         let promised = config.pointer("/rootfs/diff_ids/0").unwrap();
-        assert_eq!(promised, &format!("sha256:{}", hex(&Sha256::digest(&layer))));
+        assert_eq!(
+            promised,
+            &format!("sha256:{}", hex(&Sha256::digest(&layer)))
+        );
         let mut inner = tar::Archive::new(layer.as_slice());
         let inside: Vec<String> = inner
             .entries()
             .unwrap()
             .map(|entry| entry.unwrap().path().unwrap().display().to_string())
             .collect();
-        assert_eq!(inside, ["tmp/", "bin/", "bin/program", "etc/", "etc/passwd"]);
+        assert_eq!(
+            inside,
+            ["tmp/", "bin/", "bin/program", "etc/", "etc/passwd"]
+        );
     }
 
     #[test]
     fn an_absent_file_is_named() {
-        let error = recipe(Path::new("/nonexistent/program")).seal("x").unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/program"), "{error}");
+        let error = recipe(Path::new("/nonexistent/program"))
+            .seal("x")
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("/nonexistent/program"),
+            "{error}"
+        );
     }
 }

@@ -147,7 +147,10 @@ fn address(environment: &Environment) -> Result<String, ConnectError> {
     let candidates = [
         Some(PathBuf::from("/var/run/docker.sock")),
         // Rootless engines, then Docker Desktop's.
-        environment.runtime_dir.as_ref().map(|dir| dir.join("docker.sock")),
+        environment
+            .runtime_dir
+            .as_ref()
+            .map(|dir| dir.join("docker.sock")),
         home.map(|home| home.join(".docker/run/docker.sock")),
         home.map(|home| home.join(".docker/desktop/docker.sock")),
     ];
@@ -213,7 +216,9 @@ mod tests {
         environment.docker_host = None;
         let error = address(&environment).unwrap_err();
         assert!(
-            error.to_string().starts_with("docker context `colima` cannot be read"),
+            error
+                .to_string()
+                .starts_with("docker context `colima` cannot be read"),
             "{error}"
         );
         let digest = "f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16";
@@ -242,7 +247,11 @@ mod tests {
         };
         let error = connect(&environment).await.err().unwrap();
         assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
-        assert!(error.to_string().contains("unix:///nonexistent/docker.sock"));
+        assert!(
+            error
+                .to_string()
+                .contains("unix:///nonexistent/docker.sock")
+        );
         assert!(error.hint().is_some());
     }
 

@@ -20,7 +20,7 @@ use crate::spec::Subnet;
 /// A connection to a Docker engine. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Docker {
-    client: bollard::Docker,
+    pub(super) client: bollard::Docker,
     /// Whether it was reached by a socket of this machine.
     by_socket: bool,
 }
@@ -65,10 +65,18 @@ fn classify(error: &Error, said: &str) -> Trouble {
     if has(&["pool overlaps", "address space", "conflicts with network"]) {
         return Trouble::SubnetTaken;
     }
-    if has(&["port is already allocated", "address already in use", "ports are not available"]) {
+    if has(&[
+        "port is already allocated",
+        "address already in use",
+        "ports are not available",
+    ]) {
         return Trouble::PortTaken;
     }
-    if has(&["found but", "does not match the specified platform", "no matching manifest"]) {
+    if has(&[
+        "found but",
+        "does not match the specified platform",
+        "no matching manifest",
+    ]) {
         return Trouble::OtherPlatform;
     }
     if has(&["unable to apply caps", "operation not permitted"]) {

@@ -9,6 +9,7 @@ mod connect;
 pub(crate) mod fake;
 pub mod labels;
 mod live;
+pub mod probe;
 mod request;
 mod subnets;
 

@@ -18,6 +18,9 @@ const POOLS: [(Ipv4Addr, u8); 3] = [
 ];
 /// Networks offered before giving up: more than a host has networks.
 const OFFERS_MAX: usize = 64;
+/// Distance between two offers. Whatever takes one network unseen (a route in the virtual
+/// machine of the engine, say) may well take its neighbours; odd, so that all are reached.
+const STRIDE: u32 = 379;
 
 /// What is taken already.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +89,7 @@ pub fn free_subnets(around: &Surroundings, seed: &str) -> Result<Vec<Subnet>, Su
         .flat_map(|(base, bits)| {
             let count = 1_u32 << (PREFIX - bits);
             (0..count).map(move |step| {
-                let number = start.wrapping_add(step) % count;
+                let number = start.wrapping_add(step.wrapping_mul(STRIDE)) % count;
                 let address = u32::from(*base) + (number << (32 - PREFIX));
                 Subnet::new(Ipv4Addr::from(address), PREFIX).expect("24 bits are at most 32")
             })
@@ -133,7 +136,10 @@ mod tests {
         let offers = free_subnets(&around, "demo").unwrap();
         assert_eq!(offers.len(), OFFERS_MAX);
         let rest: Subnet = "10.112.0.0/12".parse().unwrap();
-        assert!(offers.iter().all(|offer| rest.overlaps(*offer)), "{offers:?}");
+        assert!(
+            offers.iter().all(|offer| rest.overlaps(*offer)),
+            "{offers:?}"
+        );
     }
 
     #[test]

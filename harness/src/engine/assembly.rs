@@ -65,7 +65,9 @@ pub(super) fn add_program(
             .iter()
             .map(|folder| folder.display().to_string())
             .collect();
-        recipe.env.push(format!("LD_LIBRARY_PATH={}", folders.join(":")));
+        recipe
+            .env
+            .push(format!("LD_LIBRARY_PATH={}", folders.join(":")));
     }
     Ok(())
 }
@@ -92,6 +94,19 @@ pub(super) fn check_program(shop: &Workshop<'_>, program: &Path) -> Result<Elf, 
         });
     }
     Ok(elf)
+}
+
+/// Puts the built-in program into an image, under all its names.
+pub(super) fn add_built_in(
+    recipe: &mut ImageRecipe,
+    program: &Path,
+    elf: &Elf,
+) -> Result<(), EngineError> {
+    add_program(recipe, BUILT_IN, program, elf)?;
+    for name in agent::tools::PLAYED {
+        recipe.link(&format!("/usr/bin/{name}"), BUILT_IN);
+    }
+    Ok(())
 }
 
 /// Says what an image is made from, so that the next one of the same origin replaces it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use semver::Version;
 
-use super::assembly::{self, BUILT_IN, NOMAD};
+use super::assembly::{self, NOMAD};
 use super::images::{self, Memory};
 use super::{EngineError, EngineRequest, Program, Workshop, image, simulator};
 use crate::agent_config::CONFIG_DIR;
@@ -53,10 +53,10 @@ pub(super) async fn of_file(
     // Jobs run the built-in program as their workload. Where there is none for the architecture
     // the agents work all the same.
     let mut parts = vec![path];
-    let built_in = simulator::find(shop).ok();
+    let built_in = simulator::find(shop).await.ok();
     if let Some(program) = &built_in {
         let elf = assembly::check_program(shop, program)?;
-        assembly::add_program(&mut recipe, BUILT_IN, program, &elf)?;
+        assembly::add_built_in(&mut recipe, program, &elf)?;
         parts.push(program);
     }
     assembly::set_origin(&mut recipe, kind, &parts);
@@ -136,8 +136,14 @@ mod tests {
     #[test]
     fn versions_are_read_as_every_nomad_prints_them() {
         for (said, version) in [
-            ("Nomad v1.1.2 (60638a086ef9630e2a9ba1e237e8426192a44244)\n", "1.1.2"),
-            ("Nomad v1.8.3\nBuildDate 2024-08-13T07:37:30Z\nRevision abc\n", "1.8.3"),
+            (
+                "Nomad v1.1.2 (60638a086ef9630e2a9ba1e237e8426192a44244)\n",
+                "1.1.2",
+            ),
+            (
+                "Nomad v1.8.3\nBuildDate 2024-08-13T07:37:30Z\nRevision abc\n",
+                "1.8.3",
+            ),
             ("Nomad v1.2.0-dev (abc+CHANGES)\n", "1.2.0-dev"),
             ("Nomad v1.7.0+ent\n", "1.7.0+ent"),
         ] {

@@ -158,20 +158,29 @@ fn find(
         let elf = read(&path).ok()?;
         (elf.machine == *machine).then_some((path, elf))
     };
-    folders.iter().find_map(fits).ok_or_else(|| ElfError::Missing {
-        library: library.to_owned(),
-        looked: folders
-            .iter()
-            .map(|folder| folder.display().to_string())
-            .collect::<Vec<_>>()
-            .join(", "),
-    })
+    folders
+        .iter()
+        .find_map(fits)
+        .ok_or_else(|| ElfError::Missing {
+            library: library.to_owned(),
+            looked: folders
+                .iter()
+                .map(|folder| folder.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
 }
 
 /// Replaces the loader's word for "where the program is".
 fn expand(path: &str, user: &Path) -> PathBuf {
-    let origin = user.parent().unwrap_or(Path::new("/")).display().to_string();
-    let path = path.replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
+    let origin = user
+        .parent()
+        .unwrap_or(Path::new("/"))
+        .display()
+        .to_string();
+    let path = path
+        .replace("${ORIGIN}", &origin)
+        .replace("$ORIGIN", &origin);
     PathBuf::from(path)
 }
 
@@ -253,7 +262,10 @@ mod tests {
             assert!(needs.files.contains_key(interpreter));
             let has = |start: &str| {
                 needs.files.keys().any(|path| {
-                    path.file_name().unwrap().to_string_lossy().starts_with(start)
+                    path.file_name()
+                        .unwrap()
+                        .to_string_lossy()
+                        .starts_with(start)
                 })
             };
             assert!(has("libc."), "{needs:?}");

@@ -4,6 +4,7 @@
 mod assembly;
 mod binary;
 mod elf;
+mod foreign;
 mod image;
 mod images;
 pub mod release;
@@ -157,7 +158,9 @@ pub enum EngineError {
         expected: Arch,
     },
     /// The program does not say that it is Nomad.
-    #[error("`{subject}` is not Nomad: `nomad version` should print `Nomad v1.x.y`, it printed `{said}`")]
+    #[error(
+        "`{subject}` is not Nomad: `nomad version` should print `Nomad v1.x.y`, it printed `{said}`"
+    )]
     NotNomad {
         /// The file or the image.
         subject: String,
@@ -222,6 +225,11 @@ impl EngineError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::NoSimulator { arch, .. } if Arch::host() != Some(*arch) => {
+                return Some(format!(
+                    "ci/build-static.sh {arch}    # in the source tree; then REHEARSE_AGENT=target/static/{arch}/rehearse-agent"
+                ));
+            }
             Self::NoSimulator { .. } => {
                 "cargo build --bin rehearse    # or REHEARSE_AGENT=PATH of a Linux `agent`"
             }

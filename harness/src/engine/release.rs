@@ -32,6 +32,8 @@ pub use unpack::UnpackError;
 
 use crate::spec::Arch;
 
+pub use download::shown as printable;
+
 /// Where HashiCorp publishes.
 pub const RELEASES: &str = "https://releases.hashicorp.com";
 
@@ -133,7 +135,7 @@ pub enum ReleaseError {
         origin: String,
         /// Why.
         #[source]
-        source: SignatureError,
+        source: Box<SignatureError>,
     },
     /// The key file that the user named cannot be read.
     #[error("cannot read the release key `{}`", .path.display())]
@@ -148,7 +150,7 @@ pub enum ReleaseError {
     #[error("HashiCorp's release key is needed to check the download{}", .cached.as_ref().map(|why| format!("; the cached copy is no use ({why})")).unwrap_or_default())]
     NoKey {
         /// Why the cached copy was not enough.
-        cached: Option<SignatureError>,
+        cached: Option<Box<SignatureError>>,
         /// Why it cannot be downloaded.
         #[source]
         source: DownloadError,
@@ -207,7 +209,7 @@ impl ReleaseError {
             Self::NotBuilt { arch, .. } => format!(
                 "rehearse up --nomad-binary {arch}=PATH   (a self-compiled Nomad), or --engine simulator"
             ),
-            Self::Untrusted { source, .. } => match source {
+            Self::Untrusted { source, .. } => match **source {
                 SignatureError::Mismatch { .. }
                 | SignatureError::NotASignature(_)
                 | SignatureError::WeakHash { .. } => ANOTHER_MIRROR.to_owned(),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use semver::Version;
 
 use super::assembly::{self, BUILT_IN};
-use super::{EngineError, Program, Workshop, images};
+use super::{EngineError, Program, Workshop, foreign, images};
 use crate::agent_config::CONFIG_DIR;
 use crate::spec::Arch;
 use crate::target::EngineInfo;
@@ -17,10 +17,10 @@ const FOLLOWS: &str = "1.8.3";
 
 /// Gets the built-in agent.
 pub(super) async fn provide(shop: &Workshop<'_>, reason: &str) -> Result<Program, EngineError> {
-    let program = find(shop)?;
+    let program = find(shop).await?;
     let elf = assembly::check_program(shop, &program)?;
     let mut recipe = assembly::base(shop.arch);
-    assembly::add_program(&mut recipe, BUILT_IN, &program, &elf)?;
+    assembly::add_built_in(&mut recipe, &program, &elf)?;
     assembly::set_origin(&mut recipe, "simulator", &[&program]);
     let (known, _) = images::ensure(shop, recipe).await?;
     let version: Version = FOLLOWS.parse().expect("the constant is a version");
@@ -42,7 +42,10 @@ pub(super) async fn provide(shop: &Workshop<'_>, reason: &str) -> Result<Program
 
 /// Finds the program for containers: `$REHEARSE_AGENT`, this process when it is `rehearse`, a
 /// `rehearse` beside it or one folder above (where cargo puts it for tests), one on the path.
-pub(super) fn find(shop: &Workshop<'_>) -> Result<PathBuf, EngineError> {
+pub(super) async fn find(shop: &Workshop<'_>) -> Result<PathBuf, EngineError> {
+    if !cfg!(target_os = "linux") || Arch::host() != Some(shop.arch) {
+        return foreign::find(shop).await;
+    }
     if let Some(path) = &shop.environment.agent {
         return Ok(path.clone());
     }
@@ -50,12 +53,6 @@ pub(super) fn find(shop: &Workshop<'_>) -> Result<PathBuf, EngineError> {
         arch: shop.arch,
         reason: reason.to_owned(),
     };
-    if Arch::host() != Some(shop.arch) {
-        return Err(missing("this machine's own program is of another architecture"));
-    }
-    if !cfg!(target_os = "linux") {
-        return Err(missing("this machine's own program is not one"));
-    }
     let this = std::env::current_exe().map_err(EngineError::Assembly)?;
     if this.file_stem().is_some_and(|name| name == "rehearse") {
         // The path of a program that was replaced while it runs names nothing any more.

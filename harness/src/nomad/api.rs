@@ -135,7 +135,7 @@ pub enum ApiError {
 /// What a server says when the fault is a missing leader or a broken path to it, and not the
 /// request (`nomad/structs/errors.go`, `hashicorp/raft`, `net`). A bare `rpc error:` is not in
 /// the list: Nomad puts it before every error that another server gave, final ones too.
-const PASSING_TROUBLES: [&str; 15] = [
+const PASSING_TROUBLES: [&str; 16] = [
     "No cluster leader",
     "Not ready to serve consistent reads",
     "failed to get conn",
@@ -150,6 +150,7 @@ const PASSING_TROUBLES: [&str; 15] = [
     "leadership transfer in progress",
     "raft is already shutdown",
     "session shutdown",
+    "stream closed",
     "lead thread didn't get connection",
 ];
 
@@ -179,7 +180,10 @@ impl ApiError {
             | Self::BadPem { .. }
             | Self::Client(_)
             | Self::Unreachable { .. } => true,
-            Self::Status { status, .. } => (400..500).contains(status),
+            // Held and given back: it was never handed to a leader.
+            Self::Status { status, body, .. } => {
+                (400..500).contains(status) || body.trim().ends_with("No cluster leader")
+            }
             Self::Broken { .. } | Self::TimedOut { .. } | Self::Decode { .. } => false,
         }
     }
@@ -562,3 +566,6 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiError};
-use super::query::Query;
+use super::query::{Query, Reply};
 use super::types::{
     AclToken, AgentSelf, AllocStub, Allocation, AutopilotHealth, Deployment, DeploymentUpdate,
     DrainSpec, Evaluation, Job, JobPlan, JobRegistered, JobVersions, Members, Node, NodeStub,
@@ -182,6 +182,37 @@ impl Api {
     pub async fn job_allocations(&self, id: &str) -> Result<Vec<AllocStub>, ApiError> {
         let path = format!("job/{}/allocations", segment(id));
         Ok(self.read::<Option<_>>(&path).await?.unwrap_or_default())
+    }
+
+    /// As [`Api::job_allocations`], once anything about them is newer than `index`, at the latest
+    /// after `wait`; with the index to ask with next.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn job_allocations_since(
+        &self,
+        id: &str,
+        index: u64,
+        wait: Duration,
+    ) -> Result<Reply<Vec<AllocStub>>, ApiError> {
+        let path = format!("job/{}/allocations", segment(id));
+        let query = Query::default().blocking(index, wait);
+        let reply = self.get::<Option<Vec<AllocStub>>>(&path, &query).await?;
+        Ok(reply.map(Option::unwrap_or_default))
+    }
+
+    /// Returns the IDs of the jobs whose ID begins so.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn jobs_with_prefix(&self, prefix: &str) -> Result<Vec<String>, ApiError> {
+        let query = Query::default().param("prefix", prefix);
+        let jobs = self.get::<Option<Vec<Job>>>("jobs", &query).await?.value;
+        let jobs = jobs.unwrap_or_default().into_iter();
+        Ok(jobs
+            .map(|job| job.id)
+            .filter(|id| id.starts_with(prefix))
+            .collect())
     }
 
     /// Returns a job's evaluations.

@@ -22,7 +22,13 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let docker = context.docker().await?;
     let view = View::new();
-    let swept = tear_down(&args.name, docker.as_ref(), &context.root(), view.progress()).await?;
+    let swept = tear_down(
+        &args.name,
+        docker.as_ref(),
+        &context.root(),
+        view.progress(),
+    )
+    .await?;
     drop(view);
     match context.format {
         Format::Json => output::json(&swept),

@@ -52,7 +52,9 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     match context.format {
         Format::Json => output::json(&variables),
         Format::Text => {
-            let lines = variables.iter().map(|(key, value)| args.shell.line(key, value));
+            let lines = variables
+                .iter()
+                .map(|(key, value)| args.shell.line(key, value));
             output::text(&lines.collect::<Vec<_>>().join("\n"));
         }
     }
@@ -106,7 +108,13 @@ mod tests {
     fn a_quote_in_a_path_stays_a_quote() {
         let path = r"/home/o'neil/a\b";
         assert_eq!(Shell::Sh.line("K", path), r"export K='/home/o'\''neil/a\b'");
-        assert_eq!(Shell::Fish.line("K", path), r"set -gx K '/home/o\'neil/a\\b';");
-        assert_eq!(Shell::Powershell.line("K", path), r"$env:K = '/home/o''neil/a\b'");
+        assert_eq!(
+            Shell::Fish.line("K", path),
+            r"set -gx K '/home/o\'neil/a\\b';"
+        );
+        assert_eq!(
+            Shell::Powershell.line("K", path),
+            r"$env:K = '/home/o''neil/a\b'"
+        );
     }
 }

@@ -32,7 +32,9 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     };
     let agents = cluster.named(std::slice::from_ref(agent))?;
     let docker = context.docker().await?;
-    let mut running = docker.exec(cluster.container(&agents[0]), &args.command).await?;
+    let mut running = docker
+        .exec(cluster.container(&agents[0]), &args.command)
+        .await?;
     while let Some(piece) = running.output.next().await {
         let outcome = match piece? {
             Output::Out(bytes) => std::io::stdout().write_all(&bytes),

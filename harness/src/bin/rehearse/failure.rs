@@ -5,9 +5,7 @@ use std::process::ExitCode;
 
 use nomad_harness::docker::{ConnectError, DockerError};
 use nomad_harness::engine::EngineError;
-use nomad_harness::target::docker::{
-    FolderError, LifecycleError, OpenError, SweepError, UpError,
-};
+use nomad_harness::target::docker::{FolderError, LifecycleError, OpenError, SweepError, UpError};
 
 /// A bad command line, or bad input.
 const INPUT: u8 = 2;
@@ -76,11 +74,7 @@ impl Failure {
         text
     }
 
-    fn new(
-        code: u8,
-        hint: Option<String>,
-        error: impl Into<Box<dyn Error + Send + Sync>>,
-    ) -> Self {
+    fn new(code: u8, hint: Option<String>, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             code,
             error: error.into(),

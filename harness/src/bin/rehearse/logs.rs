@@ -30,7 +30,11 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let cluster = context.open(&named.cluster).await?;
     let agents = cluster.named(&named.agents)?;
     let several = agents.len() > 1;
-    let width = agents.iter().map(|agent| agent.as_str().len()).max().unwrap_or(0);
+    let width = agents
+        .iter()
+        .map(|agent| agent.as_str().len())
+        .max()
+        .unwrap_or(0);
     let docker = context.docker().await?;
     let streams = agents.iter().map(|agent| {
         let log = docker.logs(cluster.container(agent), args.tail, args.follow);

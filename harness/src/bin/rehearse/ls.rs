@@ -36,7 +36,10 @@ pub async fn run(_: Args, context: &Context) -> Result<ExitCode, Failure> {
     if rows.is_empty() {
         output::text("no clusters");
     } else {
-        output::text(&output::table(&["Name", "State", "Agents", "Engine"], &rows));
+        output::text(&output::table(
+            &["Name", "State", "Agents", "Engine"],
+            &rows,
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

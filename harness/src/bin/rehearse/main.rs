@@ -1,16 +1,20 @@
 //! `rehearse`: a secured Nomad cluster on local Docker, and scenarios on it. The only place that
 //! prints, reads the command line, and ends the process.
 
+mod cluster_args;
 mod completions;
+mod doctor;
 mod down;
 mod env;
 mod exec;
 mod failure;
 mod logs;
 mod ls;
+mod matrix;
 mod output;
 mod pki;
 mod plan;
+mod run;
 mod start;
 mod status;
 mod stop;
@@ -51,6 +55,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Up(up::Args),
+    Run(run::Args),
     Status(status::Args),
     Env(env::Args),
     Logs(logs::Args),
@@ -60,7 +65,9 @@ enum Command {
     Down(down::Args),
     Ls(ls::Args),
     Sweep(sweep::Args),
+    Doctor(doctor::Args),
     Plan(plan::Args),
+    Matrix(matrix::Args),
     Pki(pki::Args),
     Completions(completions::Args),
 }
@@ -90,13 +97,12 @@ impl Context {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
     // Inside containers this program is the agent, its workload and its tools.
-    if let Some(first) = args.next()
+    let args = agent::tools::arguments();
+    if let Some(first) = args.first()
         && agent::SUBCOMMANDS.contains(&first.as_str())
     {
-        let all: Vec<String> = std::env::args().skip(1).collect();
-        return agent::main(&all);
+        return agent::main(&args);
     }
     let cli = Cli::parse();
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
@@ -125,6 +131,7 @@ fn main() -> ExitCode {
 async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(args) => up::run(args, context).await,
+        Command::Run(args) => run::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
         Command::Logs(args) => logs::run(args, context).await,
@@ -134,7 +141,9 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Down(args) => down::run(args, context).await,
         Command::Ls(args) => ls::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Plan(args) => plan::run(&args, context),
+        Command::Matrix(args) => matrix::run(&args, context),
         Command::Pki(args) => pki::run(&args, context),
         Command::Completions(args) => completions::run(&args),
     }

@@ -47,6 +47,8 @@ struct AgentRow {
 #[derive(Serialize)]
 struct Nomad {
     asked: String,
+    /// What it refused to tell, and why.
+    trouble: Option<String>,
     leader: Option<String>,
     members: Members,
     raft: Option<RaftConfiguration>,
@@ -74,7 +76,10 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let cluster = context.open(&args.name).await?;
     let mut agents = Vec::new();
     for info in cluster.agents() {
-        let process = cluster.state(&info.name).await.map_err(Failure::environment)?;
+        let process = cluster
+            .state(&info.name)
+            .await
+            .map_err(Failure::environment)?;
         agents.push(AgentRow {
             info: info.clone(),
             process,
@@ -95,9 +100,9 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
 
 /// Asks the servers that run, one after the other, until one answers.
 async fn ask_any(cluster: &DockerCluster, agents: &[AgentRow]) -> Option<Nomad> {
-    let servers = agents.iter().filter(|agent| {
-        agent.info.role == Role::Server && agent.process == AgentState::Running
-    });
+    let servers = agents
+        .iter()
+        .filter(|agent| agent.info.role == Role::Server && agent.process == AgentState::Running);
     for server in servers {
         let api = cluster.api(&server.info.name).stale().timeout(ANSWER_MAX);
         if let Ok(nomad) = ask(server.info.name.as_str(), &api).await {
@@ -118,14 +123,24 @@ async fn ask(name: &str, api: &Api) -> Result<Nomad, ApiError> {
         api.nodes(),
         jobs
     );
+    // A server without a leader, or one that knows no token yet, still tells something.
+    let mut trouble = None;
+    if let Err(error) = &nodes {
+        trouble = Some(error.to_string());
+    }
+    let leader = match (leader, &members) {
+        (Err(error), Err(_)) => return Err(error),
+        (leader, _) => leader.ok().flatten(),
+    };
     Ok(Nomad {
         asked: name.to_owned(),
-        leader: leader.ok().flatten(),
-        members: members?,
+        trouble,
+        leader,
+        members: members.unwrap_or_default(),
         raft: raft.ok(),
         autopilot: autopilot.ok(),
-        nodes: nodes?,
-        jobs: jobs?.value,
+        nodes: nodes.unwrap_or_default(),
+        jobs: jobs.map(|reply| reply.value).unwrap_or_default(),
     })
 }
 
@@ -133,7 +148,10 @@ impl Status {
     fn text(&self) -> String {
         let mut parts = vec![format!("cluster `{}`: {}", self.name, self.engine.label())];
         let rows: Vec<Vec<String>> = self.agents.iter().map(AgentRow::cells).collect();
-        parts.push(output::table(&["Agent", "Process", "Address", "API"], &rows));
+        parts.push(output::table(
+            &["Agent", "Process", "Address", "API"],
+            &rows,
+        ));
         match &self.nomad {
             None => parts.push("no server answers".to_owned()),
             Some(nomad) => parts.extend(nomad.text()),
@@ -147,7 +165,9 @@ impl AgentRow {
         let process = match &self.process {
             AgentState::Running => "running".to_owned(),
             AgentState::Paused => "paused".to_owned(),
-            AgentState::Exited { oom_killed: true, .. } => "out of memory".to_owned(),
+            AgentState::Exited {
+                oom_killed: true, ..
+            } => "out of memory".to_owned(),
             AgentState::Exited { code, .. } => format!("ended ({code})"),
             AgentState::Gone => "gone".to_owned(),
         };
@@ -163,12 +183,36 @@ impl AgentRow {
 impl Nomad {
     fn text(&self) -> Vec<String> {
         let mut parts = vec![self.summary()];
-        let rows: Vec<Vec<String>> = self.members.members.iter().map(|m| self.member(m)).collect();
-        let head = ["Server", "Gossip", "Raft", "Healthy", "Build", "Datacenter", "Region"];
+        if let Some(trouble) = &self.trouble {
+            parts.push(format!("not all can be shown: {trouble}"));
+        }
+        let rows: Vec<Vec<String>> = self
+            .members
+            .members
+            .iter()
+            .map(|m| self.member(m))
+            .collect();
+        let head = [
+            "Server",
+            "Gossip",
+            "Raft",
+            "Healthy",
+            "Build",
+            "Datacenter",
+            "Region",
+        ];
         parts.push(output::table(&head, &rows));
         let rows: Vec<Vec<String>> = self.nodes.iter().map(node_cells).collect();
         if !rows.is_empty() {
-            let head = ["Node", "ID", "Status", "Eligibility", "Drain", "Drivers", "Datacenter"];
+            let head = [
+                "Node",
+                "ID",
+                "Status",
+                "Eligibility",
+                "Drain",
+                "Drivers",
+                "Datacenter",
+            ];
             parts.push(output::table(&head, &rows));
         }
         let rows: Vec<Vec<String>> = self.jobs.iter().map(JobStub::cells).collect();
@@ -197,14 +241,19 @@ impl Nomad {
             Some(_) => "not healthy".to_owned(),
             None => "unknown".to_owned(),
         };
-        format!("{leader}; {voters} voters; autopilot: {autopilot} (as {} says)", self.asked)
+        format!(
+            "{leader}; {voters} voters; autopilot: {autopilot} (as {} says)",
+            self.asked
+        )
     }
 
     fn member(&self, member: &nomad_harness::nomad::types::Member) -> Vec<String> {
         let tag = |key: &str| member.tags.get(key).cloned().unwrap_or_default();
         let raft = self.raft.as_ref().and_then(|raft| {
             let host = |address: &str| address.split(':').next().unwrap_or("").to_owned();
-            raft.servers.iter().find(|server| host(&server.address) == member.addr)
+            raft.servers
+                .iter()
+                .find(|server| host(&server.address) == member.addr)
         });
         let role = match raft {
             None => "no peer",
@@ -213,13 +262,18 @@ impl Nomad {
             Some(_) => "no voter",
         };
         let healthy = self.autopilot.as_ref().and_then(|health| {
-            health.servers.iter().find(|server| server.name == member.name)
+            health
+                .servers
+                .iter()
+                .find(|server| server.name == member.name)
         });
         vec![
             member.name.clone(),
             member.status.clone(),
             role.to_owned(),
-            healthy.map_or("unknown", |s| if s.healthy { "yes" } else { "no" }).to_owned(),
+            healthy
+                .map_or("unknown", |s| if s.healthy { "yes" } else { "no" })
+                .to_owned(),
             tag("build"),
             tag("dc"),
             tag("region"),

@@ -108,7 +108,11 @@ fn plain(download: &Mutex<u64>, event: &Event) {
 
 fn download_text(received: u64, total: Option<u64>) -> String {
     match total {
-        Some(total) => format!("download: {} of {}", HumanBytes(received), HumanBytes(total)),
+        Some(total) => format!(
+            "download: {} of {}",
+            HumanBytes(received),
+            HumanBytes(total)
+        ),
         None => format!("download: {}", HumanBytes(received)),
     }
 }

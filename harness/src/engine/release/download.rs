@@ -1,5 +1,5 @@
 //! Files from a release server: small ones whole, large ones resumed where a broken transfer
-//! stopped. With `nomad/api.rs` the only file that names `reqwest`.
+//! stopped. It and `nomad/api.rs` are the only files that name `reqwest`.
 //!
 //! Certificates are judged by the machine's own roots (`SSL_CERT_FILE` included), since mirrors
 //! often have a certificate of the house. Proxies come from the usual variables, but never for
@@ -372,8 +372,9 @@ fn unreachable(url: &str, source: reqwest::Error) -> DownloadError {
     }
 }
 
-/// An address as it may be printed: without a mirror's user and password.
-pub(super) fn shown(url: &str) -> String {
+/// Returns an address as it may be printed: without a mirror's user and password.
+#[must_use]
+pub fn shown(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
             let host_ends = rest.find('/').unwrap_or(rest.len());

@@ -58,6 +58,22 @@ impl ReleaseSource {
         unpack::cached(&self.folder(version, arch).ok()?)
     }
 
+    /// Returns the versions in the cache for an architecture, oldest first.
+    #[must_use]
+    pub fn cached_versions(&self, arch: Arch) -> Vec<Version> {
+        let folder = self.cache.as_ref().map(|cache| cache.join("releases"));
+        let mut versions: Vec<Version> = folder
+            .and_then(|folder| fs::read_dir(folder).ok())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|version| self.cached(version, arch).is_some())
+            .collect();
+        versions.sort();
+        versions
+    }
+
     /// Checks that somebody answers at the base address, within the connect timeout.
     ///
     /// # Errors
@@ -217,8 +233,10 @@ impl ReleaseSource {
         signature: &[u8],
     ) -> Result<(), ReleaseError> {
         let now = now();
-        let judge =
-            |key: &[u8]| ReleaseKey::read(key, &self.fingerprint, now)?.verify(sums, signature);
+        let judge = |key: &[u8]| -> Result<(), Box<SignatureError>> {
+            let key = ReleaseKey::read(key, &self.fingerprint, now)?;
+            Ok(key.verify(sums, signature)?)
+        };
         let untrusted = |origin: String| move |source| ReleaseError::Untrusted { origin, source };
         if let Some(path) = &self.key_file {
             let key = fs::read(path).map_err(|source| ReleaseError::KeyFile {
@@ -231,7 +249,7 @@ impl ReleaseSource {
         let cached = match fs::read(&kept).ok().map(|key| judge(&key)) {
             Some(Ok(())) => return Ok(()),
             // No other copy of the key can make a false signature true.
-            Some(Err(source @ SignatureError::Mismatch { .. })) => {
+            Some(Err(source)) if matches!(*source, SignatureError::Mismatch { .. }) => {
                 return Err(untrusted(format!("`{}`", kept.display()))(source));
             }
             Some(Err(reason)) => Some(reason),

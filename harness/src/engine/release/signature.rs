@@ -114,7 +114,7 @@ impl ReleaseKey {
     /// When it holds no key, only other keys, or an expired or revoked copy.
     pub fn read(file: &[u8], pinned: &str, now: u32) -> Result<Self, SignatureError> {
         let keys = parse_keys(file)?;
-        let seen: Vec<String> = keys.iter().map(|key| hex(key)).collect();
+        let seen: Vec<String> = keys.iter().map(hex).collect();
         let copies: Vec<SignedPublicKey> =
             keys.into_iter().filter(|key| hex(key) == pinned).collect();
         if copies.is_empty() {

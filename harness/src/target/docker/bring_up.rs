@@ -22,6 +22,7 @@ use crate::docker::{
     Death, DockerEngine, DockerError, EngineFacts, NetworkPlan, SubnetTaken, Surroundings, Trouble,
     free_subnets, labels,
 };
+use crate::emulation::{self, Place, ProbeError};
 use crate::engine::{self, EngineError, EngineRequest, Program};
 use crate::environment::Environment;
 use crate::nomad::{ApiError, Token};
@@ -79,6 +80,14 @@ pub enum UpError {
     /// There is no program for the agents.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The agents' architecture does not work here.
+    #[error("{source}")]
+    Emulation {
+        /// What is wrong.
+        source: ProbeError,
+        /// The command against it, here.
+        hint: Option<String>,
+    },
     /// The Docker engine refused something.
     #[error(transparent)]
     Docker(#[from] DockerError),
@@ -140,11 +149,12 @@ impl UpError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Spec(error) => error.hint(),
-            Self::NameTaken { name, .. } => {
-                Some(format!("rehearse down {name}    # or: rehearse up OTHER_NAME"))
-            }
+            Self::NameTaken { name, .. } => Some(format!(
+                "rehearse down {name}    # or: rehearse up OTHER_NAME"
+            )),
             Self::Folder(error) => error.hint(),
             Self::Engine(error) => error.hint(),
+            Self::Emulation { hint, .. } => hint.clone(),
             Self::Docker(error) => error.hint(),
             Self::Subnet(error) => error.hint(),
             Self::Sweep(error) => error.hint(),
@@ -179,14 +189,13 @@ fn log_text(agent: &AgentName, log: &str) -> String {
     text
 }
 
-fn unready_text(
-    cluster: &str,
-    unready: &Unready,
-    agent: Option<&AgentName>,
-    log: &str,
-) -> String {
+fn unready_text(cluster: &str, unready: &Unready, agent: Option<&AgentName>, log: &str) -> String {
     let secs = unready.after.as_secs_f64();
-    let verb = if unready.hopeless { "cannot become" } else { "was not" };
+    let verb = if unready.hopeless {
+        "cannot become"
+    } else {
+        "was not"
+    };
     let mut text = format!("cluster `{cluster}` {verb} ready within {secs:.1} s");
     for missing in &unready.missing {
         text.push_str(&format!("\n  missing: {missing}"));
@@ -291,6 +300,7 @@ impl Attempt<'_> {
             async {
                 let facts = self.docker.facts().await?;
                 self.clear_name(&facts.id).await?;
+                self.prove_emulation(&facts).await?;
                 Ok::<_, UpError>(facts)
             },
             async { Ok(self.provide().await?) },
@@ -313,6 +323,28 @@ impl Attempt<'_> {
         let docker = self.docker.as_ref();
         let arch = self.spec.arch;
         engine::provide(self.request, arch, self.environment, docker, self.progress).await
+    }
+
+    /// Where the agents are to be emulated: tries a program of their architecture first, since an
+    /// emulator may be registered and break every agent all the same.
+    async fn prove_emulation(&self, facts: &EngineFacts) -> Result<(), UpError> {
+        let arch = self.spec.arch;
+        if facts.arch.parse() == Ok(arch) {
+            return Ok(());
+        }
+        let mut own = self.common.labels.clone();
+        own.insert(labels::ROLE.to_owned(), "tool".to_owned());
+        let place = Place::find("", facts.local, self.environment.github_actions);
+        emulation::probe(self.docker.as_ref(), arch, &own)
+            .await
+            .map(drop)
+            .map_err(|error| UpError::Emulation {
+                hint: error.hint(place),
+                source: error,
+            })?;
+        let works = format!("{arch} programs work here, emulated");
+        self.progress.tell(Event::Note(works));
+        Ok(())
     }
 
     /// Removes what earlier attempts left, everywhere; refuses a name that is in use.
@@ -344,8 +376,7 @@ impl Attempt<'_> {
         let cli = authority.cli_leaf()?;
         let mut key = [0; 32];
         rand::rng().fill_bytes(&mut key);
-        let gossip_key =
-            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
+        let gossip_key = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
         let mut refusal = None;
         for subnet in offers {
             let record = self.record(facts, &program, subnet);
@@ -354,7 +385,8 @@ impl Attempt<'_> {
                 // first answer leaves.
                 self.folder.write(&record)?;
                 let region = &self.spec.region;
-                self.folder.write_secrets(region, &authority, &cli, &gossip_key)?;
+                self.folder
+                    .write_secrets(region, &authority, &cli, &gossip_key)?;
             }
             let plan = NetworkPlan {
                 name: self.common.network(),
@@ -417,7 +449,9 @@ impl Attempt<'_> {
         planned: &Planned,
     ) -> Result<DockerCluster, UpError> {
         let agents = &planned.record.agents;
-        let starts = agents.iter().map(|agent| self.start(network, planned, agent));
+        let starts = agents
+            .iter()
+            .map(|agent| self.start(network, planned, agent));
         let mut cluster = self.assemble(planned.record.clone())?;
         let token = match self.wait_beside(&cluster, try_join_all(starts)).await? {
             Waited::Ready(token) => token,
@@ -425,6 +459,7 @@ impl Attempt<'_> {
                 for (agent, port) in cluster.record.agents.iter_mut().zip(ports) {
                     agent.api_port = port;
                 }
+                self.folder.write(&cluster.record)?;
                 cluster = self.assemble(cluster.record)?;
                 self.wait(&cluster).await?
             }
@@ -471,7 +506,11 @@ impl Attempt<'_> {
     }
 
     async fn wait(&self, cluster: &DockerCluster) -> Result<Token, UpError> {
-        let known = self.token.lock().expect("nobody panics while holding it").clone();
+        let known = self
+            .token
+            .lock()
+            .expect("nobody panics while holding it")
+            .clone();
         let secret = known.or_else(|| conditions::chosen_secret(&cluster.record.version));
         let keep = |token: &Token| {
             *self.token.lock().expect("nobody panics while holding it") = Some(token.clone());
@@ -481,8 +520,7 @@ impl Attempt<'_> {
             }
         };
         let timeout = self.options.timeout;
-        let waited =
-            conditions::first_time(cluster, secret, timeout, self.progress, &keep).await;
+        let waited = conditions::first_time(cluster, secret, timeout, self.progress, &keep).await;
         match waited {
             Ok(token) => Ok(token),
             Err(unready) => Err(self.not_ready(cluster, unready).await),
@@ -493,7 +531,9 @@ impl Attempt<'_> {
     async fn mark(&self) -> Result<(), DockerError> {
         let mut tags = self.common.labels.clone();
         tags.insert(labels::READY.to_owned(), "true".to_owned());
-        self.docker.create_volume(&self.common.marker(), &tags).await
+        self.docker
+            .create_volume(&self.common.marker(), &tags)
+            .await
     }
 
     /// Leaves everything as it is, for a look.
@@ -564,6 +604,8 @@ impl Attempt<'_> {
 
     async fn died(&self, death: &Death) -> UpError {
         let agent = labels::get(&death.labels, labels::AGENT).unwrap_or_default();
+        // The engine tells of the end before it has written the last lines down.
+        drop(self.docker.wait_container(&death.container).await);
         UpError::Died {
             cluster: self.spec.name.clone(),
             agent: AgentName(agent.to_owned()),
@@ -573,7 +615,10 @@ impl Attempt<'_> {
     }
 
     async fn not_ready(&self, cluster: &DockerCluster, unready: Unready) -> UpError {
-        let blamed = unready.missing.iter().find_map(|missing| missing.agent.clone());
+        let blamed = unready
+            .missing
+            .iter()
+            .find_map(|missing| missing.agent.clone());
         let log = match &blamed {
             Some(agent) => self.log_end(cluster.container(agent)).await,
             None => String::new(),
@@ -605,7 +650,10 @@ impl Attempt<'_> {
             let text = format!("not all of it could be removed: {error}; rehearse sweep");
             self.progress.tell(Event::Note(text));
         }
-        let ours = self.folder.read().is_ok_and(|record| record.run == self.common.run);
+        let ours = self
+            .folder
+            .read()
+            .is_ok_and(|record| record.run == self.common.run);
         if ours && let Err(error) = self.folder.remove() {
             self.progress.tell(Event::Note(error.to_string()));
         }

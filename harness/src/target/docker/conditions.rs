@@ -258,12 +258,22 @@ pub(super) async fn again(
     let board = Board::new(deadline, progress, &[Leader, Acl, Voters, Autopilot, Nodes]);
     let agents = Agents::of(cluster);
     let known = access(&board, agents.with_token(token));
-    let outcome = futures::future::try_join3(
-        one_leader(&board, &agents),
-        known,
-        rest(&board, &agents, token),
-    );
-    outcome.await.map(drop).map_err(|error| unready(&board, &error))
+    // The servers remember nodes as they were: what counts is that each client has spoken since.
+    let clients: Vec<(&AgentInfo, Api)> = agents
+        .clients
+        .iter()
+        .map(|agent| (*agent, cluster.api(&agent.name)))
+        .collect();
+    let after_registration = async {
+        try_join_all(clients.iter().map(|client| registered(&board, client))).await?;
+        rest(&board, &agents, token).await
+    };
+    let outcome =
+        futures::future::try_join3(one_leader(&board, &agents), known, after_registration);
+    outcome
+        .await
+        .map(drop)
+        .map_err(|error| unready(&board, &error))
 }
 
 fn unready(board: &Board<'_>, error: &PollError) -> Unready {
@@ -295,9 +305,10 @@ async fn rest(board: &Board<'_>, agents: &Agents<'_>, token: &Token) -> Result<(
 
 async fn one_leader(board: &Board<'_>, agents: &Agents<'_>) -> Result<(), PollError> {
     let look = || async {
-        let asked = agents.servers.iter().map(|(agent, api)| async move {
-            (&agent.name, api.stale().leader().await)
-        });
+        let asked = agents
+            .servers
+            .iter()
+            .map(|(agent, api)| async move { (&agent.name, api.stale().leader().await) });
         let mut leader: Option<String> = None;
         for (agent, answer) in join_all(asked).await {
             match answer {
@@ -339,7 +350,9 @@ async fn bootstrap(
                 Ok(made) => return Ok(made.secret_id),
                 Err(error) => error,
             };
-            let done_before = error.body().is_some_and(|body| body.contains("already done"));
+            let done_before = error
+                .body()
+                .is_some_and(|body| body.contains("already done"));
             if done_before {
                 // An earlier call came through and its reply got lost.
                 if let Some(secret) = secret
@@ -393,7 +406,9 @@ async fn voters(board: &Board<'_>, servers: &[(&AgentInfo, Api)]) -> Result<(), 
         let raft = raft.map_err(|error| Found::call(&agent.name, &error))?;
         let votes = |info: &AgentInfo| {
             let address = format!("{}:{}", info.address, crate::spec::RPC_PORT);
-            raft.servers.iter().any(|peer| peer.voter && peer.address == address)
+            raft.servers
+                .iter()
+                .any(|peer| peer.voter && peer.address == address)
         };
         let missing = servers.iter().find(|(info, _)| !votes(info));
         match missing {
@@ -422,18 +437,27 @@ async fn autopilot(board: &Board<'_>, servers: &[(&AgentInfo, Api)]) -> Result<(
         let ill = health.servers.iter().find(|server| !server.healthy);
         let of = |address: &str| {
             let host = address.split(':').next().unwrap_or(address);
-            let info = servers.iter().find(|(info, _)| info.address.to_string() == host);
+            let info = servers
+                .iter()
+                .find(|(info, _)| info.address.to_string() == host);
             info.map(|(info, _)| info.name.clone())
         };
         Err(match ill {
             Some(server) => Found {
                 agent: of(&server.address),
-                seen: format!("`{}` is not healthy (gossip: {})", server.name, server.serf_status),
+                seen: format!(
+                    "`{}` is not healthy (gossip: {})",
+                    server.name, server.serf_status
+                ),
                 hopeless: false,
             },
             None => Found::not_yet(
                 None,
-                format!("{} of {} servers judged", health.servers.len(), servers.len()),
+                format!(
+                    "{} of {} servers judged",
+                    health.servers.len(),
+                    servers.len()
+                ),
             ),
         })
     };
@@ -459,7 +483,10 @@ async fn nodes(
         })?;
         index.store(listed.index.unwrap_or(0), Relaxed);
         for client in clients {
-            let node = listed.value.iter().find(|node| node.name == client.name.as_str());
+            let node = listed
+                .value
+                .iter()
+                .find(|node| node.name == client.name.as_str());
             if let Some(seen) = unready_node(node) {
                 let seen = format!("`{}` {seen}", client.name);
                 return Err(Found::not_yet(Some(&client.name), seen));
@@ -468,6 +495,23 @@ async fn nodes(
         Ok(())
     };
     board.until(Condition::Nodes, look).await
+}
+
+/// The client's own process has been granted a time to live by a server.
+async fn registered(board: &Board<'_>, client: &(&AgentInfo, Api)) -> Result<(), PollError> {
+    let (agent, api) = client;
+    let look = || async {
+        let itself = api.agent_self().await;
+        let itself = itself.map_err(|error| Found::call(&agent.name, &error))?;
+        match itself.stat("client", "heartbeat_ttl") {
+            None | Some("" | "0s") => Err(Found::not_yet(
+                Some(&agent.name),
+                format!("`{}` has not registered again", agent.name),
+            )),
+            Some(_) => Ok(()),
+        }
+    };
+    board.step_towards(Condition::Nodes, look).await
 }
 
 /// Returns what a node lacks.
@@ -516,7 +560,10 @@ mod tests {
     fn a_node_is_ready_only_with_all_of_it() {
         let seen = |node| unready_node(Some(&node)).unwrap_or_default();
         assert_eq!(seen(node("ready", "eligible", true)), "");
-        assert_eq!(seen(node("initializing", "eligible", true)), "is initializing");
+        assert_eq!(
+            seen(node("initializing", "eligible", true)),
+            "is initializing"
+        );
         assert_eq!(seen(node("ready", "ineligible", true)), "is ineligible");
         assert!(seen(node("ready", "eligible", false)).contains("not healthy: Undetected"));
         assert_eq!(unready_node(None).unwrap(), "is not registered");

@@ -105,7 +105,8 @@ impl Target for DockerCluster {
 
     fn api(&self, agent: &AgentName) -> Api {
         let api = self.apis.get(agent);
-        api.expect("agents are named from the cluster's own list").clone()
+        api.expect("agents are named from the cluster's own list")
+            .clone()
     }
 
     async fn state(&self, agent: &AgentName) -> Result<AgentState, ControlError> {

@@ -527,7 +527,10 @@ mod tests {
         private_folder(folder.path()).unwrap();
         private_file(&folder.path().join("cluster.json"), r#"{"schema": 2}"#).unwrap();
         let error = folder.read().unwrap_err();
-        assert!(error.to_string().ends_with("schema 2, expected 1"), "{error}");
+        assert!(
+            error.to_string().ends_with("schema 2, expected 1"),
+            "{error}"
+        );
         assert_eq!(error.hint().unwrap(), "rehearse down demo");
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures::future::{join_all, try_join_all};
 
+use super::DockerCluster;
 use super::conditions::{self, Unready};
 use super::control::STOP_GRACE_SECS;
 use super::folder::{FolderError, StateRoot};
 use super::sweep::{self, SweepError, Swept};
-use super::DockerCluster;
 use crate::docker::{DockerEngine, DockerError, labels};
 use crate::progress::{Event, Progress};
 use crate::spec::AgentName;
@@ -144,7 +144,11 @@ impl DockerCluster {
             found.cloned().ok_or_else(|| LifecycleError::NoAgent {
                 cluster: self.record.spec.name.clone(),
                 agent: name.clone(),
-                known: all.iter().map(|a| format!("`{a}`")).collect::<Vec<_>>().join(", "),
+                known: all
+                    .iter()
+                    .map(|a| format!("`{a}`"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
             })
         };
         names.iter().map(find).collect()

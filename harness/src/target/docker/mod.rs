@@ -8,6 +8,8 @@ mod folder;
 mod lifecycle;
 mod plan;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod tool;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +22,7 @@ use crate::target::{AgentInfo, Capability, EngineInfo};
 
 pub use bring_up::{Options, UpError, bring_up};
 pub use conditions::{Missing, Unready};
-pub use folder::{
-    AgentRecord, CliFiles, Folder, FolderError, Lock, Phase, Record, StateRoot,
-};
+pub use folder::{AgentRecord, CliFiles, Folder, FolderError, Lock, Phase, Record, StateRoot};
 pub use lifecycle::{LifecycleError, tear_down};
 pub use sweep::{ClusterSummary, Health, SweepError, Swept, list, sweep};
 
@@ -84,9 +84,9 @@ impl OpenError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Folder(error) => error.hint(),
-            Self::HalfMade { name } | Self::Api { name, .. } => Some(format!(
-                "rehearse down {name} && rehearse up {name}"
-            )),
+            Self::HalfMade { name } | Self::Api { name, .. } => {
+                Some(format!("rehearse down {name} && rehearse up {name}"))
+            }
             Self::OtherDocker { .. } => {
                 Some("docker context ls    # and DOCKER_HOST: use the one of that `up`".to_owned())
             }
@@ -222,7 +222,9 @@ impl DockerCluster {
     #[must_use]
     pub fn container(&self, agent: &AgentName) -> &str {
         let record = self.record.agents.iter().find(|a| a.plan.name == *agent);
-        &record.expect("agents are named from the cluster's own list").container
+        &record
+            .expect("agents are named from the cluster's own list")
+            .container
     }
 }
 

@@ -70,7 +70,10 @@ impl Common {
 fn spec_hash(spec: &ClusterSpec) -> String {
     let text = serde_json::to_string(spec).expect("a spec is plain data");
     let digest = Sha256::digest(text);
-    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest[..6]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Finds free ports on 127.0.0.1, all different. Somebody may take one before Docker does: then
@@ -154,8 +157,7 @@ pub(super) fn files(
     gossip_key: &str,
 ) -> Result<bytes::Bytes, FilesError> {
     let plan: Vec<AgentPlan> = record.agents.iter().map(|a| a.plan.clone()).collect();
-    let config =
-        agent_config::render(&record.spec, &plan, agent, &record.version, gossip_key)?;
+    let config = agent_config::render(&record.spec, &plan, agent, &record.version, gossip_key)?;
     let leaf = authority.agent_leaf(agent)?;
     let (certificate, key) = tls::leaf_files(&record.spec.region, agent.role.into());
     let files = [
@@ -164,7 +166,10 @@ pub(super) fn files(
             format!("{TLS_DIR}/{}", tls::CA_FILE),
             authority.pair().certificate.as_str(),
         ),
-        (format!("{TLS_DIR}/{certificate}"), leaf.certificate.as_str()),
+        (
+            format!("{TLS_DIR}/{certificate}"),
+            leaf.certificate.as_str(),
+        ),
         (format!("{TLS_DIR}/{key}"), leaf.key.as_str()),
     ];
     // The data folder is a volume, whose owner an image that is not ours does not set.
@@ -188,7 +193,10 @@ mod tests {
     fn a_taken_port_is_not_offered() {
         let held = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = held.local_addr().unwrap().port();
-        assert!(TcpListener::bind(("127.0.0.1", port)).is_err(), "the premise");
+        assert!(
+            TcpListener::bind(("127.0.0.1", port)).is_err(),
+            "the premise"
+        );
         assert!(!free_ports(PORTS.len()).contains(&port));
     }
 }

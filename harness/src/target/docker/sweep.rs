@@ -210,7 +210,10 @@ pub(super) async fn remove_objects(
 
 /// Tries to remove every object once; one refusal does not keep the others.
 async fn remove_once(docker: &dyn DockerEngine, run: &Run) -> Result<(), DockerError> {
-    let containers = run.containers.iter().map(|c| docker.remove_container(&c.id));
+    let containers = run
+        .containers
+        .iter()
+        .map(|c| docker.remove_container(&c.id));
     let gone = first_error(join_all(containers).await);
     let networks = run.networks.iter().map(|n| docker.remove_network(&n.id));
     let volumes = run.volumes.iter().map(|v| docker.remove_volume(&v.name));
@@ -329,10 +332,8 @@ pub async fn list(
     docker: &dyn DockerEngine,
     root: &StateRoot,
 ) -> Result<Vec<ClusterSummary>, SweepError> {
-    let (runs, engine) = futures::try_join!(
-        collect(docker, &[(labels::CLUSTER, None)]),
-        docker.facts()
-    )?;
+    let (runs, engine) =
+        futures::try_join!(collect(docker, &[(labels::CLUSTER, None)]), docker.facts())?;
     let mut clusters: Vec<ClusterSummary> = runs
         .iter()
         .map(|run| ClusterSummary {
@@ -427,10 +428,7 @@ pub async fn sweep(docker: &dyn DockerEngine, root: &StateRoot) -> Result<Vec<Sw
     Ok(swept)
 }
 
-async fn sweep_once(
-    docker: &dyn DockerEngine,
-    root: &StateRoot,
-) -> Result<Vec<Swept>, SweepError> {
+async fn sweep_once(docker: &dyn DockerEngine, root: &StateRoot) -> Result<Vec<Swept>, SweepError> {
     let runs = collect(docker, &[(labels::RUN, None)]).await?;
     let alive: Vec<String> = runs.iter().map(|run| run.run.clone()).collect();
     let (garbage, kept): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(Run::is_garbage);
@@ -488,7 +486,8 @@ fn sweep_folder(
     let (run, lost) = match folder.read() {
         Ok(record) => {
             let lost = record.docker == engine && !runs.contains(&record.run);
-            let waits = record.phase == Phase::ComingUp && folder::maker_lives(&record) == Some(true);
+            let waits =
+                record.phase == Phase::ComingUp && folder::maker_lives(&record) == Some(true);
             (record.run, lost && !waits)
         }
         // A folder without a record was killed before it had one, and holds nothing yet.

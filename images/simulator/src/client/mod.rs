@@ -1,12 +1,41 @@
 //! A client: registers its node, keeps its heartbeat, runs the allocations placed on it.
+//!
+//! `registration.rs` keeps the node known, `allocs.rs` follows what the servers want, with a
+//! `runner.rs` for each allocation and a `task.rs` for each of its tasks; `updates.rs` reports
+//! back, `store.rs` remembers over a restart.
+//!
+//! Missing: garbage collection of ended allocations that the servers still list, task
+//! statistics, `exec`, task life cycles (prestart, poststop).
+
+mod allocs;
+mod events;
+mod fingerprint;
+mod health;
+mod identity;
+mod registration;
+mod restarts;
+mod runner;
+mod store;
+mod task;
+mod taskenv;
+mod updates;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+pub use allocs::OrderError;
+
+use allocs::Allocs;
+use identity::Identity;
+use registration::Registration;
+use store::Store;
 
 use crate::types::{Allocation, Node, NodeStatus};
 
@@ -98,3 +127,149 @@ pub trait Servers: Send + Sync + 'static {
         allocs: Vec<Allocation>,
     ) -> Result<(), ServersError>;
 }
+
+/// The client could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file of its own could not be read or written.
+    #[error("client state: cannot {action} `{}`", path.display())]
+    State {
+        /// `read`, `write` or `create`.
+        action: &'static str,
+        /// Which file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What the agent's `stats` show of its client.
+#[derive(Clone, Debug, Default)]
+pub struct ClientStats {
+    /// RPC addresses of the servers that answered last.
+    pub known_servers: Vec<SocketAddr>,
+    /// Allocations that are on this node and not garbage.
+    pub num_allocations: usize,
+    /// When a server last took a heartbeat ([`crate::types::Nanos`] since the epoch), 0 before.
+    pub last_heartbeat: crate::types::Nanos,
+    /// Granted by the last heartbeat.
+    pub heartbeat_ttl: Duration,
+}
+
+/// A running client; dropping it ends its loops (but not the tasks' processes).
+pub struct Client {
+    identity: Identity,
+    alloc_root: PathBuf,
+    allocs: Arc<Allocs>,
+    stats: Arc<Mutex<ClientStats>>,
+    loops: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Client {
+    /// Reads (or makes) the node's identity, then registers and runs in the background. Must
+    /// be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Where `data_dir` is not usable.
+    pub fn start(config: ClientConfig, servers: Arc<dyn Servers>) -> Result<Self, StartError> {
+        let client_dir = config.data_dir.join("client");
+        let identity = Identity::load(&client_dir)?;
+        let alloc_root = config.data_dir.join("alloc");
+        let store_dir = client_dir.join("allocs");
+        identity::make_dir(&alloc_root)?;
+        identity::make_dir(&store_dir)?;
+        let node = Arc::new(fingerprint::node(&config, &identity));
+        let stats = Arc::new(Mutex::new(ClientStats::default()));
+        let (updates, sending) = updates::channel(Arc::clone(&servers), identity.clone());
+        let allocs = Arc::new(Allocs::new(
+            identity.clone(),
+            Arc::clone(&servers),
+            Arc::clone(&node),
+            config.region.clone(),
+            alloc_root.clone(),
+            Store::new(&store_dir),
+            updates,
+        ));
+        tracing::info!(target: "client", node_id = identity.node_id, "started client");
+        let ready = watch::Sender::new(false);
+        let mut registered = ready.subscribe();
+        let registration = Registration {
+            identity: identity.clone(),
+            servers,
+            node,
+            stats: Arc::clone(&stats),
+            ready,
+        };
+        let following = Arc::clone(&allocs);
+        let follow = async move {
+            // An error means that the client ends.
+            if registered.wait_for(|ready| *ready).await.is_ok() {
+                following.follow().await;
+            }
+        };
+        let loops = vec![
+            tokio::spawn(registration.keep()),
+            tokio::spawn(sending),
+            tokio::spawn(follow),
+        ];
+        Ok(Self {
+            identity,
+            alloc_root,
+            allocs,
+            stats,
+            loops,
+        })
+    }
+
+    /// The node's UUID.
+    #[must_use]
+    pub fn node_id(&self) -> &str {
+        &self.identity.node_id
+    }
+
+    /// What `agent/self` shows.
+    #[must_use]
+    pub fn stats(&self) -> ClientStats {
+        let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        ClientStats {
+            num_allocations: self.allocs.count(),
+            ..stats.clone()
+        }
+    }
+
+    /// Where an allocation's files are (`alloc/logs/<task>.stdout.0`, `<task>/local`, ...).
+    #[must_use]
+    pub fn alloc_dir(&self, alloc_id: &str) -> PathBuf {
+        self.alloc_root.join(alloc_id)
+    }
+
+    /// Restarts a task, or all tasks, of an allocation.
+    ///
+    /// # Errors
+    /// Where there is no such allocation or task here, or it has ended.
+    pub fn restart(&self, alloc_id: &str, task: Option<&str>) -> Result<(), OrderError> {
+        self.allocs.order(alloc_id, task, runner::Message::Restart)
+    }
+
+    /// Signals a task, or all tasks, of an allocation; the name as `SIGHUP` or `HUP`.
+    ///
+    /// # Errors
+    /// As [`Client::restart`], and where no signal has that name.
+    pub fn signal(&self, alloc_id: &str, task: Option<&str>, name: &str) -> Result<(), OrderError> {
+        self.allocs.signal(alloc_id, task, name)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        for task in &self.loops {
+            task.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod whole;

@@ -59,9 +59,12 @@ pub enum Command {
         evals: Vec<Evaluation>,
     },
     /// Registers a new version (or the same again); `version`, indexes are set by applying.
+    /// `enforce_index` is the `job_modify_index` that it must have now (0: must not exist).
     JobRegister {
         job: Job,
         eval: Option<Evaluation>,
+        #[serde(default)]
+        enforce_index: Option<u64>,
         now: Nanos,
     },
     JobDeregister {
@@ -150,7 +153,14 @@ pub enum Command {
         config: serde_json::Value,
         cas: Option<u64>,
     },
-    /// Several at once, all at the same index.
+    /// Garbage collection: forgets these whole, by ID; `jobs` by [`super::State::job_key`].
+    Reap {
+        evals: Vec<String>,
+        allocs: Vec<String>,
+        deployments: Vec<String>,
+        jobs: Vec<String>,
+    },
+    /// Several at once, all at the same index. A refusal of one does not undo the others.
     Batch {
         commands: Vec<Command>,
     },

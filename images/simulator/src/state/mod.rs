@@ -4,6 +4,7 @@
 //! Objects are behind [`Arc`], so cloning [`State`] gives a cheap, consistent snapshot for
 //! the scheduler, blocking queries and Raft snapshots.
 
+mod apply;
 mod command;
 
 use std::collections::BTreeMap;
@@ -134,4 +135,17 @@ impl State {
     pub fn index_of(&self, table: Table) -> u64 {
         self.table_index.get(&table).copied().unwrap_or(1).max(1)
     }
+}
+
+/// Several errors as Go's `multierror` prints them.
+#[must_use]
+pub fn multierror(errors: &[String]) -> String {
+    let noun = if errors.len() == 1 { "error" } else { "errors" };
+    let mut text = format!("{} {noun} occurred:", errors.len());
+    for error in errors {
+        text.push_str("\n\t* ");
+        text.push_str(error);
+    }
+    text.push_str("\n\n");
+    text
 }

@@ -1,0 +1,138 @@
+//! Faults: what can be done to an agent, each with the way to undo it. They see a [`Target`],
+//! never Docker.
+//!
+//! Healing is safe to do twice and safe to do on an agent that the fault never reached: the
+//! runner heals whatever it tried to inject, also when the attempt failed half-way.
+//!
+//! Missing: faults of the network finer than isolation, of disks, clocks, certificates and keys.
+
+mod isolate;
+mod kill;
+mod pause;
+mod restart;
+mod stop;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::spec::AgentName;
+use crate::target::{AgentState, Capability, ControlError, Target};
+
+/// A fault by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// SIGKILL; healed by a start.
+    Kill,
+    /// SIGTERM; healed by a start.
+    Stop,
+    /// Frozen with its connections open; healed by a thaw.
+    Pause,
+    /// Stopped and started at once; nothing to heal unless it stays down.
+    Restart,
+    /// Cut off from all other agents, both ways; healed by undoing the cut.
+    Isolate,
+}
+
+/// Every fault, for messages and references.
+pub const FAULTS: [Fault; 5] = [
+    Fault::Kill,
+    Fault::Stop,
+    Fault::Pause,
+    Fault::Restart,
+    Fault::Isolate,
+];
+
+/// A fault's two halves, and what it wants.
+#[async_trait]
+trait Lever: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn about(&self) -> &'static str;
+    fn needs(&self) -> Capability;
+    /// Whether the agent's process is not expected to run while the fault is in.
+    fn takes_down(&self) -> bool;
+    async fn inject(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError>;
+    async fn heal(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError>;
+}
+
+impl Fault {
+    fn lever(self) -> &'static dyn Lever {
+        match self {
+            Self::Kill => &kill::Kill,
+            Self::Stop => &stop::Stop,
+            Self::Pause => &pause::Pause,
+            Self::Restart => &restart::Restart,
+            Self::Isolate => &isolate::Isolate,
+        }
+    }
+
+    /// Returns its name, as `kill`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.lever().name()
+    }
+
+    /// Returns what it does, in a line.
+    #[must_use]
+    pub fn about(self) -> &'static str {
+        self.lever().about()
+    }
+
+    /// Returns the lever that the target must have.
+    #[must_use]
+    pub fn needs(self) -> Capability {
+        self.lever().needs()
+    }
+
+    /// Whether the agent's process may be found ended while the fault is in.
+    #[must_use]
+    pub fn takes_down(self) -> bool {
+        self.lever().takes_down()
+    }
+
+    /// Does it to one agent.
+    ///
+    /// # Errors
+    /// The lever's own.
+    pub async fn inject(self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+        self.lever().inject(target, agent).await
+    }
+
+    /// Undoes it. An agent that is not touched by it stays as it is.
+    ///
+    /// # Errors
+    /// The lever's own.
+    pub async fn heal(self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+        self.lever().heal(target, agent).await
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Starts an agent whose process has ended; leaves one that runs alone.
+async fn start_if_ended(target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+    match target.state(agent).await? {
+        AgentState::Running => Ok(()),
+        AgentState::Paused => target.resume(agent).await,
+        AgentState::Exited { .. } | AgentState::Gone => target.start(agent).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        for fault in FAULTS {
+            let json = serde_json::to_string(&fault).expect("plain data");
+            assert_eq!(json, format!("\"{}\"", fault.name()));
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! An orderly end: the agent may hand over what it holds.
+
+use async_trait::async_trait;
+
+use super::Lever;
+use crate::spec::AgentName;
+use crate::target::{Capability, ControlError, Target};
+
+pub(super) struct Stop;
+
+#[async_trait]
+impl Lever for Stop {
+    fn name(&self) -> &'static str {
+        "stop"
+    }
+
+    fn about(&self) -> &'static str {
+        "ends an agent with SIGTERM, as an operator would"
+    }
+
+    fn needs(&self) -> Capability {
+        Capability::StopStart
+    }
+
+    fn takes_down(&self) -> bool {
+        true
+    }
+
+    async fn inject(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+        target.stop(agent).await
+    }
+
+    async fn heal(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+        super::start_if_ended(target, agent).await
+    }
+}

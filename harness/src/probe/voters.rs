@@ -1,0 +1,52 @@
+//! Who votes in Raft, and whether autopilot finds them healthy. Both are asked: a voter that is
+//! dead is still a voter, and autopilot's list may lag behind Raft's by its 2 s round.
+
+use crate::directory::Directory;
+use crate::poll::Look;
+
+/// Done when exactly `healthy` servers vote and autopilot finds each of them healthy.
+pub async fn look(agents: &Directory, healthy: usize) -> Look<String> {
+    let configuration = agents
+        .ask(|api| async move { api.raft_configuration().await })
+        .await;
+    let configuration = match configuration {
+        Ok(configuration) => configuration,
+        Err(error) => return Look::failed(&error),
+    };
+    let health = agents
+        .ask(|api| async move { api.autopilot_health().await })
+        .await;
+    let health = match health {
+        Ok(health) => health,
+        Err(error) => return Look::failed(&error),
+    };
+    let voters: Vec<_> = configuration
+        .servers
+        .iter()
+        .filter(|peer| peer.voter)
+        .collect();
+    let fit = |id: &str| {
+        let mut servers = health.servers.iter();
+        servers.any(|server| server.id == id && server.healthy && server.voter)
+    };
+    let unfit: Vec<_> = voters
+        .iter()
+        .filter(|peer| !fit(&peer.id))
+        .map(|peer| format!("`{}` ({})", peer.node, peer.address))
+        .collect();
+    if voters.len() == healthy && unfit.is_empty() && health.healthy {
+        return Look::Done(format!("{healthy} voters, all healthy"));
+    }
+    let mut seen = format!("{} voters", voters.len());
+    if unfit.is_empty() {
+        let verdict = if health.healthy {
+            "healthy"
+        } else {
+            "unhealthy"
+        };
+        seen.push_str(&format!(", autopilot {verdict}"));
+    } else {
+        seen.push_str(&format!(", not healthy: {}", unfit.join(", ")));
+    }
+    Look::NotYet(seen)
+}

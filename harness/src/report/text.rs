@@ -1,0 +1,133 @@
+//! A report for people at a terminal: a line for each thing that happens, and a summary.
+
+use super::{Report, Verdict};
+use crate::measure::Measure;
+use crate::target::EngineInfo;
+use crate::timeline::{Event, Kind};
+
+/// Returns the line for an event while a run is under way; `None` where it is only of interest
+/// in the run folder. Every line names the engine.
+#[must_use]
+pub fn live_line(engine: &EngineInfo, event: &Event) -> Option<String> {
+    let mark = match event.kind {
+        Kind::StepStarted => ">",
+        Kind::StepPassed => "ok",
+        Kind::StepFailed => "FAILED",
+        Kind::StepCut => "CUT",
+        Kind::AgentDied => "DIED",
+        Kind::Stalled | Kind::RunStarted | Kind::RunEnded | Kind::Workload | Kind::Note => "",
+        Kind::Injected | Kind::Healed => "!",
+        Kind::LeaderSeen => "~",
+        Kind::Injecting
+        | Kind::Healing
+        | Kind::Reachability
+        | Kind::Allocation
+        | Kind::Deployment
+        | Kind::Measured => return None,
+    };
+    let who = event
+        .agent
+        .as_ref()
+        .map_or_else(String::new, |agent| format!("`{agent}` "));
+    let words = match event.kind {
+        Kind::Injected => format!("{who}injected: {}", event.detail),
+        Kind::Healed => format!("{who}healed: {}", event.detail),
+        _ => format!("{who}{}", event.detail),
+    };
+    let seconds = event.at_ms / 1000.0;
+    Some(format!("{} {seconds:8.2}s {mark:>6} {words}", tag(engine)))
+}
+
+/// Returns the engine in a word or two.
+fn tag(engine: &EngineInfo) -> String {
+    if engine.simulated {
+        format!("SIMULATED {}", engine.version)
+    } else {
+        format!("nomad {}", engine.version)
+    }
+}
+
+/// Returns a table of several runs, and what is to be known of each that did not pass.
+#[must_use]
+pub fn summary(reports: &[Report]) -> String {
+    let mut lines = Vec::new();
+    for report in reports {
+        lines.push(format!(
+            "{:<12} {:<18} {:>6.1}s  {}  seed {}",
+            report.verdict,
+            report.scenario,
+            report.took_ms / 1000.0,
+            report.engine_label,
+            report.seed
+        ));
+        for measure in &report.measures {
+            lines.push(format!("    {}", measured(measure)));
+        }
+        if report.verdict != Verdict::Passed {
+            lines.extend(why(report));
+        }
+        for note in &report.notes {
+            lines.push(format!("    note: {note}"));
+        }
+        if let Some(evidence) = &report.evidence {
+            lines.push(format!("    evidence: {evidence}"));
+        }
+    }
+    lines.push(tally(reports));
+    lines.join("\n")
+}
+
+fn measured(measure: &Measure) -> String {
+    let value = number(measure.value);
+    match measure.at_most {
+        None => format!("{:<24} {value:>10}", measure.name),
+        Some(limit) => {
+            let sign = if measure.is_within() { "<=" } else { ">!" };
+            format!("{:<24} {value:>10} {sign} {}", measure.name, number(limit))
+        }
+    }
+}
+
+/// Counts have no fraction; milliseconds are told to a tenth.
+pub(super) fn number(value: f64) -> String {
+    if value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.1}")
+    }
+}
+
+fn why(report: &Report) -> Vec<String> {
+    let reason = report.reason.as_deref().unwrap_or("no reason given");
+    let place = report
+        .steps
+        .last()
+        .filter(|step| step.verdict != Verdict::Passed)
+        .map_or_else(String::new, |step| {
+            format!(", step {} of {}", step.number, report.steps_total)
+        });
+    vec![format!(
+        "{}: `{}`{place}: {reason}",
+        report.verdict, report.scenario
+    )]
+}
+
+fn tally(reports: &[Report]) -> String {
+    let count = |verdict| reports.iter().filter(|r| r.verdict == verdict).count();
+    let words: Vec<_> = [
+        Verdict::Passed,
+        Verdict::Failed,
+        Verdict::Inconclusive,
+        Verdict::Skipped,
+    ]
+    .into_iter()
+    .filter(|verdict| count(*verdict) > 0)
+    .map(|verdict| format!("{} {verdict}", count(verdict)))
+    .collect();
+    let simulated = if reports.iter().any(|report| report.engine.simulated) {
+        " (SIMULATED: nothing here ran on Nomad itself)"
+    } else {
+        ""
+    };
+    format!("{}{simulated}", words.join(", "))
+}

@@ -1,0 +1,106 @@
+//! Whether a cluster may be used: before the first step, and by the next scenario. And the jobs
+//! that a run leaves: they go.
+
+use std::time::Duration;
+
+use crate::directory::Directory;
+use crate::poll::{self, Look, PollError};
+use crate::probe::Condition;
+use crate::spec::Role;
+use crate::step::Scene;
+use crate::workload::WRITER_JOB_PREFIX;
+
+/// How long a cluster may take to be healthy: a server that came back is so after autopilot's
+/// 10 s of stabilisation, a client after at most 10 s, and a late election may come before.
+const WITHIN: Duration = Duration::from_secs(60);
+/// How long the tasks of a stopped job may take to end: twice their longest `kill_timeout`.
+const STOPPED_WITHIN: Duration = Duration::from_secs(15);
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Waits until one leader is named by all, every server votes and is healthy, and every client
+/// is ready.
+pub(super) async fn wait(agents: &Directory) -> Result<(), PollError> {
+    let conditions = [
+        Condition::Leader,
+        Condition::Voters {
+            healthy: agents.servers().count(),
+        },
+        Condition::Nodes {
+            ready: agents.of_role(Role::Client).count(),
+        },
+    ];
+    for condition in conditions {
+        poll::eventually(WITHIN, INTERVAL, &condition.to_string(), || {
+            condition.look(agents)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Stops and purges the jobs that the run submitted; returns what could not be removed.
+pub(super) async fn remove_jobs(scene: &Scene<'_>) -> Vec<String> {
+    let agents = scene.untouched();
+    let mut notes = Vec::new();
+    for job in &scene.jobs {
+        if let Err(error) = remove(&agents, job).await {
+            notes.push(format!("`{job}` was not removed: {error}"));
+        }
+    }
+    // The writer removes its jobs itself, unless it was cut short.
+    let left = agents
+        .ask(|api| async move { api.jobs_with_prefix(WRITER_JOB_PREFIX).await })
+        .await;
+    match left {
+        Ok(left) => {
+            for job in left {
+                let purged = agents.ask(|api| {
+                    let job = job.clone();
+                    async move { api.stop_job(&job, true).await }
+                });
+                if let Err(error) = purged.await {
+                    notes.push(format!("`{job}` was not removed: {error}"));
+                }
+            }
+        }
+        Err(error) => notes.push(format!("the writer's jobs were not looked for: {error}")),
+    }
+    notes
+}
+
+async fn remove(agents: &Directory, job: &str) -> Result<(), PollError> {
+    stop(agents, job, false).await?;
+    let what = format!("the tasks of `{job}` ended");
+    poll::eventually(STOPPED_WITHIN, INTERVAL, &what, || async {
+        let left = agents
+            .ask(|api| async move { api.job_allocations(job).await })
+            .await;
+        let left = match left {
+            Ok(left) => left,
+            Err(error) => return Look::failed(&error),
+        };
+        let running = left
+            .iter()
+            .filter(|alloc| ["pending", "running"].contains(&alloc.client_status.as_str()))
+            .count();
+        if running == 0 {
+            Look::Done(())
+        } else {
+            Look::NotYet(format!("{running} still run"))
+        }
+    })
+    .await?;
+    stop(agents, job, true).await
+}
+
+async fn stop(agents: &Directory, job: &str, purge: bool) -> Result<(), PollError> {
+    let verb = if purge { "purging" } else { "stopping" };
+    let what = format!("{verb} `{job}`");
+    poll::eventually(STOPPED_WITHIN, INTERVAL, &what, || async {
+        let stopped = agents
+            .ask(|api| async move { api.stop_job(job, purge).await })
+            .await;
+        stopped.map_or_else(|error| Look::failed(&error), |_| Look::Done(()))
+    })
+    .await
+}

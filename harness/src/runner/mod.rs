@@ -1,0 +1,327 @@
+//! Runs a scenario on a cluster: the steps in order, a timeline of what happened, and, however it
+//! ends, every fault healed, the newest first.
+//!
+//! A run proves something only while our own side is in order. An agent that died unasked, a
+//! program that was not scheduled for a second, a lever that failed: they make a run
+//! inconclusive, unless it found a law broken that none of this explains.
+
+mod fitness;
+mod folder;
+mod heartbeat;
+mod interrupt;
+mod residue;
+mod watch;
+
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::directory::Directory;
+use crate::report::{Report, SCHEMA, StepReport, Verdict};
+use crate::scenario::Scenario;
+use crate::step::{Ledger, Scene, StepError, heal_all, with_causes};
+use crate::target::Target;
+use crate::timeline::{Kind, Listener, Recorder, millis};
+
+pub use folder::{Folder, FolderError};
+pub use interrupt::{Interrupt, Interrupter};
+
+use heartbeat::Heartbeat;
+use watch::{Cut, Watch};
+
+/// How a scenario is to be run.
+pub struct Options {
+    /// Where random choices come from.
+    pub seed: u64,
+    /// Where the run's files go; `None` writes none.
+    pub folder: Option<Folder>,
+    /// Whether the jobs stay where they are when the run does not pass.
+    pub keep_failed: bool,
+    /// Ends the run early, healed.
+    pub interrupt: Interrupt,
+    /// Hears of every event as it happens.
+    pub listener: Option<Listener>,
+}
+
+impl Options {
+    /// Runs with this seed, writes nothing, is never interrupted.
+    #[must_use]
+    pub fn with_seed(seed: u64) -> Self {
+        Self {
+            seed,
+            folder: None,
+            keep_failed: false,
+            interrupt: Interrupt::never(),
+            listener: None,
+        }
+    }
+}
+
+/// How the steps ended.
+enum End {
+    Passed,
+    Failed { why: String, timed: bool },
+    Inconclusive { why: String },
+}
+
+impl End {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::Passed => Verdict::Passed,
+            Self::Failed { .. } => Verdict::Failed,
+            Self::Inconclusive { .. } => Verdict::Inconclusive,
+        }
+    }
+
+    /// Weighs trouble of our own: it takes away what was proved, unless the law that was broken
+    /// has no such excuse.
+    fn excused_by(self, trouble: Option<String>) -> Self {
+        match (self, trouble) {
+            (end, None) => end,
+            (end @ Self::Failed { timed: false, .. }, Some(_)) => end,
+            (Self::Failed { why, .. }, Some(trouble)) => Self::Inconclusive {
+                why: format!("{trouble}, which may be why: {why}"),
+            },
+            (Self::Passed, Some(trouble)) => Self::Inconclusive {
+                why: format!("{trouble}, so nothing is proved"),
+            },
+            (end @ Self::Inconclusive { .. }, Some(_)) => end,
+        }
+    }
+}
+
+/// Runs a scenario to its end and leaves the cluster as it was. Never panics on what the cluster
+/// does; whatever went wrong stands in the report.
+pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> Report {
+    let Options {
+        seed,
+        folder,
+        keep_failed,
+        interrupt,
+        listener,
+    } = options;
+    let recorder = Recorder::new(listener);
+    let mut report = blank(scenario, target, seed, &recorder);
+    report.evidence = folder.as_ref().map(|folder| folder.shown());
+    if let Some(reason) = scenario.missing_on(target) {
+        report.verdict = Verdict::Skipped;
+        report.reason = Some(reason);
+        return finish(report, &recorder, folder, target).await;
+    }
+    let words = format!(
+        "`{}` on cluster `{}`, {}, seed {seed}",
+        scenario.name,
+        target.name(),
+        report.engine_label
+    );
+    recorder.record(Kind::RunStarted, None, words);
+    let mut scene = Scene {
+        target,
+        agents: Directory::of(target),
+        recorder: recorder.clone(),
+        rng: StdRng::seed_from_u64(seed),
+        ledger: Ledger::default(),
+        background: Vec::new(),
+        measures: Vec::new(),
+        jobs: Vec::new(),
+    };
+    let heartbeat = Heartbeat::start(recorder.clone());
+    let end = act(scenario, &mut scene, &interrupt, &mut report).await;
+    let end = end.excused_by(heartbeat.stop());
+    report.measures = std::mem::take(&mut scene.measures);
+    report.verdict = end.verdict();
+    if let End::Failed { why, .. } | End::Inconclusive { why } = end {
+        report.reason = Some(why);
+    }
+    leave_clean(&scene, keep_failed, &mut report).await;
+    finish(report, &recorder, folder, target).await
+}
+
+/// Runs the steps on a cluster that is healthy, and heals.
+async fn act(
+    scenario: &Scenario,
+    scene: &mut Scene<'_>,
+    interrupt: &Interrupt,
+    report: &mut Report,
+) -> End {
+    if let Err(unfit) = fitness::wait(&scene.agents).await {
+        report.cluster_fit = false;
+        return End::Inconclusive {
+            why: format!("the cluster was not healthy before the first step: {unfit}"),
+        };
+    }
+    let before = residue::read(scene.target, scenario).await;
+    let end = steps(scenario, scene, interrupt, report).await;
+    let end = undo(scene, end, report).await;
+    let residue = residue::compare(scene, before, &mut report.cluster_fit).await;
+    report.notes.extend(residue);
+    end
+}
+
+/// Removes the jobs and looks whether the cluster is as healthy as before.
+async fn leave_clean(scene: &Scene<'_>, keep_failed: bool, report: &mut Report) {
+    if !keep_failed || report.verdict == Verdict::Passed {
+        report.notes.extend(fitness::remove_jobs(scene).await);
+    }
+    // Where it is known to be broken, waiting for it to be healthy would only take long.
+    if report.cluster_fit
+        && let Err(unfit) = fitness::wait(&scene.agents).await
+    {
+        report.cluster_fit = false;
+        let note = format!("the cluster is not as healthy as before: {unfit}");
+        report.notes.push(note);
+    }
+}
+
+fn blank(scenario: &Scenario, target: &dyn Target, seed: u64, recorder: &Recorder) -> Report {
+    Report {
+        schema: SCHEMA,
+        scenario: scenario.name.clone(),
+        description: scenario.description.clone(),
+        verdict: Verdict::Inconclusive,
+        reason: None,
+        cluster: target.name().to_owned(),
+        engine: target.engine().clone(),
+        engine_label: target.engine().label(),
+        seed,
+        started_at: recorder.started_at(),
+        took_ms: 0.0,
+        steps_total: scenario.steps.len(),
+        steps: Vec::new(),
+        measures: Vec::new(),
+        notes: Vec::new(),
+        cluster_fit: true,
+        evidence: None,
+    }
+}
+
+/// Runs the steps until one does not pass, somebody interrupts, or an agent dies unasked.
+async fn steps(
+    scenario: &Scenario,
+    scene: &mut Scene<'_>,
+    interrupt: &Interrupt,
+    report: &mut Report,
+) -> End {
+    let watch = Watch {
+        target: scene.target,
+        ledger: scene.ledger.clone(),
+    };
+    let cut = watch.cut(interrupt.clone());
+    tokio::pin!(cut);
+    let total = scenario.steps.len();
+    for (place, step) in scenario.steps.iter().enumerate() {
+        let number = place + 1;
+        let recorder = scene.recorder.clone();
+        let line = format!("step {number} of {total}: {step}");
+        recorder.record(Kind::StepStarted, None, line);
+        let (started, started_ms) = (Instant::now(), millis(recorder.elapsed()));
+        let outcome = if step.can_be_cut() {
+            tokio::select! {
+                biased;
+                cut = &mut cut => Err(was_cut(scene, cut)),
+                outcome = step.run(scene) => outcome,
+            }
+        } else {
+            step.run(scene).await
+        };
+        let (kind, verdict, seen, end) = match outcome {
+            Ok(seen) => (Kind::StepPassed, Verdict::Passed, seen, None),
+            Err(error) => {
+                let seen = with_causes(&error);
+                let (kind, end) = match error {
+                    StepError::Failed { why, timed } => {
+                        (Kind::StepFailed, End::Failed { why, timed })
+                    }
+                    StepError::Inconclusive { why } => (Kind::StepCut, End::Inconclusive { why }),
+                };
+                (kind, end.verdict(), seen, Some(end))
+            }
+        };
+        recorder.record(kind, None, seen.clone());
+        report.steps.push(StepReport {
+            number,
+            step: step.to_string(),
+            verdict,
+            seen,
+            started_ms,
+            took_ms: millis(started.elapsed()),
+        });
+        if let Some(end) = end {
+            return end;
+        }
+    }
+    End::Passed
+}
+
+fn was_cut(scene: &Scene<'_>, cut: Cut) -> StepError {
+    if let Cut::Died { agent, .. } = &cut {
+        scene
+            .recorder
+            .record(Kind::AgentDied, Some(agent), cut.to_string());
+    }
+    StepError::Inconclusive {
+        why: cut.to_string(),
+    }
+}
+
+/// Stops what still runs, heals what is still in, and looks once more at who died.
+async fn undo(scene: &mut Scene<'_>, end: End, report: &mut Report) -> End {
+    let mut end = end;
+    let outcomes = scene.stop_background().await;
+    for breach in outcomes.into_iter().flat_map(|outcome| outcome.breaches) {
+        // A scenario that passed must have judged its workloads itself; else it is done here.
+        if let End::Passed = end {
+            end = End::Failed {
+                why: breach.what,
+                timed: breach.timed,
+            };
+        } else {
+            report.notes.push(breach.what);
+        }
+    }
+    // Looked at before healing: healing starts what should run.
+    let watch = Watch {
+        target: scene.target,
+        ledger: scene.ledger.clone(),
+    };
+    let died = watch.dead_now().await;
+    if died.is_some() {
+        report.cluster_fit = false;
+    }
+    let unhealed = heal_all(scene).await;
+    report.cluster_fit &= unhealed.is_empty();
+    if let End::Inconclusive { .. } = end {
+        report.notes.extend(unhealed);
+        return end;
+    }
+    let trouble = match died {
+        Some(died) => Some(was_cut(scene, died).to_string()),
+        None if unhealed.is_empty() => None,
+        None => Some(format!("healing failed: {}", unhealed.join("; "))),
+    };
+    end.excused_by(trouble)
+}
+
+async fn finish(
+    mut report: Report,
+    recorder: &Recorder,
+    folder: Option<Folder>,
+    target: &dyn Target,
+) -> Report {
+    report.took_ms = millis(recorder.elapsed());
+    let words = match &report.reason {
+        Some(reason) => format!("`{}` {}: {reason}", report.scenario, report.verdict),
+        None => format!("`{}` {}", report.scenario, report.verdict),
+    };
+    recorder.record(Kind::RunEnded, None, words);
+    if let Some(folder) = folder
+        && let Err(error) = folder.write(&report, &recorder.timeline(), target).await
+    {
+        report.notes.push(with_causes(&error));
+    }
+    report
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Whether anything of a fault stayed behind in an agent's network: its state after healing is
+//! compared with that before the first step.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+
+use crate::scenario::Scenario;
+use crate::spec::AgentName;
+use crate::step::{Scene, with_causes};
+use crate::target::Target;
+
+/// The agents' network states, or why there are none.
+pub(super) type States = BTreeMap<AgentName, Result<String, String>>;
+
+/// Reads the state of every agent, if the scenario injects anything.
+pub(super) async fn read(target: &dyn Target, scenario: &Scenario) -> States {
+    if scenario.needs().is_empty() {
+        return States::new();
+    }
+    let names: Vec<_> = target.agents().iter().map(|a| a.name.clone()).collect();
+    read_of(target, &names).await
+}
+
+async fn read_of(target: &dyn Target, names: &[AgentName]) -> States {
+    join_all(names.iter().map(|name| async move {
+        let state = target.network_state(name).await;
+        (name.clone(), state.map_err(|error| with_causes(&error)))
+    }))
+    .await
+    .into_iter()
+    .collect()
+}
+
+/// Compares the states of those whom a fault touched with what they were; returns what is to be
+/// said of it.
+pub(super) async fn compare(scene: &Scene<'_>, before: States, fit: &mut bool) -> Vec<String> {
+    let touched: Vec<_> = scene
+        .ledger
+        .ever_touched()
+        .into_iter()
+        .filter(|name| before.contains_key(name))
+        .collect();
+    let after = read_of(scene.target, &touched).await;
+    let mut notes = Vec::new();
+    for (name, state) in after {
+        match (&before[&name], &state) {
+            (Ok(was), Ok(is)) if was == is => {}
+            (Ok(was), Ok(is)) => {
+                *fit = false;
+                notes.push(format!(
+                    "`{name}`'s network is not what it was: {}",
+                    first_difference(was, is)
+                ));
+            }
+            (Err(why), _) | (_, Err(why)) => {
+                notes.push(format!("`{name}`'s network was not compared: {why}"));
+            }
+        }
+    }
+    notes
+}
+
+fn first_difference(was: &str, is: &str) -> String {
+    let gone = was.lines().find(|line| !is.lines().any(|l| l == *line));
+    let new = is.lines().find(|line| !was.lines().any(|l| l == *line));
+    match (gone, new) {
+        (Some(gone), Some(new)) => format!("`{gone}` became `{new}`"),
+        (Some(gone), None) => format!("`{gone}` is gone"),
+        (None, Some(new)) => format!("`{new}` is new"),
+        (None, None) => "its lines come in another order".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_told() {
+        assert_eq!(first_difference("a\nb", "a\nb\nc"), "`c` is new");
+        assert_eq!(first_difference("a\nb", "a"), "`b` is gone");
+        assert_eq!(first_difference("a", "b"), "`a` became `b`");
+    }
+}

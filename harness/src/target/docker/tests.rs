@@ -1,0 +1,405 @@
+//! Bringing up and sweeping on an engine in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::docker::fake::{FakeDocker, NOMAD_IMAGE};
+use crate::docker::{DockerEngine as _, Labels, NetworkPlan, Trouble, labels};
+use crate::engine::{EngineKind, EngineRequest};
+use crate::environment::Environment;
+use crate::owner::Owner;
+use crate::progress::{Event, Progress};
+use crate::spec::{Arch, ClusterSpec};
+use crate::target::Target as _;
+
+struct Place {
+    docker: Arc<FakeDocker>,
+    environment: Environment,
+    _folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            docker: Arc::new(FakeDocker::new()),
+            environment: Environment {
+                state_root: folder.path().join("state"),
+                cache_root: folder.path().join("cache"),
+                ..Environment::default()
+            },
+            _folder: folder,
+        }
+    }
+
+    fn root(&self) -> StateRoot {
+        StateRoot::new(&self.environment.state_root)
+    }
+
+    async fn up(&self, spec: &ClusterSpec) -> Result<DockerCluster, UpError> {
+        self.up_with(spec, false, &Progress::silent()).await
+    }
+
+    async fn up_with(
+        &self,
+        spec: &ClusterSpec,
+        keep: bool,
+        progress: &Progress,
+    ) -> Result<DockerCluster, UpError> {
+        let never = Box::pin(std::future::pending());
+        self.up_until(spec, keep, progress, never).await
+    }
+
+    async fn up_until(
+        &self,
+        spec: &ClusterSpec,
+        keep: bool,
+        progress: &Progress,
+        interrupt: futures::future::BoxFuture<'_, ()>,
+    ) -> Result<DockerCluster, UpError> {
+        let request = EngineRequest {
+            kind: EngineKind::Image,
+            image: Some(NOMAD_IMAGE.to_owned()),
+            ..EngineRequest::default()
+        };
+        let options = Options {
+            timeout: Duration::from_millis(120),
+            keep,
+            ephemeral: false,
+        };
+        let docker = self.docker.clone();
+        let environment = &self.environment;
+        bring_up(
+            spec,
+            &request,
+            &options,
+            environment,
+            docker,
+            progress,
+            interrupt,
+        )
+        .await
+    }
+
+    /// Checks that neither the engine nor the disk holds anything of ours.
+    fn assert_nothing_left(&self, after: &str) {
+        assert_eq!(self.docker.left(), Vec::<String>::new(), "{after}");
+        let folders = self.root().clusters().unwrap();
+        assert!(folders.is_empty(), "{after}: {folders:?}");
+    }
+}
+
+fn spec() -> ClusterSpec {
+    ClusterSpec::new("demo", Arch::Amd64)
+}
+
+/// Labels of a run whose maker is gone.
+fn tags_of_the_dead(run: &str, cluster: &str) -> Labels {
+    let this = Owner::this().to_string();
+    let dead = this.rsplit_once('/').unwrap().0.to_owned() + "/1";
+    [
+        (labels::RUN, run),
+        (labels::CLUSTER, cluster),
+        (labels::OWNER, &dead),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into()
+}
+
+#[tokio::test]
+async fn whatever_call_fails_nothing_is_left() {
+    let mut failures = 0;
+    for number in 0.. {
+        let place = Place::new();
+        place
+            .docker
+            .with(|state| state.fails = Some((number, Trouble::Other)));
+        let outcome = place.up(&spec()).await;
+        let asked = place.docker.with(|state| state.calls.get(number).cloned());
+        let Some(asked) = asked else { break };
+        let error = outcome.expect_err(&asked);
+        place.assert_nothing_left(&format!("{asked}: {error}"));
+        failures += 1;
+    }
+    // A version's container (made, started), a network, and three calls for each of six agents.
+    assert_eq!(failures, 2 + 1 + 3 * 6);
+}
+
+#[tokio::test]
+async fn an_unready_cluster_says_what_is_missing_and_leaves_nothing() {
+    let place = Place::new();
+    let error = place.up(&spec()).await.unwrap_err();
+    let UpError::NotReady { unready, .. } = &error else {
+        panic!("{error}");
+    };
+    let names: Vec<&str> = unready
+        .missing
+        .iter()
+        .map(|m| m.condition.as_str())
+        .collect();
+    assert_eq!(names.len(), 5, "{names:?}");
+    let text = error.to_string();
+    assert!(
+        text.starts_with("cluster `demo` was not ready within 0.1 s\n  missing: "),
+        "{text}"
+    );
+    assert!(text.contains("every server agrees on one leader: `server-1`: no connection"));
+    assert!(text.ends_with("`server-1` logged nothing"), "{text}");
+    assert_eq!(
+        error.hint().unwrap(),
+        "rehearse up demo --keep    # leaves it there, for rehearse logs demo AGENT"
+    );
+    place.assert_nothing_left("timeout");
+}
+
+#[tokio::test]
+async fn what_is_kept_can_be_looked_at_and_removed() {
+    let place = Place::new();
+    let error = place
+        .up_with(&spec(), true, &Progress::silent())
+        .await
+        .unwrap_err();
+    assert_eq!(error.hint().unwrap(), "rehearse logs demo server-1");
+    let swept = sweep(place.docker.as_ref(), &place.root()).await.unwrap();
+    assert_eq!(swept, [], "what is kept is no garbage");
+    let root = place.root();
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
+    assert_eq!(cluster.await.unwrap().agents().len(), 6);
+    let silent = Progress::silent();
+    let removed = tear_down("demo", place.docker.as_ref(), &root, &silent).await;
+    assert_eq!(removed.unwrap().len(), 1);
+    place.assert_nothing_left("down");
+}
+
+#[tokio::test]
+async fn an_agent_that_dies_is_named_with_its_log() {
+    let place = Place::new();
+    place.docker.with(|state| {
+        state.dies = Some(("client-2".to_owned(), 1));
+        let said = "==> Error starting agent: no disk\n".to_owned();
+        state.says.push(("client-2".to_owned(), said));
+    });
+    let error = place.up(&spec()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`client-2` of cluster `demo` ended with exit code 1 while the cluster came up\n  \
+         last lines of `client-2`:\n    ==> Error starting agent: no disk"
+    );
+    place.assert_nothing_left("death");
+}
+
+#[tokio::test]
+async fn a_taken_subnet_is_passed_over() {
+    let place = Place::new();
+    place.docker.with(|state| {
+        state.hidden_subnets = vec!["10.208.0.0/13".parse().unwrap()];
+    });
+    let error = place
+        .up_with(&spec(), true, &Progress::silent())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, UpError::NotReady { .. }), "{error}");
+    let record = place.root().cluster("demo").read().unwrap();
+    let taken: crate::spec::Subnet = "10.208.0.0/13".parse().unwrap();
+    assert!(!taken.overlaps(record.subnet), "{}", record.subnet);
+    let addresses = place.docker.with(|state| {
+        let of = |c: &crate::docker::fake::FakeContainer| c.plan.network.clone();
+        state.containers.values().map(of).collect::<Vec<_>>()
+    });
+    for attachment in addresses {
+        let crate::docker::Attachment::Network { address, .. } = attachment else {
+            panic!("{attachment:?}");
+        };
+        let own = crate::spec::Subnet::new(address, 32).unwrap();
+        assert!(record.subnet.overlaps(own), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_replaced_and_written_down() {
+    let place = Place::new();
+    place.docker.with(|state| state.ports_refused = 2);
+    let error = place
+        .up_with(&spec(), true, &Progress::silent())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, UpError::NotReady { .. }), "{error}");
+    let (ports, taken) = place.docker.with(|state| {
+        let port = |c: &crate::docker::fake::FakeContainer| c.plan.ports[0].host;
+        let ports: Vec<u16> = state.containers.values().map(port).collect();
+        (ports, state.taken_ports.clone())
+    });
+    assert_eq!(taken.len(), 2);
+    assert_eq!(ports.len(), 6, "the refused ones were removed");
+    assert!(ports.iter().all(|port| !taken.contains(port)));
+    let root = place.root();
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
+    for agent in cluster.await.unwrap().agents() {
+        let port: u16 = agent.api_addr.rsplit(':').next().unwrap().parse().unwrap();
+        assert!(
+            ports.contains(&port),
+            "{} is not at {ports:?}",
+            agent.api_addr
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_interrupt_leaves_nothing() {
+    let place = Place::new();
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    let sender = std::sync::Mutex::new(Some(sender));
+    let progress = Progress::new(move |event| {
+        if matches!(event, Event::Started { .. })
+            && let Some(sender) = sender.lock().unwrap().take()
+        {
+            sender.send(()).unwrap();
+        }
+    });
+    let interrupt = Box::pin(async { receiver.await.unwrap() });
+    let error = place
+        .up_until(&spec(), true, &progress, interrupt)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, UpError::Interrupted { .. }), "{error}");
+    place.assert_nothing_left("interrupt, even with keep");
+}
+
+#[tokio::test]
+async fn a_panic_leaves_nothing() {
+    let place = Place::new();
+    let progress = Progress::new(|event| {
+        assert!(!matches!(event, Event::Started { .. }), "planted");
+    });
+    let spec = spec();
+    let up = place.up_with(&spec, false, &progress);
+    let outcome = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(up)).await;
+    assert!(outcome.is_err(), "the panic goes on");
+    place.assert_nothing_left("panic");
+}
+
+#[tokio::test]
+async fn a_name_in_use_is_refused_and_nothing_of_it_touched() {
+    let place = Place::new();
+    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
+    kept.unwrap_err();
+    let before = place.docker.left();
+    let error = place.up(&spec()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is a cluster `demo` already (running)"
+    );
+    assert_eq!(
+        error.hint().unwrap(),
+        "rehearse down demo    # or: rehearse up OTHER_NAME"
+    );
+    assert_eq!(place.docker.left(), before);
+    let lock = place.root().lock("other").unwrap();
+    let error = place
+        .up(&ClusterSpec::new("other", Arch::Amd64))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("by another process"), "{error}");
+    drop(lock);
+}
+
+#[tokio::test]
+async fn what_a_killed_up_left_is_swept_and_nothing_else() {
+    let place = Place::new();
+    let strangers = NetworkPlan {
+        name: "strangers".to_owned(),
+        subnet: "10.1.2.0/24".parse().unwrap(),
+        labels: Labels::new(),
+    };
+    place.docker.create_network(&strangers).await.unwrap();
+    let tags = tags_of_the_dead("r1", "demo");
+    let network = NetworkPlan {
+        name: "rehearse-demo".to_owned(),
+        subnet: "10.1.3.0/24".parse().unwrap(),
+        labels: tags.clone(),
+    };
+    place.docker.create_network(&network).await.unwrap();
+    place
+        .docker
+        .create_volume("rehearse-demo-server-1", &tags)
+        .await
+        .unwrap();
+    let swept = sweep(place.docker.as_ref(), &place.root()).await.unwrap();
+    assert_eq!(swept.len(), 1);
+    assert_eq!(
+        swept[0].to_string(),
+        "removed what was left of `demo` (run r1): 1 network, 1 volume"
+    );
+    let networks = place.docker.networks().await.unwrap();
+    assert_eq!(networks.len(), 1);
+    assert_eq!(networks[0].name, "strangers");
+}
+
+#[tokio::test]
+async fn settings_that_the_version_does_not_read_are_refused_before_anything_is_made() {
+    let place = Place::new();
+    let mut spec = spec();
+    spec.set
+        .insert("server.start_timeout".to_owned(), "1s".to_owned());
+    spec.set
+        .insert("client.colour".to_owned(), "red".to_owned());
+    let error = place.up(&spec).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "unknown agent configuration key `client.colour`\n\
+         agent configuration key `server.start_timeout` is new in 1.10.1 and so unknown in \
+         Nomad 1.8.3"
+    );
+    let made = place
+        .docker
+        .with(|state| state.calls.iter().any(|c| c.contains("network")));
+    assert!(!made);
+    place.assert_nothing_left("settings");
+}
+
+#[tokio::test]
+async fn containers_are_made_as_planned() {
+    let place = Place::new();
+    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
+    kept.unwrap_err();
+    let mut shown = place.docker.with(|state| {
+        let by_name = |name: &str| {
+            let found = state
+                .containers
+                .values()
+                .find(|c| c.plan.name.ends_with(name));
+            found.unwrap().clone()
+        };
+        let (server, client) = (by_name("server-2"), by_name("client-3"));
+        format!(
+            "{:#?}\n{}\n\n{:#?}\n{}",
+            server.plan,
+            server.files.join("\n"),
+            client.plan,
+            client.files.join("\n")
+        )
+    });
+    let record = place.root().cluster("demo").read().unwrap();
+    for (text, word) in [
+        (record.run.clone(), "RUN"),
+        (Owner::this().to_string(), "OWNER"),
+        (place.environment.state_root.display().to_string(), "STATE"),
+    ] {
+        shown = shown.replace(&text, word);
+    }
+    let network = record.subnet.to_string().replace(".0/24", ".");
+    shown = shown.replace(&network, "NETWORK.");
+    for agent in &record.agents {
+        shown = shown.replace(&format!("host: {}", agent.api_port), "host: PORT");
+    }
+    let expires = regex_free_number(&shown, "\"rehearse.expires\": \"");
+    shown = shown.replace(&expires, "EXPIRES");
+    insta::assert_snapshot!(shown);
+}
+
+/// Returns the digits that follow `head`.
+fn regex_free_number(text: &str, head: &str) -> String {
+    let (_, rest) = text.split_once(head).unwrap();
+    rest.chars().take_while(char::is_ascii_digit).collect()
+}

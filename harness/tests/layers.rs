@@ -1,0 +1,313 @@
+//! Keeps the arrows of `docs/architecture.md` §3: which module of the library may use which, and
+//! that no file is forgotten in its folder's `mod.rs`. Reads the sources; runs nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module and those that it may use. A new module is drawn here and in the document.
+const ARROWS: [(&str, &[&str]); 29] = [
+    ("spec", &[]),
+    ("environment", &[]),
+    ("owner", &[]),
+    ("measure", &[]),
+    ("nomad", &[]),
+    ("progress", &["spec"]),
+    ("tls", &["spec"]),
+    ("agent_config", &["spec", "tls"]),
+    ("docker", &["environment", "owner", "spec"]),
+    ("emulation", &["docker", "spec"]),
+    ("matrix", &["engine", "spec"]),
+    ("timeline", &["spec"]),
+    ("target", &["nomad", "spec"]),
+    (
+        "engine",
+        &[
+            "agent_config",
+            "docker",
+            "environment",
+            "owner",
+            "progress",
+            "spec",
+            "target",
+        ],
+    ),
+    (
+        "target::docker",
+        &[
+            "agent_config",
+            "docker",
+            "emulation",
+            "engine",
+            "environment",
+            "nomad",
+            "owner",
+            "poll",
+            "progress",
+            "spec",
+            "target",
+            "tls",
+        ],
+    ),
+    ("poll", &["nomad"]),
+    ("directory", &["nomad", "spec", "target"]),
+    ("probe", &["directory", "nomad", "poll", "spec"]),
+    ("pick", &["directory", "poll", "probe", "spec"]),
+    ("fault", &["spec", "target"]),
+    (
+        "workload",
+        &[
+            "directory",
+            "measure",
+            "nomad",
+            "poll",
+            "probe",
+            "spec",
+            "timeline",
+        ],
+    ),
+    (
+        "step",
+        &[
+            "directory",
+            "fault",
+            "measure",
+            "nomad",
+            "pick",
+            "poll",
+            "probe",
+            "spec",
+            "target",
+            "timeline",
+            "workload",
+        ],
+    ),
+    (
+        "scenario",
+        &[
+            "fault", "pick", "probe", "spec", "step", "target", "workload",
+        ],
+    ),
+    ("report", &["measure", "target", "timeline"]),
+    (
+        "runner",
+        &[
+            "directory",
+            "nomad",
+            "poll",
+            "probe",
+            "report",
+            "scenario",
+            "spec",
+            "step",
+            "target",
+            "timeline",
+            "workload",
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            "docker",
+            "emulation",
+            "engine",
+            "environment",
+            "owner",
+            "progress",
+            "spec",
+        ],
+    ),
+    ("terraform", &["agent_config", "spec"]),
+    ("parity", &["report", "spec", "terraform"]),
+    ("lib", &[]),
+];
+
+/// What only some files may name: the word, and where it may stand.
+const CONFINED: [(&str, &[&str]); 4] = [
+    ("bollard::", &["src/docker/"]),
+    (
+        "reqwest::",
+        &["src/nomad/api.rs", "src/engine/release/download.rs"],
+    ),
+    ("println!(", &["src/bin/"]),
+    ("tokio::time::sleep(", &["src/poll.rs"]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+/// Returns all files under `src`, as `(src/fault/kill.rs, text)`.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of this crate") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let text = fs::read_to_string(&path).expect("a source is text");
+                let name = path.strip_prefix(root()).expect("it is below");
+                found.push((name.display().to_string(), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Returns the module that a file belongs to, `None` for tests and what only tests use.
+fn module_of(file: &str) -> Option<String> {
+    let path = file.strip_prefix("src/")?;
+    let parts: Vec<_> = path.trim_end_matches(".rs").split('/').collect();
+    if parts[0] == "bin" || parts[0] == "fake" || parts.contains(&"tests") {
+        return None;
+    }
+    if parts.contains(&"fake") {
+        return None;
+    }
+    Some(match parts.as_slice() {
+        ["target", "docker", ..] => "target::docker".to_owned(),
+        [first, ..] => (*first).to_owned(),
+        [] => return None,
+    })
+}
+
+/// Returns the modules that a text uses: what follows `crate::`, tests and comments left out.
+fn used_by(text: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text);
+    let mut used = Vec::new();
+    for line in code.lines() {
+        let line = line.trim_start();
+        if line.starts_with("//") {
+            continue;
+        }
+        for rest in line.split("crate::").skip(1) {
+            let path: Vec<_> = rest.split("::").collect();
+            let word = |part: &str| -> String {
+                let end = part.find(|c: char| !c.is_alphanumeric() && c != '_');
+                part[..end.unwrap_or(part.len())].to_owned()
+            };
+            let first = word(path[0]);
+            let second = path.get(1).map(|part| word(part)).unwrap_or_default();
+            used.push(if first == "target" && second == "docker" {
+                "target::docker".to_owned()
+            } else {
+                first
+            });
+        }
+    }
+    used
+}
+
+fn wrong_arrows(files: &[(String, String)]) -> Vec<String> {
+    let arrows: BTreeMap<_, _> = ARROWS.into_iter().collect();
+    let mut wrong = Vec::new();
+    for (file, text) in files {
+        let Some(module) = module_of(file) else {
+            continue;
+        };
+        let Some(may_use) = arrows.get(module.as_str()) else {
+            wrong.push(format!("{file}: module `{module}` is not drawn"));
+            continue;
+        };
+        for used in used_by(text) {
+            // A folder's own parts, and the parent of a part drawn apart.
+            if used != module && !may_use.contains(&used.as_str()) {
+                wrong.push(format!("{file}: `{module}` may not use `{used}`"));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn no_arrow_points_up() {
+    let wrong = wrong_arrows(&sources());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_arrow_that_points_up_is_seen() {
+    let planted = [
+        ("src/fault/new.rs", "use crate::docker::Engine;"),
+        ("src/probe/new.rs", "fn f(x: crate::runner::Options) {}"),
+        ("src/unheard_of.rs", ""),
+        ("src/target/docker/mod.rs", "use crate::fault::Fault;"),
+    ];
+    let planted: Vec<_> = planted
+        .iter()
+        .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+        .collect();
+    assert_eq!(wrong_arrows(&planted).len(), 4);
+}
+
+#[test]
+fn the_arrows_make_no_circle() {
+    let arrows: BTreeMap<_, _> = ARROWS.into_iter().collect();
+    let mut left: Vec<_> = arrows.keys().copied().collect();
+    // Takes away, again and again, what uses nothing that is left.
+    while !left.is_empty() {
+        let free: Vec<_> = left
+            .iter()
+            .copied()
+            .filter(|module| arrows[module].iter().all(|used| !left.contains(used)))
+            .collect();
+        assert!(!free.is_empty(), "these use each other: {left:?}");
+        left.retain(|module| !free.contains(module));
+    }
+}
+
+#[test]
+fn what_is_confined_stays_where_it_belongs() {
+    let mut strays = Vec::new();
+    for (file, text) in sources() {
+        for (word, places) in CONFINED {
+            let named = text
+                .lines()
+                .any(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            if named && !places.iter().any(|place| file.starts_with(place)) {
+                strays.push(format!("{file} names `{word}`"));
+            }
+        }
+    }
+    assert!(strays.is_empty(), "{}", strays.join("\n"));
+}
+
+#[test]
+fn no_file_is_forgotten_in_its_folders_table() {
+    let files = sources();
+    let mut forgotten = Vec::new();
+    for (file, _) in &files {
+        let path = Path::new(file);
+        let stem = path.file_stem().expect("a file").to_string_lossy();
+        let folder = path.parent().expect("it lies below src");
+        // A folder's own file is declared one level up.
+        let (name, above) = match stem.as_ref() {
+            "lib" | "main" => continue,
+            "mod" => (
+                folder.file_name().expect("a folder").to_string_lossy(),
+                folder.parent().expect("it lies below src"),
+            ),
+            _ => (stem, folder),
+        };
+        let declaring: Vec<_> = files
+            .iter()
+            .filter(|(other, _)| declares_for(Path::new(other), above))
+            .collect();
+        let word = format!("mod {name};");
+        if !declaring.iter().any(|(_, text)| text.contains(&word)) {
+            forgotten.push(format!("{file}: no `{word}` above it"));
+        }
+    }
+    assert!(forgotten.is_empty(), "{}", forgotten.join("\n"));
+}
+
+/// Whether a file is the one that declares the modules of a folder.
+fn declares_for(file: &Path, folder: &Path) -> bool {
+    let name = file.file_name().expect("a file").to_string_lossy();
+    let inside = file.parent() == Some(folder);
+    (inside && ["mod.rs", "lib.rs", "main.rs"].contains(&name.as_ref()))
+        || file.with_extension("") == folder
+}

@@ -1,0 +1,308 @@
+//! `agent -config PATH ...`: starts an agent of either role and keeps it until a signal.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::client_agent::{ClientAgent, ClientAgentError};
+use crate::config::{self, AgentConfig, ClientOptions, ConfigError, ServerOptions};
+use crate::http::AgentInfo;
+use crate::logging::{self, Levels};
+use crate::rpc::{Pool, Tls, TlsError};
+use crate::server::{Server, ServerError};
+
+/// Environment variable that makes Nomad's own timers run so many times faster.
+const TIME_SCALE: &str = "REHEARSE_TIME_SCALE";
+
+/// An agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The configuration is unusable.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The certificates are unusable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The server part cannot start.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The client part cannot start.
+    #[error(transparent)]
+    Client(#[from] ClientAgentError),
+    /// The operating system refuses something basic.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// The time scale is not a number above 0.
+    #[error("`{TIME_SCALE}` is `{0}`: expected a number above 0")]
+    TimeScale(String),
+}
+
+/// Runs an agent with these configuration files; returns when a signal ended it.
+pub fn run(paths: &[PathBuf]) -> ExitCode {
+    match start(paths) {
+        Ok(code) => code,
+        Err(problem) => {
+            let mut text = problem.to_string();
+            let mut cause = std::error::Error::source(&problem);
+            while let Some(inner) = cause {
+                text = format!("{text}: {inner}");
+                cause = inner.source();
+            }
+            logging::print(&format!("==> {text}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(paths: &[PathBuf]) -> Result<ExitCode, AgentError> {
+    let config = config::load(paths)?;
+    if let Ok(text) = std::env::var(TIME_SCALE) {
+        let scale: Option<f64> = text.parse().ok();
+        match scale.filter(|s| s.is_finite() && *s > 0.0) {
+            Some(scale) => crate::clock::set_scale(scale),
+            None => return Err(AgentError::TimeScale(text)),
+        }
+    }
+    let levels = logging::start(&config.log_level);
+    // Two workers: an agent is idle nearly always, and six share a laptop.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .thread_stack_size(1024 * 1024)
+        .enable_all()
+        .build()?;
+    let code = runtime.block_on(Agent::run(config, paths.to_vec(), levels));
+    runtime.shutdown_background();
+    code
+}
+
+struct Agent {
+    paths: Vec<PathBuf>,
+    levels: Levels,
+    tls: Option<Arc<Tls>>,
+    pool: Pool,
+}
+
+impl Agent {
+    async fn run(
+        config: AgentConfig,
+        paths: Vec<PathBuf>,
+        levels: Levels,
+    ) -> Result<ExitCode, AgentError> {
+        let mut signals = Signals::new()?;
+        for path in &paths {
+            logging::print(&format!("==> Loaded configuration from {}", path.display()));
+        }
+        logging::print("==> Starting Nomad agent...");
+        let tls = if config.tls.http || config.tls.rpc {
+            Some(Arc::new(Tls::load(config.tls.clone())?))
+        } else {
+            None
+        };
+        let rpc_tls = tls.clone().filter(|_| config.tls.rpc);
+        let agent = Self {
+            paths,
+            levels,
+            tls,
+            pool: Pool::new(rpc_tls),
+        };
+        match (&config.server, &config.client) {
+            (Some(options), _) => {
+                let server = agent.start_server(&config, options).await?;
+                print_started(&config);
+                tokio::select! {
+                    code = agent.wait(&mut signals) => Ok(code),
+                    problem = server.replica.failed() => {
+                        tracing::error!(target: "nomad.raft", problem, "raft has failed");
+                        Ok(ExitCode::FAILURE)
+                    }
+                }
+            }
+            (None, Some(options)) => {
+                let _client = agent.start_client(&config, options).await?;
+                print_started(&config);
+                Ok(agent.wait(&mut signals).await)
+            }
+            (None, None) => unreachable!("the configuration was checked for a role"),
+        }
+    }
+
+    async fn start_server(
+        &self,
+        config: &AgentConfig,
+        options: &ServerOptions,
+    ) -> Result<Server, AgentError> {
+        let info = info(config);
+        let (pool, tls) = (self.pool.clone(), self.tls.clone());
+        Ok(Server::start(config, options, info, pool, tls).await?)
+    }
+
+    async fn start_client(
+        &self,
+        config: &AgentConfig,
+        options: &ClientOptions,
+    ) -> Result<ClientAgent, AgentError> {
+        let info = info(config);
+        let (pool, tls) = (self.pool.clone(), self.tls.clone());
+        Ok(ClientAgent::start(config, options, info, pool, tls).await?)
+    }
+
+    /// Waits for the signal that ends the agent. Nomad leaves at once with code 1.
+    async fn wait(&self, signals: &mut Signals) -> ExitCode {
+        loop {
+            let name = tokio::select! {
+                _ = signals.interrupt.recv() => "interrupt",
+                _ = signals.terminate.recv() => "terminated",
+                _ = signals.hangup.recv() => {
+                    self.reload();
+                    continue;
+                }
+            };
+            logging::print(&format!("==> Caught signal: {name}"));
+            return ExitCode::FAILURE;
+        }
+    }
+
+    /// Reads log level and certificates again.
+    fn reload(&self) {
+        logging::print("==> Caught signal: hangup");
+        logging::print("==> Reloading configuration...");
+        match config::load(&self.paths) {
+            Ok(config) => logging::set_level(&self.levels, &config.log_level),
+            Err(problem) => {
+                tracing::error!(target: "agent", %problem, "failed to reload configs");
+                return;
+            }
+        }
+        if let Some(tls) = &self.tls {
+            match tls.reload() {
+                Ok(()) => {
+                    self.pool.clear();
+                    tracing::info!(target: "agent", "reloaded TLS configuration");
+                }
+                Err(problem) => {
+                    tracing::error!(target: "agent", %problem, "failed to reload TLS configuration");
+                }
+            }
+        }
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// What Nomad prints before its log.
+fn print_started(config: &AgentConfig) {
+    let (bind, advertise) = (&config.bind, &config.advertise);
+    let server = config.server.is_some();
+    let serf = |address| {
+        if server {
+            format!("; Serf: {address}")
+        } else {
+            String::new()
+        }
+    };
+    logging::print(&format!(
+        "==> Nomad agent configuration:\n\n       Advertise Addrs: HTTP: {}; RPC: {}{}\n            \
+         Bind Addrs: HTTP: [{}]; RPC: {}{}\n                Client: {}\n             Log Level: {}\n                \
+         Region: {} (DC: {})\n                Server: {server}\n               Version: {} (simulated)\n\n\
+         ==> Nomad agent started! Log data will stream in below:\n",
+        advertise.http,
+        advertise.rpc,
+        serf(advertise.serf),
+        bind.http,
+        bind.rpc,
+        serf(bind.serf),
+        config.client.is_some(),
+        config.log_level,
+        config.region,
+        config.datacenter,
+        crate::FOLLOWS,
+    ));
+    if !config.inert.is_empty() {
+        let keys: Vec<&str> = config.inert.iter().map(String::as_str).collect();
+        tracing::info!(target: "agent", keys = keys.join(","), "configuration keys that the simulator does not act on");
+    }
+}
+
+fn info(config: &AgentConfig) -> AgentInfo {
+    AgentInfo {
+        name: config.name.clone(),
+        region: config.region.clone(),
+        datacenter: config.datacenter.clone(),
+        version: crate::FOLLOWS.to_owned(),
+        rpc_addr: config.advertise.rpc,
+        http_addr: config.advertise.http,
+        bootstrap_expect: config.server.as_ref().map_or(0, |s| s.bootstrap_expect),
+        config: api_config(config),
+    }
+}
+
+/// The configuration as `agent/self` shows it, as far as it is known here; no secrets.
+fn api_config(config: &AgentConfig) -> serde_json::Value {
+    let (bind, advertise) = (&config.bind, &config.advertise);
+    let server = config.server.clone().unwrap_or_default();
+    let client = config.client.clone().unwrap_or_default();
+    json!({
+        "Name": config.name,
+        "Region": config.region,
+        "Datacenter": config.datacenter,
+        "DataDir": config.data_dir,
+        "LogLevel": config.log_level,
+        "BindAddr": bind.http.ip().to_string(),
+        "Ports": {"HTTP": bind.http.port(), "RPC": bind.rpc.port(), "Serf": bind.serf.port()},
+        "Addresses": {
+            "HTTP": bind.http.ip().to_string(),
+            "RPC": bind.rpc.ip().to_string(),
+            "Serf": bind.serf.ip().to_string(),
+        },
+        "AdvertiseAddrs": {
+            "HTTP": advertise.http.to_string(),
+            "RPC": advertise.rpc.to_string(),
+            "Serf": advertise.serf.to_string(),
+        },
+        "ACL": {"Enabled": config.acl_enabled},
+        "TLSConfig": {
+            "EnableHTTP": config.tls.http,
+            "EnableRPC": config.tls.rpc,
+            "VerifyServerHostname": config.tls.verify_server_hostname,
+            "VerifyHTTPSClient": config.tls.verify_https_client,
+            "CAFile": config.tls.ca_file,
+            "CertFile": config.tls.cert_file,
+            "KeyFile": config.tls.key_file,
+        },
+        "Server": {
+            "Enabled": config.server.is_some(),
+            "BootstrapExpect": server.bootstrap_expect,
+            "RaftProtocol": 3,
+            "RaftMultiplier": server.raft_multiplier,
+            "EncryptKey": server.encrypt.map_or("", |_| "<redacted>"),
+            "ServerJoin": {"RetryJoin": server.join},
+        },
+        "Client": {
+            "Enabled": config.client.is_some(),
+            "Servers": client.servers,
+            "NodeClass": client.node_class,
+            "NodePool": client.node_pool,
+            "NetworkInterface": client.network_interface.unwrap_or_default(),
+            "Meta": client.meta,
+            "Options": client.options,
+        },
+    })
+}

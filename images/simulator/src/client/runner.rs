@@ -1,0 +1,394 @@
+//! Runs one allocation: its tasks, what they are together, and whether that is healthy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::sync::{mpsc, watch};
+
+use super::events;
+use super::health::{HealthRule, Verdict};
+use super::store::{Record, Store};
+use super::task::{News, Order, Place, TaskRunner};
+use super::updates::Updates;
+use crate::clock;
+use crate::types::{
+    AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, Allocation, Nanos, Task,
+    TaskState, TaskStateKind,
+};
+
+/// How often health is looked at (Nomad's `healthLookback`... interval of its checks).
+const HEALTH_TICK: Duration = Duration::from_millis(500);
+
+/// What the client tells an allocation's runner.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// The servers changed it.
+    Update(Arc<Allocation>),
+    /// A user restarts one task, or all.
+    Restart(Option<String>),
+    /// A user signals one task, or all.
+    Signal(Option<String>, Signal),
+    /// It is garbage: end it and forget it.
+    Destroy,
+}
+
+/// What a runner needs.
+pub(super) struct Setup {
+    pub(super) place: Arc<Place>,
+    pub(super) store: Store,
+    pub(super) updates: Updates,
+    pub(super) messages: mpsc::UnboundedReceiver<Message>,
+    /// Becomes true when nothing of it runs any more.
+    pub(super) done: watch::Sender<bool>,
+    /// The same of the one that it replaces, if that is on this node.
+    pub(super) previous: Option<watch::Receiver<bool>>,
+}
+
+/// See the module.
+pub(super) struct AllocRunner {
+    setup: Setup,
+    alloc: watch::Sender<Arc<Allocation>>,
+    states: BTreeMap<String, TaskState>,
+    started: BTreeMap<String, Nanos>,
+    orders: BTreeMap<String, mpsc::UnboundedSender<Order>>,
+    deployment_status: Option<AllocDeploymentStatus>,
+    health: Option<HealthRule>,
+    killing: bool,
+}
+
+/// The task for whose sake the others are killed, and the event that tells them so.
+type Culprit<'a> = (&'a str, fn(&str) -> crate::types::TaskEvent);
+
+impl AllocRunner {
+    /// Prepares the runner of an allocation, with what is remembered of it.
+    pub(super) fn new(setup: Setup, alloc: Arc<Allocation>, record: Option<Record>) -> Self {
+        let record = record.unwrap_or_default();
+        let mut states = record.task_states;
+        for task in tasks_of(&alloc) {
+            states.entry(task.name).or_default();
+        }
+        let health = HealthRule::of(&alloc, clock::now());
+        Self {
+            setup,
+            alloc: watch::Sender::new(alloc),
+            states,
+            started: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            deployment_status: record.deployment_status,
+            health,
+            killing: false,
+        }
+    }
+
+    /// Runs until the allocation is destroyed.
+    pub(super) async fn run(mut self, restored: bool) {
+        let (news_to_us, mut news) = mpsc::unbounded_channel();
+        if self.waits_for_previous().await {
+            self.start_tasks(&news_to_us, restored);
+        } else {
+            self.never_ran();
+        }
+        self.publish();
+        loop {
+            let ticks = self.health.is_some();
+            tokio::select! {
+                message = self.setup.messages.recv() => match message {
+                    None => return,
+                    Some(Message::Destroy) => {
+                        self.destroy(&mut news).await;
+                        return;
+                    }
+                    Some(message) => self.handle(message),
+                },
+                Some((task, item)) = news.recv() => {
+                    self.note(&task, item);
+                    while let Ok((task, item)) = news.try_recv() {
+                        self.note(&task, item);
+                    }
+                    self.judge_health();
+                    self.publish();
+                }
+                () = clock::sleep(clock::scaled(HEALTH_TICK)), if ticks => {
+                    if self.judge_health() {
+                        self.publish();
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.alloc.borrow().desired_status == AllocDesiredStatus::Run
+    }
+
+    /// Waits until the allocation that this one replaces has let go of its ports; false where
+    /// this one is not wanted any more by then.
+    async fn waits_for_previous(&mut self) -> bool {
+        let Some(mut previous) = self.setup.previous.take() else {
+            return self.is_wanted();
+        };
+        loop {
+            tokio::select! {
+                // An error means that its runner is gone, and all of it.
+                _ended = previous.wait_for(|done| *done) => return self.is_wanted(),
+                message = self.setup.messages.recv() => match message {
+                    Some(Message::Update(alloc)) => {
+                        self.alloc.send_replace(alloc);
+                        if !self.is_wanted() {
+                            return false;
+                        }
+                    }
+                    Some(Message::Destroy) | None => return false,
+                    Some(Message::Restart(_) | Message::Signal(..)) => {}
+                },
+            }
+        }
+    }
+
+    fn start_tasks(&mut self, news: &mpsc::UnboundedSender<(String, News)>, restored: bool) {
+        let unfinished: Vec<String> = self
+            .states
+            .iter()
+            .filter(|(_, state)| state.state != TaskStateKind::Dead)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in unfinished {
+            let (orders, receiver) = mpsc::unbounded_channel();
+            let known = self.states.get(&name).is_some_and(|s| !s.events.is_empty());
+            let runner = TaskRunner {
+                name: name.clone(),
+                place: Arc::clone(&self.setup.place),
+                alloc: self.alloc.subscribe(),
+                orders: receiver,
+                news: news.clone(),
+                restored: restored && known,
+            };
+            self.orders.insert(name, orders);
+            tokio::spawn(runner.run());
+        }
+    }
+
+    /// It was stopped before it started, or while the client was away.
+    fn never_ran(&mut self) {
+        self.killing = true;
+        self.health = None;
+        for state in self.states.values_mut() {
+            if state.state != TaskStateKind::Dead {
+                state.state = TaskStateKind::Dead;
+                state.finished_at = clock::rfc3339(clock::now());
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Update(alloc) => self.update(alloc),
+            Message::Restart(task) => self.order(task.as_deref(), || Order::Restart),
+            Message::Signal(task, signal) => self.order(task.as_deref(), || Order::Signal(signal)),
+            Message::Destroy => {}
+        }
+    }
+
+    fn order(&self, task: Option<&str>, order: impl Fn() -> Order) {
+        for (name, orders) in &self.orders {
+            if task.is_none_or(|task| task == name) {
+                // A task that is over takes no orders.
+                let _ended = orders.send(order());
+            }
+        }
+    }
+
+    fn update(&mut self, alloc: Arc<Allocation>) {
+        let old = self.alloc.send_replace(Arc::clone(&alloc));
+        if alloc.deployment_id != old.deployment_id {
+            self.deployment_status = None;
+            self.health = HealthRule::of(&alloc, clock::now());
+        } else if alloc
+            .deployment_status
+            .as_ref()
+            .is_some_and(|s| s.healthy.is_some())
+        {
+            // Known to the servers, whoever found it.
+            self.health = None;
+        }
+        if alloc.desired_status != AllocDesiredStatus::Run {
+            self.kill(None);
+        }
+        self.save();
+    }
+
+    fn kill(&mut self, except: Option<Culprit<'_>>) {
+        if self.killing {
+            return;
+        }
+        self.killing = true;
+        self.health = None;
+        for (name, orders) in &self.orders {
+            let reason = except.map(|(cause, event)| event(cause));
+            if except.is_none_or(|(cause, _)| cause != name) {
+                // A task that is over takes no orders.
+                let _ended = orders.send(Order::Kill(reason));
+            }
+        }
+    }
+
+    /// Takes in what a task tells.
+    fn note(&mut self, task: &str, news: News) {
+        let now = clock::now();
+        let shown = clock::rfc3339(now);
+        let Some(state) = self.states.get_mut(task) else {
+            return;
+        };
+        match news {
+            News::Event(event) => events::push(state, event),
+            News::Running => {
+                state.state = TaskStateKind::Running;
+                if state.started_at.is_empty() {
+                    state.started_at = shown;
+                }
+                self.started.insert(task.to_owned(), now);
+            }
+            News::Restarting => {
+                state.state = TaskStateKind::Pending;
+                state.restarts += 1;
+                state.last_restart = shown;
+                self.started.remove(task);
+            }
+            News::Dead { failed } => {
+                state.state = TaskStateKind::Dead;
+                state.failed = failed;
+                state.finished_at = shown;
+                self.started.remove(task);
+                self.after_death(task, failed);
+            }
+        }
+    }
+
+    /// A failed task takes its siblings with it; so does the leader, however it ends.
+    fn after_death(&mut self, task: &str, failed: bool) {
+        let leads = tasks_of(&self.alloc.borrow())
+            .iter()
+            .any(|t| t.leader && t.name == task);
+        if failed {
+            // Judged before the others are killed: it is the failure that counts.
+            self.judge_health();
+            self.kill(Some((task, events::sibling_failed)));
+        } else if leads {
+            self.kill(Some((task, |_| events::leader_dead())));
+        }
+    }
+
+    /// Looks at the health; returns whether it was decided now.
+    fn judge_health(&mut self) -> bool {
+        let Some(rule) = &self.health else {
+            return false;
+        };
+        let tasks = self.states.iter();
+        let tasks = tasks.map(|(name, state)| (state, self.started.get(name).copied()));
+        let verdict = rule.judge(tasks, clock::now());
+        let healthy = match verdict {
+            Verdict::Undecided => return false,
+            Verdict::Healthy => true,
+            Verdict::Unhealthy(why) => {
+                for state in self.states.values_mut() {
+                    events::push(state, events::unhealthy(&why));
+                }
+                false
+            }
+        };
+        self.health = None;
+        let old = self.alloc.borrow().deployment_status.clone();
+        self.deployment_status = Some(AllocDeploymentStatus {
+            healthy: Some(healthy),
+            timestamp: clock::rfc3339(clock::now()),
+            ..old.unwrap_or_default()
+        });
+        true
+    }
+
+    fn is_done(&self) -> bool {
+        self.states.values().all(|s| s.state == TaskStateKind::Dead)
+    }
+
+    /// Stores the state and reports it.
+    fn publish(&mut self) {
+        self.save();
+        let alloc = Arc::clone(&self.alloc.borrow());
+        let (client_status, description) = status_of(self.states.values());
+        self.setup.updates.push(Allocation {
+            id: alloc.id.clone(),
+            node_id: alloc.node_id.clone(),
+            job_id: alloc.job_id.clone(),
+            namespace: alloc.namespace.clone(),
+            task_group: alloc.task_group.clone(),
+            client_status,
+            client_description: description.to_owned(),
+            task_states: self.states.clone(),
+            deployment_status: self.deployment_status.clone(),
+            ..Allocation::default()
+        });
+        self.setup.done.send_replace(self.is_done());
+    }
+
+    fn save(&self) {
+        let record = Record {
+            alloc: Allocation::clone(&self.alloc.borrow()),
+            task_states: self.states.clone(),
+            deployment_status: self.deployment_status.clone(),
+        };
+        if let Err(error) = self.setup.store.save(&record) {
+            tracing::error!(target: "client.alloc_runner", alloc_id = record.alloc.id, %error, "failed to store state");
+        }
+    }
+
+    async fn destroy(&mut self, news: &mut mpsc::UnboundedReceiver<(String, News)>) {
+        self.kill(None);
+        // Nothing more comes once every task's runner is gone.
+        while !self.is_done() {
+            match news.recv().await {
+                Some((task, item)) => self.note(&task, item),
+                None => break,
+            }
+        }
+        let id = self.alloc.borrow().id.clone();
+        let gone = self
+            .setup
+            .store
+            .remove(&id)
+            .and_then(|()| std::fs::remove_dir_all(&self.setup.place.alloc_dir));
+        if let Err(error) = gone {
+            tracing::debug!(target: "client.gc", alloc_id = id, %error, "allocation directory not removed");
+        }
+        self.setup.done.send_replace(true);
+    }
+}
+
+/// Tasks of an allocation's group.
+fn tasks_of(alloc: &Allocation) -> Vec<Task> {
+    let groups = alloc.job.iter().flat_map(|job| &job.task_groups);
+    let mut own = groups.filter(|g| g.name == alloc.task_group);
+    own.next().map(|g| g.tasks.clone()).unwrap_or_default()
+}
+
+/// What the tasks are together, in Nomad's words.
+fn status_of<'a>(states: impl Iterator<Item = &'a TaskState>) -> (AllocClientStatus, &'static str) {
+    let (mut pending, mut running, mut failed) = (false, false, false);
+    for state in states {
+        match state.state {
+            TaskStateKind::Pending => pending = true,
+            TaskStateKind::Running => running = true,
+            TaskStateKind::Dead => failed |= state.failed,
+        }
+    }
+    if failed {
+        (AllocClientStatus::Failed, "Failed tasks")
+    } else if running {
+        (AllocClientStatus::Running, "Tasks are running")
+    } else if pending {
+        (AllocClientStatus::Pending, "No tasks have started")
+    } else {
+        (AllocClientStatus::Complete, "All tasks have completed")
+    }
+}

@@ -1,0 +1,104 @@
+//! A client agent, put together: the client, its way to the servers, and its HTTP API, which
+//! answers for itself and passes the rest on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::client::{Client, ClientConfig, StartError};
+use crate::config::{self, AgentConfig, ClientOptions, ConfigError};
+use crate::http::{self, AgentInfo, ClientContext};
+use crate::rpc::{Kind, Listener, ListenerError, Pool, ServerClient, Tls};
+
+/// Port of servers that are configured without one.
+const RPC_PORT: u16 = 4647;
+
+/// A client agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientAgentError {
+    /// The configuration does not fit this machine.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its port is taken.
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
+    /// Its files are unusable.
+    #[error(transparent)]
+    Client(#[from] StartError),
+}
+
+/// A running client agent; it ends when dropped, its tasks' processes do not.
+#[derive(Debug)]
+pub struct ClientAgent {
+    _tasks: JoinSet<()>,
+}
+
+impl ClientAgent {
+    /// Starts a client agent.
+    ///
+    /// # Errors
+    /// Where its port is taken, its files are unusable, or its interface does not exist.
+    pub async fn start(
+        config: &AgentConfig,
+        options: &ClientOptions,
+        info: AgentInfo,
+        pool: Pool,
+        tls: Option<Arc<Tls>>,
+    ) -> Result<Self, ClientAgentError> {
+        let settings = client_config(config, options)?;
+        let http = Listener::bind(config.bind.http, Kind::Http, tls).await?;
+        let servers = configured_servers(options).await;
+        let servers = Arc::new(ServerClient::new(pool.clone(), servers));
+        let client = Arc::new(Client::start(settings, servers.clone())?);
+        let context = ClientContext {
+            servers: Arc::new(move || servers.servers()),
+            forward: Arc::new(pool),
+            agent: Arc::new(info),
+            node_id: client.node_id().to_owned(),
+            stats: Arc::new(move || client.stats()),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(http.serve(http::client_router(context)));
+        Ok(Self { _tasks: tasks })
+    }
+}
+
+/// Addresses of the configured servers; names are resolved once, as in Nomad.
+async fn configured_servers(options: &ClientOptions) -> Vec<SocketAddr> {
+    let mut servers = Vec::new();
+    for text in &options.servers {
+        let found = config::resolve(text, RPC_PORT).await;
+        if found.is_empty() {
+            tracing::warn!(target: "client", server = text, "cannot resolve server");
+        }
+        servers.extend(found);
+    }
+    servers
+}
+
+fn client_config(
+    config: &AgentConfig,
+    options: &ClientOptions,
+) -> Result<ClientConfig, ConfigError> {
+    let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    Ok(ClientConfig {
+        data_dir: config.data_dir.clone(),
+        name: config.name.clone(),
+        region: config.region.clone(),
+        datacenter: config.datacenter.clone(),
+        node_class: options.node_class.clone(),
+        node_pool: options.node_pool.clone(),
+        meta: options.meta.clone(),
+        options: options.options.clone(),
+        cpu_total: options.cpu_total_compute.map(whole),
+        memory_mb: options.memory_total_mb.map(whole),
+        min_dynamic_port: options.min_dynamic_port,
+        max_dynamic_port: options.max_dynamic_port,
+        ip: options.task_ip(config.advertise.http)?,
+        http_addr: config.advertise.http,
+        tls_enabled: config.tls.http,
+        raw_exec: config.raw_exec,
+        version: crate::FOLLOWS.to_owned(),
+    })
+}

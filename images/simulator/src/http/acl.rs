@@ -1,0 +1,302 @@
+//! `acl/*`: bootstrap, tokens, policies.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::{delete, get};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::call::{self, Call};
+use super::context::Context;
+use super::reply::{self, ApiError, Reply};
+use super::{shape, write};
+use crate::acl::Policy;
+use crate::clock;
+use crate::state::{Command, Table};
+use crate::types::{AclPolicy, AclToken, TokenType};
+
+pub fn routes() -> Router<Context> {
+    Router::new()
+        .route("/v1/acl/bootstrap", write(bootstrap))
+        .route("/v1/acl/tokens", get(tokens))
+        .route("/v1/acl/token", write(create_token))
+        .route("/v1/acl/token/self", get(own_token))
+        .route(
+            "/v1/acl/token/{accessor}",
+            get(token).merge(write(update_token)).delete(delete_token),
+        )
+        .route("/v1/acl/policies", get(policies))
+        .route(
+            "/v1/acl/policy/{name}",
+            get(policy)
+                .merge(write(set_policy))
+                .merge(delete(delete_policy)),
+        )
+}
+
+fn enabled(call: &Call) -> Result<(), ApiError> {
+    if call.ctx.settings.acl_enabled {
+        Ok(())
+    } else {
+        Err(ApiError::bad("ACL support disabled"))
+    }
+}
+
+fn management(call: &Call) -> Result<(), ApiError> {
+    enabled(call)?;
+    call.demand_management()
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Bootstrap {
+    bootstrap_secret: String,
+}
+
+/// The first management token; needs none, and works once.
+async fn bootstrap(call: Call, body: Bytes) -> Reply {
+    enabled(&call)?;
+    let given: Bootstrap = call::body(&body)?;
+    let secret = match given.bootstrap_secret.as_str() {
+        "" => new_id(),
+        secret => Uuid::parse_str(secret)
+            .map_err(|_| ApiError::bad("invalid acl token"))?
+            .to_string(),
+    };
+    let token = AclToken {
+        accessor_id: new_id(),
+        secret_id: secret,
+        name: "Bootstrap Token".to_owned(),
+        token_type: TokenType::Management,
+        global: true,
+        create_time: clock::rfc3339(clock::now()),
+        ..AclToken::default()
+    };
+    let accessor = token.accessor_id.clone();
+    let command = Command::AclBootstrap { token };
+    let applied = call.ctx.consensus.propose(command).await?;
+    if let Some(text) = applied.refused {
+        return Err(ApiError::bad(text));
+    }
+    reply_token(&call, applied.index, &accessor)
+}
+
+async fn tokens(call: Call) -> Reply {
+    management(&call)?;
+    let (state, index) = call.block(|state| state.index_of(Table::AclTokens)).await;
+    let tokens = state.acl_tokens.values();
+    let listed = tokens.filter(|token| token.accessor_id.starts_with(&call.prefix));
+    let stubs: Vec<_> = listed.map(|token| shape::token_stub(token)).collect();
+    call.query(index, &json!(stubs))
+}
+
+async fn own_token(call: Call) -> Reply {
+    enabled(&call)?;
+    let token = call.acl.token().ok_or_else(ApiError::denied)?;
+    call.query(token.modify_index, &shape::token(token))
+}
+
+async fn token(call: Call, Path(accessor): Path<String>) -> Reply {
+    enabled(&call)?;
+    let own = call.acl.token().is_some_and(|t| t.accessor_id == accessor);
+    if !own {
+        call.demand_management()?;
+    }
+    let (state, index) = call.block(|state| state.index_of(Table::AclTokens)).await;
+    match state.acl_tokens.get(&accessor) {
+        Some(token) => call.query(token.modify_index, &shape::token(token)),
+        None => call.not_found(index, "ACL token not found"),
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct GivenToken {
+    #[serde(rename = "AccessorID")]
+    accessor_id: String,
+    name: String,
+    #[serde(rename = "Type")]
+    token_type: String,
+    policies: Option<Vec<String>>,
+    roles: Option<Vec<Value>>,
+    global: bool,
+    #[serde(rename = "ExpirationTTL")]
+    expiration_ttl: Value,
+    expiration_time: Value,
+}
+
+impl GivenToken {
+    fn checked(self, call: &Call) -> Result<AclToken, ApiError> {
+        if self.roles.is_some_and(|roles| !roles.is_empty()) {
+            return Err(ApiError::not_simulated("token field `Roles`"));
+        }
+        let expires = [self.expiration_ttl, self.expiration_time];
+        if expires.iter().any(|value| !is_unset(value)) {
+            return Err(ApiError::not_simulated("an expiring token"));
+        }
+        let policies = self.policies.unwrap_or_default();
+        let token_type = match (self.token_type.as_str(), policies.is_empty()) {
+            ("client", false) => TokenType::Client,
+            ("client", true) => {
+                return Err(invalid("client token missing policies or roles"));
+            }
+            ("management", true) => TokenType::Management,
+            ("management", false) => {
+                let text = "management token cannot be associated with policies or roles";
+                return Err(invalid(text));
+            }
+            _ => return Err(invalid("token type must be client or management")),
+        };
+        let state = call.state();
+        if let Some(unknown) = policies
+            .iter()
+            .find(|p| !state.acl_policies.contains_key(*p))
+        {
+            return Err(ApiError::bad(format!("cannot find policy {unknown}")));
+        }
+        Ok(AclToken {
+            accessor_id: new_id(),
+            secret_id: new_id(),
+            name: self.name,
+            token_type,
+            policies: (!policies.is_empty()).then_some(policies),
+            global: self.global,
+            create_time: clock::rfc3339(clock::now()),
+            ..AclToken::default()
+        })
+    }
+}
+
+fn is_unset(value: &Value) -> bool {
+    matches!(value, Value::Null) || value == &json!("") || value == &json!(0)
+}
+
+fn invalid(text: &str) -> ApiError {
+    ApiError::bad(format!("token 0 invalid: {text}"))
+}
+
+async fn create_token(call: Call, body: Bytes) -> Reply {
+    management(&call)?;
+    let given: GivenToken = call::body(&body)?;
+    if !given.accessor_id.is_empty() {
+        return upsert(&call, given.accessor_id.clone(), given).await;
+    }
+    let token = given.checked(&call)?;
+    store_token(&call, token).await
+}
+
+async fn update_token(call: Call, Path(accessor): Path<String>, body: Bytes) -> Reply {
+    management(&call)?;
+    let given: GivenToken = call::body(&body)?;
+    if given.accessor_id != accessor {
+        return Err(ApiError::bad(
+            "Token accessor ID does not match request path",
+        ));
+    }
+    upsert(&call, accessor, given).await
+}
+
+async fn upsert(call: &Call, accessor: String, given: GivenToken) -> Reply {
+    if !call.state().acl_tokens.contains_key(&accessor) {
+        return Err(ApiError::bad(format!("cannot find token {accessor}")));
+    }
+    let mut token = given.checked(call)?;
+    token.accessor_id = accessor;
+    store_token(call, token).await
+}
+
+async fn store_token(call: &Call, token: AclToken) -> Reply {
+    let accessor = token.accessor_id.clone();
+    let tokens = vec![token];
+    let applied = call.propose(Command::AclTokenUpsert { tokens }).await?;
+    reply_token(call, applied.index, &accessor)
+}
+
+fn reply_token(call: &Call, index: u64, accessor: &str) -> Reply {
+    let state = call.state();
+    let token = state.acl_tokens.get(accessor);
+    let token = token.ok_or_else(|| ApiError::missing("ACL token not found"))?;
+    call.written(index, &shape::token(token))
+}
+
+async fn delete_token(call: Call, Path(accessor): Path<String>) -> Reply {
+    management(&call)?;
+    if !call.state().acl_tokens.contains_key(&accessor) {
+        let text = format!("Cannot delete nonexistent tokens: {accessor}");
+        return Err(ApiError::bad(text));
+    }
+    let accessors = vec![accessor];
+    call.propose(Command::AclTokenDelete { accessors }).await?;
+    Ok(reply::empty())
+}
+
+/// Whether a token may see a policy: management all, a client its own.
+fn may_see(call: &Call, name: &str) -> bool {
+    let own = call.acl.token().and_then(|token| token.policies.as_ref());
+    call.acl.is_management() || own.is_some_and(|own| own.iter().any(|policy| policy == name))
+}
+
+async fn policies(call: Call) -> Reply {
+    enabled(&call)?;
+    call.acl.token().ok_or_else(ApiError::denied)?;
+    let (state, index) = call.block(|state| state.index_of(Table::AclPolicies)).await;
+    let stored = state.acl_policies.values();
+    let seen = stored.filter(|p| p.name.starts_with(&call.prefix) && may_see(&call, &p.name));
+    let stub = |policy: &std::sync::Arc<AclPolicy>| {
+        json!({
+            "Name": policy.name,
+            "Description": policy.description,
+            "CreateIndex": policy.create_index,
+            "ModifyIndex": policy.modify_index,
+        })
+    };
+    let stubs: Vec<_> = seen.map(stub).collect();
+    call.query(index, &json!(stubs))
+}
+
+async fn policy(call: Call, Path(name): Path<String>) -> Reply {
+    enabled(&call)?;
+    if !may_see(&call, &name) {
+        return Err(ApiError::denied());
+    }
+    let (state, index) = call.block(|state| state.index_of(Table::AclPolicies)).await;
+    match state.acl_policies.get(&name) {
+        Some(policy) => call.query(policy.modify_index, &json!(policy)),
+        None => call.not_found(index, "ACL policy not found"),
+    }
+}
+
+async fn set_policy(call: Call, Path(name): Path<String>, body: Bytes) -> Reply {
+    management(&call)?;
+    let mut policy: AclPolicy = call::body(&body)?;
+    if policy.name.is_empty() {
+        policy.name.clone_from(&name);
+    }
+    if policy.name != name {
+        return Err(ApiError::bad("ACL policy name does not match request path"));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if name.is_empty() || name.len() > 128 || !name.chars().all(legal) {
+        let text = format!("policy 0 invalid: invalid name '{name}'");
+        return Err(ApiError::bad(text));
+    }
+    if let Err(error) = Policy::parse(&policy.rules) {
+        return Err(ApiError::bad(format!("policy 0 invalid: {error}")));
+    }
+    let policies = vec![policy];
+    call.propose(Command::AclPolicyUpsert { policies }).await?;
+    Ok(reply::empty())
+}
+
+async fn delete_policy(call: Call, Path(name): Path<String>) -> Reply {
+    management(&call)?;
+    let names = vec![name];
+    call.propose(Command::AclPolicyDelete { names }).await?;
+    Ok(reply::empty())
+}
+
+fn new_id() -> String {
+    Uuid::new_v4().to_string()
+}

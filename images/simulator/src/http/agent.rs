@@ -1,0 +1,199 @@
+//! `agent/*`: this agent, answered locally; and `metrics`.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::context::{AgentInfo, Context};
+use super::reply::{self, ApiError, Reply};
+use crate::acl::Level;
+use crate::clock;
+use crate::consensus::{Leadership, Member};
+use crate::types::EvalStatus;
+
+pub fn routes() -> Router<Context> {
+    Router::new()
+        .route("/v1/agent/self", get(own))
+        .route("/v1/agent/members", get(members))
+        .route("/v1/agent/health", get(health))
+        .route("/v1/agent/schedulers", get(schedulers))
+        .route("/v1/metrics", get(metrics))
+}
+
+async fn own(call: Call) -> Reply {
+    call.demand_agent(Level::Read)?;
+    let ctx = &call.ctx;
+    let leadership = ctx.consensus.leadership().borrow().clone();
+    let members = ctx.consensus.members();
+    let name = member_name(&ctx.agent);
+    let own = members.iter().find(|member| member.name == name);
+    let state = call.state();
+    call.plain(&json!({
+        "config": config(&ctx.agent),
+        "member": own.map(member),
+        "stats": {
+            "nomad": {
+                "server": "true",
+                "leader": leadership.is_self.to_string(),
+                "leader_addr": leadership.leader.map(|a| a.to_string()).unwrap_or_default(),
+                "bootstrap": (ctx.agent.bootstrap_expect == 1).to_string(),
+                "known_regions": "1",
+            },
+            "raft": raft_stats(&leadership, state.index, ctx.consensus.peers().len()),
+            "serf": serf_stats(&members),
+            "runtime": runtime(),
+        },
+    }))
+}
+
+/// The agent's configuration, its version, and that it is no Nomad.
+pub(super) fn config(agent: &AgentInfo) -> Value {
+    let mut config = agent.config.clone();
+    if !config.is_object() {
+        config = json!({});
+    }
+    config["Version"] = json!({
+        "Version": agent.version,
+        "VersionPrerelease": "",
+        "VersionMetadata": "rehearse-simulator",
+        "Revision": "",
+    });
+    for (key, value) in [
+        ("Name", &agent.name),
+        ("Region", &agent.region),
+        ("Datacenter", &agent.datacenter),
+    ] {
+        config[key] = json!(value);
+    }
+    config
+}
+
+pub(super) fn runtime() -> Value {
+    json!({
+        "arch": std::env::consts::ARCH,
+        "kernel.name": std::env::consts::OS,
+        "simulated": "true",
+    })
+}
+
+fn raft_stats(leadership: &Leadership, applied: u64, peers: usize) -> Value {
+    let role = match (leadership.is_self, leadership.leader) {
+        (true, _) => "Leader",
+        (false, Some(_)) => "Follower",
+        (false, None) => "Candidate",
+    };
+    json!({
+        "state": role,
+        "term": leadership.term.to_string(),
+        "commit_index": applied.to_string(),
+        "applied_index": applied.to_string(),
+        "last_log_index": applied.to_string(),
+        "num_peers": peers.saturating_sub(1).to_string(),
+        "protocol_version": "3",
+    })
+}
+
+fn serf_stats(members: &[Member]) -> Value {
+    let of = |status: &str| members.iter().filter(|m| m.status == status).count();
+    json!({
+        "members": members.len().to_string(),
+        "failed": of("failed").to_string(),
+        "left": of("left").to_string(),
+    })
+}
+
+async fn members(call: Call) -> Reply {
+    call.demand_node(Level::Read)?;
+    let mut members = call.ctx.consensus.members();
+    members.sort_by(|a, b| a.name.cmp(&b.name));
+    let agent = &call.ctx.agent;
+    call.plain(&json!({
+        "ServerName": agent.name,
+        "ServerRegion": agent.region,
+        "ServerDC": agent.datacenter,
+        "Members": members.iter().map(member).collect::<Vec<_>>(),
+    }))
+}
+
+fn member_name(agent: &AgentInfo) -> String {
+    format!("{}.{}", agent.name, agent.region)
+}
+
+fn member(member: &Member) -> Value {
+    json!({
+        "Name": member.name,
+        "Addr": member.address.ip().to_string(),
+        "Port": member.address.port(),
+        "Tags": member.tags,
+        "Status": member.status,
+        "ProtocolMin": 1,
+        "ProtocolMax": 5,
+        "ProtocolCur": 2,
+        "DelegateMin": 2,
+        "DelegateMax": 5,
+        "DelegateCur": 4,
+    })
+}
+
+/// 200, or 500 where this server knows no leader.
+async fn health(State(ctx): State<Context>, uri: axum::http::Uri) -> Response {
+    let kind = uri.query().unwrap_or_default();
+    let known = ctx.consensus.leadership().borrow().leader.is_some();
+    let (ok, message) = if known {
+        (true, "ok")
+    } else {
+        (false, "No cluster leader")
+    };
+    let mut body = BTreeMap::new();
+    if !kind.contains("type=client") {
+        body.insert("server", json!({ "ok": ok, "message": message }));
+    }
+    let mut response = reply::json(&json!(body), false);
+    if !ok {
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    response
+}
+
+async fn schedulers(call: Call) -> Reply {
+    call.demand_agent(Level::Read)?;
+    call.plain(&json!({
+        "server_id": member_name(&call.ctx.agent),
+        "schedulers": ["service", "batch", "system", "sysbatch"],
+        "num_schedulers": 1,
+    }))
+}
+
+/// A few gauges under Nomad's names, enough to see that a server lives.
+async fn metrics(State(ctx): State<Context>, uri: axum::http::Uri) -> Reply {
+    if uri.query().is_some_and(|q| q.contains("format=prometheus")) {
+        let text = "Prometheus is not enabled";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    let state = ctx.consensus.snapshot();
+    let evals = |status| state.evals.values().filter(|e| e.status == status).count();
+    let gauges = [
+        ("nomad.nomad.broker.total_ready", evals(EvalStatus::Pending)),
+        (
+            "nomad.nomad.blocked_evals.total_blocked",
+            evals(EvalStatus::Blocked),
+        ),
+        ("nomad.nomad.heartbeat.active", ctx.leader.heartbeats()),
+    ];
+    let gauge =
+        |(name, value): (&str, usize)| json!({ "Name": name, "Value": value, "Labels": {} });
+    let body = json!({
+        "Timestamp": clock::rfc3339(clock::now()),
+        "Gauges": gauges.map(gauge),
+        "Points": [],
+        "Counters": [],
+        "Samples": [],
+    });
+    Ok(reply::json(&body, false))
+}

@@ -1,0 +1,105 @@
+//! The API of a client agent: it answers for itself and passes the rest on to a server.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use serde_json::json;
+
+use super::context::ClientContext;
+use super::gate::{MAX_BODY, outgoing, relayed};
+use super::reply::{self, ApiError};
+use super::{agent, marked, unknown};
+use crate::clock;
+
+/// The API of a client agent.
+pub fn client_router(ctx: ClientContext) -> Router {
+    Router::new()
+        .route("/v1/agent/self", get(own))
+        .route("/v1/agent/health", get(health))
+        .route("/v1/agent/servers", get(servers))
+        .fallback(pass_on)
+        .layer(map_response(marked))
+        .with_state(ctx)
+}
+
+async fn pass_on(State(ctx): State<ClientContext>, request: Request) -> Response {
+    if !request.uri().path().starts_with("/v1/") {
+        return unknown(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    match axum::body::to_bytes(body, MAX_BODY).await {
+        Ok(body) => ask(&ctx, &parts, &body).await,
+        Err(error) => ApiError::bad(error.to_string()).into_response(),
+    }
+}
+
+/// Asks one server after the other until one answers. A read can be asked of each; a write is
+/// passed to the next one only where the last could not even be reached.
+async fn ask(ctx: &ClientContext, parts: &Parts, body: &Bytes) -> Response {
+    let mut failure = "no servers".to_owned();
+    for server in (ctx.servers)() {
+        let request = outgoing(parts, body, false);
+        match ctx.forward.forward(server, request).await {
+            Ok(reply) => return relayed(reply),
+            Err(error) => failure = error.to_string(),
+        }
+        let reached = !failure.starts_with("failed to get conn");
+        if reached && parts.method != Method::GET {
+            break;
+        }
+    }
+    ApiError::server(format!("rpc error: {failure}")).into_response()
+}
+
+/// Who may read agents is the servers' to say: the same question, put to one of them.
+async fn own(State(ctx): State<ClientContext>, request: Request<Body>) -> Response {
+    let (parts, _) = request.into_parts();
+    let allowed = ask(&ctx, &parts, &Bytes::new()).await;
+    if allowed.status() != StatusCode::OK {
+        return allowed;
+    }
+    let stats = (ctx.stats)();
+    let known: Vec<_> = (ctx.servers)().iter().map(ToString::to_string).collect();
+    let value = json!({
+        "config": agent::config(&ctx.agent),
+        "member": null,
+        "stats": {
+            "client": {
+                "node_id": ctx.node_id,
+                "known_servers": known.join(","),
+                "num_allocations": stats.num_allocations.to_string(),
+                "last_heartbeat": clock::rfc3339(stats.last_heartbeat),
+                "heartbeat_ttl": format!("{}s", stats.heartbeat_ttl.as_secs_f64()),
+            },
+            "runtime": agent::runtime(),
+        },
+    });
+    reply::json(&value, false)
+}
+
+/// 200, or 500 where this client knows no server.
+async fn health(State(ctx): State<ClientContext>, uri: axum::http::Uri) -> Response {
+    let ok = !(ctx.servers)().is_empty();
+    let message = if ok { "ok" } else { "no known servers" };
+    let body = if uri.query().is_some_and(|q| q.contains("type=server")) {
+        json!({})
+    } else {
+        json!({ "client": { "ok": ok, "message": message } })
+    };
+    let mut response = reply::json(&body, false);
+    if !ok {
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    }
+    response
+}
+
+async fn servers(State(ctx): State<ClientContext>) -> Response {
+    let known: Vec<_> = (ctx.servers)().iter().map(ToString::to_string).collect();
+    reply::json(&json!(known), false)
+}

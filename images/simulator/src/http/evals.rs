@@ -1,0 +1,81 @@
+//! `evaluations`, `evaluation/:id/*`.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::routing::get;
+use serde_json::json;
+
+use super::call::Call;
+use super::context::Context;
+use super::nodes::check_prefix;
+use super::reply::Reply;
+use super::shape;
+use crate::state::Table;
+
+pub fn routes() -> Router<Context> {
+    Router::new()
+        .route("/v1/evaluations", get(list))
+        .route("/v1/evaluations/count", get(count))
+        .route("/v1/evaluation/{id}", get(read))
+        .route("/v1/evaluation/{id}/allocations", get(allocations))
+}
+
+/// Evaluations that the query asks for, newest first.
+fn chosen(call: &Call, state: &crate::state::State) -> Vec<serde_json::Value> {
+    let status = call.parameter("status").unwrap_or_default();
+    let job = call.parameter("job").unwrap_or_default();
+    let mut evals: Vec<_> = state
+        .evals
+        .values()
+        .filter(|eval| call.lists(&eval.namespace, "read-job"))
+        .filter(|eval| eval.id.starts_with(&call.prefix))
+        .filter(|eval| job.is_empty() || eval.job_id == job)
+        .filter(|eval| status.is_empty() || json!(eval.status) == json!(status))
+        .collect();
+    evals.sort_by_key(|eval| std::cmp::Reverse((eval.create_index, eval.id.clone())));
+    evals.into_iter().map(|eval| shape::eval(eval)).collect()
+}
+
+async fn list(call: Call) -> Reply {
+    call.demand_listing("read-job")?;
+    check_prefix(&call.prefix)?;
+    let (state, index) = call.block(|state| state.index_of(Table::Evals)).await;
+    call.query(index, &json!(chosen(&call, &state)))
+}
+
+async fn count(call: Call) -> Reply {
+    call.demand_listing("read-job")?;
+    let (state, index) = call.block(|state| state.index_of(Table::Evals)).await;
+    let count = chosen(&call, &state).len();
+    call.query(index, &json!({ "Count": count }))
+}
+
+async fn read(call: Call, Path(id): Path<String>) -> Reply {
+    let (state, index) = call
+        .block(|state| match state.evals.get(&id) {
+            Some(eval) => eval.modify_index,
+            None => state.index_of(Table::Evals),
+        })
+        .await;
+    match state.evals.get(&id) {
+        Some(eval) => {
+            call.demand(&eval.namespace, "read-job")?;
+            call.query(index, &shape::eval(eval))
+        }
+        None => {
+            call.demand(&call.namespace, "read-job")?;
+            call.not_found(index, "eval not found")
+        }
+    }
+}
+
+async fn allocations(call: Call, Path(id): Path<String>) -> Reply {
+    call.demand(&call.namespace, "read-job")?;
+    let (state, index) = call.block(|state| state.index_of(Table::Allocs)).await;
+    let allocs = state.allocs.values().filter(|alloc| alloc.eval_id == id);
+    let seen = allocs.filter(|alloc| call.acl.allows(&alloc.namespace, "read-job"));
+    let stubs: Vec<_> = seen
+        .map(|alloc| shape::alloc_stub(alloc, false, true))
+        .collect();
+    call.query(index, &json!(stubs))
+}

@@ -1,0 +1,103 @@
+//! Nomad's HTTP API, as far as scenarios use it: one file a family of endpoints.
+//!
+//! `gate.rs` decides where a request is served, `call.rs` reads what every request carries,
+//! `shape.rs` knows how Nomad's objects look in JSON. What is not simulated says so with 501.
+
+mod acl;
+mod agent;
+mod allocs;
+mod call;
+mod client;
+mod context;
+mod deployments;
+mod evals;
+mod gate;
+mod given_job;
+mod job_writes;
+mod jobs;
+mod nodes;
+mod operator;
+mod plan;
+mod reply;
+mod shape;
+mod status;
+mod system;
+#[cfg(test)]
+mod tests;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::handler::Handler;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
+
+pub use client::client_router;
+pub use context::{
+    AgentInfo, ClientContext, Context, Forward, ForwardError, Forwarded, HOP_HEADER,
+    NOT_LEADER_HEADER, Settings,
+};
+pub(crate) use gate::gate;
+pub use reply::ApiError;
+
+/// Header which says that no Nomad answered.
+const SIMULATED_HEADER: &str = "x-rehearse-simulated";
+
+/// The API of a server, for its HTTP listener and (with [`Forwarded`]) its RPC listener.
+pub fn router(ctx: Context) -> Router {
+    let gated = Router::new()
+        .merge(operator::routes())
+        .merge(acl::routes())
+        .merge(nodes::routes())
+        .merge(jobs::routes())
+        .merge(evals::routes())
+        .merge(allocs::routes())
+        .merge(deployments::routes())
+        .merge(system::routes())
+        .method_not_allowed_fallback(invalid_method)
+        .route_layer(from_fn_with_state(ctx.clone(), gate));
+    let local = Router::new()
+        .merge(status::routes())
+        .merge(agent::routes())
+        .merge(jobs::local_routes())
+        .method_not_allowed_fallback(invalid_method);
+    gated
+        .merge(local)
+        .fallback(unknown)
+        // The gate has its own limit; axum's is smaller than a large cluster's updates.
+        .layer(DefaultBodyLimit::disable())
+        .layer(map_response(marked))
+        .with_state(ctx)
+}
+
+/// PUT and POST are the same to Nomad.
+fn write<H, T>(handler: H) -> MethodRouter<Context>
+where
+    H: Handler<T, Context>,
+    T: 'static,
+{
+    post(handler.clone()).put(handler)
+}
+
+async fn invalid_method() -> Response {
+    let error = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Invalid method");
+    error.into_response()
+}
+
+/// Under `/v1` and `/ui` Nomad may have it; elsewhere there is nothing.
+async fn unknown(request: Request) -> Response {
+    let path = request.uri().path();
+    if path == "/" || path.starts_with("/v1/") || path.starts_with("/ui") {
+        let what = format!("{} {path}", request.method());
+        return ApiError::not_simulated(&what).into_response();
+    }
+    StatusCode::NOT_FOUND.into_response()
+}
+
+async fn marked(mut response: Response) -> Response {
+    let name = HeaderName::from_static(SIMULATED_HEADER);
+    let yes = HeaderValue::from_static("true");
+    response.headers_mut().insert(name, yes);
+    response
+}

@@ -1,0 +1,381 @@
+//! Nomad's JSON shapes, where they differ from how the objects are kept and logged.
+//!
+//! Full evaluations and allocations leave empty fields out; everything else is complete.
+
+use serde_json::{Map, Value, json};
+
+use crate::clock;
+use crate::state::State;
+use crate::types::{
+    AclToken, AllocClientStatus, Allocation, Deployment, EvalStatus, Evaluation, Job, Node,
+    NodeResources,
+};
+
+/// An object's fields.
+fn fields(value: impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => fields,
+        other => unreachable!("a struct serialises to an object: {other:?}"),
+    }
+}
+
+/// Drops what Go's `omitempty` drops.
+fn without_empty(mut object: Map<String, Value>) -> Value {
+    object.retain(|_, value| match value {
+        Value::Null => false,
+        Value::Bool(truth) => *truth,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(inner) => !inner.is_empty(),
+    });
+    Value::Object(object)
+}
+
+/// A full node; the secret stays here.
+pub fn node(node: &Node) -> Value {
+    let mut object = fields(node);
+    object.insert("SecretID".to_owned(), json!(""));
+    object.insert(
+        "NodeResources".to_owned(),
+        node_resources(&node.node_resources),
+    );
+    object.insert("ReservedResources".to_owned(), reserved());
+    for empty in ["DrainStrategy", "LastDrain", "HostVolumes"] {
+        object.insert(empty.to_owned(), Value::Null);
+    }
+    object.insert("ComputedClass".to_owned(), json!(""));
+    Value::Object(object)
+}
+
+/// A node as lists show it.
+pub fn node_stub(node: &Node, resources: bool) -> Value {
+    let address = match node.http_addr.parse::<std::net::SocketAddr>() {
+        Ok(address) => address.ip().to_string(),
+        Err(_) => String::new(),
+    };
+    let mut stub = json!({
+        "ID": node.id,
+        "Name": node.name,
+        "Address": address,
+        "Datacenter": node.datacenter,
+        "NodeClass": node.node_class,
+        "NodePool": node.node_pool,
+        "Version": node.attributes.get("nomad.version").cloned().unwrap_or_default(),
+        "Drain": node.drain,
+        "SchedulingEligibility": node.scheduling_eligibility,
+        "Status": node.status,
+        "StatusDescription": node.status_description,
+        "Drivers": node.drivers,
+        "HostVolumes": null,
+        "LastDrain": null,
+        "CreateIndex": node.create_index,
+        "ModifyIndex": node.modify_index,
+    });
+    if resources {
+        stub["NodeResources"] = node_resources(&node.node_resources);
+        stub["ReservedResources"] = reserved();
+    }
+    stub
+}
+
+fn node_resources(resources: &NodeResources) -> Value {
+    json!({
+        "Cpu": { "CpuShares": resources.cpu_total },
+        "Memory": { "MemoryMB": resources.memory_mb },
+        "Disk": { "DiskMB": resources.disk_mb },
+        "Networks": [{ "Mode": "host", "IP": resources.ip, "CIDR": format!("{}/32", resources.ip) }],
+        "Devices": null,
+        "MinDynamicPort": resources.min_dynamic_port,
+        "MaxDynamicPort": resources.max_dynamic_port,
+    })
+}
+
+fn reserved() -> Value {
+    json!({
+        "Cpu": { "CpuShares": 0 },
+        "Memory": { "MemoryMB": 0 },
+        "Disk": { "DiskMB": 0 },
+        "Networks": { "ReservedHostPorts": "" },
+    })
+}
+
+/// A full job, with the parts of Nomad's that are never set here.
+pub fn job(job: &Job) -> Value {
+    let mut object = fields(job);
+    for absent in ["Periodic", "ParameterizedJob", "Multiregion", "Payload"] {
+        object.insert(absent.to_owned(), Value::Null);
+    }
+    for no in ["Dispatched", "NomadTokenID", "VaultToken", "ConsulToken"] {
+        let value = if no == "Dispatched" {
+            json!(false)
+        } else {
+            json!("")
+        };
+        object.insert(no.to_owned(), value);
+    }
+    Value::Object(object)
+}
+
+/// A job as lists show it; there is no `Version` in it.
+pub fn job_stub(state: &State, job: &Job, meta: bool) -> Value {
+    let mut stub = json!({
+        "ID": job.id,
+        "ParentID": job.parent_id,
+        "Name": job.name,
+        "Namespace": job.namespace,
+        "Datacenters": job.datacenters,
+        "NodePool": job.node_pool,
+        "Multiregion": null,
+        "Type": job.job_type,
+        "Priority": job.priority,
+        "Periodic": false,
+        "ParameterizedJob": false,
+        "Stop": job.stop,
+        "Status": job.status,
+        "StatusDescription": job.status_description,
+        "JobSummary": job_summary(state, job),
+        "CreateIndex": job.create_index,
+        "ModifyIndex": job.modify_index,
+        "JobModifyIndex": job.job_modify_index,
+        "SubmitTime": job.submit_time,
+    });
+    if meta {
+        stub["Meta"] = json!(job.meta);
+    }
+    stub
+}
+
+/// How many allocations of each group are in which state.
+pub fn job_summary(state: &State, job: &Job) -> Value {
+    let mut groups = Map::new();
+    for group in &job.task_groups {
+        groups.insert(group.name.clone(), counts(state, job, &group.name));
+    }
+    for alloc in state.allocs_of_job(&job.namespace, &job.id) {
+        if !groups.contains_key(&alloc.task_group) {
+            let counts = counts(state, job, &alloc.task_group);
+            groups.insert(alloc.task_group.clone(), counts);
+        }
+    }
+    json!({
+        "JobID": job.id,
+        "Namespace": job.namespace,
+        "Summary": groups,
+        "Children": { "Pending": 0, "Running": 0, "Dead": 0 },
+        "CreateIndex": job.create_index,
+        "ModifyIndex": summary_index(state, job),
+    })
+}
+
+/// Last index at which something changed that a summary counts.
+pub fn summary_index(state: &State, job: &Job) -> u64 {
+    let allocs = state.allocs_of_job(&job.namespace, &job.id);
+    let newest = allocs.map(|alloc| alloc.modify_index).max();
+    newest.unwrap_or(0).max(job.modify_index)
+}
+
+fn counts(state: &State, job: &Job, group: &str) -> Value {
+    let of = |status: AllocClientStatus| {
+        let allocs = state.allocs_of_job(&job.namespace, &job.id);
+        let counted = allocs.filter(|a| a.task_group == group && a.client_status == status);
+        counted.count()
+    };
+    json!({
+        "Queued": queued(state, job, group),
+        "Starting": of(AllocClientStatus::Pending),
+        "Running": of(AllocClientStatus::Running),
+        "Complete": of(AllocClientStatus::Complete),
+        "Failed": of(AllocClientStatus::Failed),
+        "Lost": of(AllocClientStatus::Lost),
+        "Unknown": of(AllocClientStatus::Unknown),
+    })
+}
+
+/// What the newest evaluation could not place.
+fn queued(state: &State, job: &Job, group: &str) -> i64 {
+    let evals = state.evals.values();
+    evals
+        .filter(|e| e.job_id == job.id && e.namespace == job.namespace)
+        .filter(|e| e.status == EvalStatus::Complete || e.status == EvalStatus::Blocked)
+        .filter_map(|e| Some((e.modify_index, *e.queued_allocations.get(group)?)))
+        // Of those written together, the blocked one counts nothing.
+        .max()
+        .map(|(_, queued)| queued)
+        .unwrap_or(0)
+}
+
+/// A full evaluation.
+pub fn eval(eval: &Evaluation) -> Value {
+    let mut object = fields(eval);
+    let until = match eval.wait_until {
+        0 => Value::Null,
+        at => json!(clock::rfc3339(at)),
+    };
+    object.insert("WaitUntil".to_owned(), until);
+    without_empty(object)
+}
+
+/// A full allocation.
+pub fn alloc(alloc: &Allocation) -> Value {
+    let mut object = fields(alloc);
+    for internal in ["Ports", "Cpu", "MemoryMb", "Reschedules"] {
+        object.remove(internal);
+    }
+    if let Some(running) = &alloc.job {
+        object.insert("Job".to_owned(), job(running));
+    }
+    object.insert("TaskStates".to_owned(), task_states(alloc));
+    object.insert("DeploymentStatus".to_owned(), deployment_status(alloc));
+    object.insert("AllocatedResources".to_owned(), allocated(alloc));
+    object.insert("RescheduleTracker".to_owned(), tracker(alloc));
+    without_empty(object)
+}
+
+/// An allocation as lists show it.
+pub fn alloc_stub(alloc: &Allocation, resources: bool, with_tasks: bool) -> Value {
+    let job = alloc.job.as_ref();
+    let mut stub = json!({
+        "ID": alloc.id,
+        "EvalID": alloc.eval_id,
+        "Name": alloc.name,
+        "Namespace": alloc.namespace,
+        "NodeID": alloc.node_id,
+        "NodeName": alloc.node_name,
+        "JobID": alloc.job_id,
+        "JobType": job.map(|job| job.job_type).unwrap_or_default(),
+        "JobVersion": alloc.job_version(),
+        "TaskGroup": alloc.task_group,
+        "DesiredStatus": alloc.desired_status,
+        "DesiredDescription": alloc.desired_description,
+        "DesiredTransition": alloc.desired_transition,
+        "ClientStatus": alloc.client_status,
+        "ClientDescription": alloc.client_description,
+        "TaskStates": if with_tasks { task_states(alloc) } else { Value::Null },
+        "DeploymentStatus": deployment_status(alloc),
+        "FollowupEvalID": alloc.followup_eval_id,
+        "NextAllocation": alloc.next_allocation,
+        "RescheduleTracker": tracker(alloc),
+        "PreemptedAllocations": null,
+        "PreemptedByAllocation": "",
+        "CreateIndex": alloc.create_index,
+        "ModifyIndex": alloc.modify_index,
+        "CreateTime": alloc.create_time,
+        "ModifyTime": alloc.modify_time,
+    });
+    if resources {
+        stub["AllocatedResources"] = allocated(alloc);
+    }
+    stub
+}
+
+/// Times that have not come are Go's zero time.
+fn task_states(alloc: &Allocation) -> Value {
+    let mut states = json!(alloc.task_states);
+    for state in states.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        for key in ["LastRestart", "StartedAt", "FinishedAt"] {
+            zero_time(&mut state[key]);
+        }
+    }
+    states
+}
+
+fn deployment_status(alloc: &Allocation) -> Value {
+    let mut status = json!(alloc.deployment_status);
+    if status.is_object() {
+        zero_time(&mut status["Timestamp"]);
+    }
+    status
+}
+
+fn zero_time(time: &mut Value) {
+    if time == "" {
+        *time = json!(clock::rfc3339(0));
+    }
+}
+
+fn tracker(alloc: &Allocation) -> Value {
+    if alloc.reschedules.is_empty() {
+        return Value::Null;
+    }
+    let times = alloc.reschedules.iter();
+    let events: Vec<_> = times.map(|at| json!({ "RescheduleTime": at })).collect();
+    json!({ "Events": events })
+}
+
+fn allocated(alloc: &Allocation) -> Value {
+    let groups = alloc.job.iter().flat_map(|job| &job.task_groups);
+    let group = groups
+        .into_iter()
+        .find(|group| group.name == alloc.task_group);
+    let mut tasks = Map::new();
+    for task in group.iter().flat_map(|group| &group.tasks) {
+        let asked = task.resources.clone().unwrap_or_default();
+        let given = json!({
+            "Cpu": { "CpuShares": asked.cpu },
+            "Memory": { "MemoryMB": asked.memory_mb, "MemoryMaxMB": 0 },
+            "Networks": null,
+            "Devices": null,
+        });
+        tasks.insert(task.name.clone(), given);
+    }
+    let ip = alloc.ports.first().map(|port| port.host_ip.clone());
+    let labelled = |port: &crate::types::AllocatedPort| {
+        json!({
+            "Label": port.label,
+            "Value": port.value,
+            "To": port.to,
+            "HostNetwork": "default",
+        })
+    };
+    let networks = ip.map(|ip| {
+        let ports: Vec<_> = alloc.ports.iter().map(labelled).collect();
+        json!([{ "Mode": "host", "IP": ip, "DynamicPorts": ports, "ReservedPorts": null }])
+    });
+    json!({
+        "Tasks": tasks,
+        "TaskLifecycles": null,
+        "Shared": { "DiskMB": 0, "Networks": networks, "Ports": alloc.ports },
+    })
+}
+
+/// A deployment.
+pub fn deployment(deployment: &Deployment) -> Value {
+    let mut object = fields(deployment);
+    let mut groups = Map::new();
+    for (name, group) in &deployment.task_groups {
+        let mut shown = fields(group);
+        let by = clock::rfc3339(group.require_progress_by);
+        shown.insert("RequireProgressBy".to_owned(), json!(by));
+        if group.placed_canaries.is_empty() {
+            shown.insert("PlacedCanaries".to_owned(), Value::Null);
+        }
+        groups.insert(name.clone(), Value::Object(shown));
+    }
+    object.insert("TaskGroups".to_owned(), Value::Object(groups));
+    object.insert("EvalPriority".to_owned(), json!(0));
+    Value::Object(object)
+}
+
+/// A whole token, for management and its holder.
+pub fn token(token: &AclToken) -> Value {
+    let mut object = fields(token);
+    object.insert("Roles".to_owned(), Value::Null);
+    object.insert("ExpirationTTL".to_owned(), json!(""));
+    let expires = match token.expiration_time {
+        0 => Value::Null,
+        at => json!(clock::rfc3339(at)),
+    };
+    object.insert("ExpirationTime".to_owned(), expires);
+    Value::Object(object)
+}
+
+/// A token as lists show it.
+pub fn token_stub(token: &AclToken) -> Value {
+    let mut stub = self::token(token);
+    if let Some(fields) = stub.as_object_mut() {
+        fields.remove("SecretID");
+        fields.remove("ExpirationTTL");
+    }
+    stub
+}

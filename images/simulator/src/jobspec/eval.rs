@@ -1,0 +1,185 @@
+//! Evaluates the expressions of a job file.
+//!
+//! Only `var.*`, `local.*`, functions and `for` variables are known when a file is parsed.
+//! Everything else in `${...}` belongs to the node or the task (`${NOMAD_PORT_http}`,
+//! `${attr.kernel.name}`, `${env["HOME"]}`): such references are turned back into their own
+//! text before evaluation, as Nomad's parser does, so that the scheduler and the client see
+//! them. A bare `node.class` becomes `${node.class}` likewise.
+
+use hcl::eval::{Context, Evaluate};
+use hcl_edit::Span;
+use hcl_edit::expr::{Expression, ForExpr};
+use hcl_edit::template::ForDirective;
+use hcl_edit::visit_mut::{VisitMut, visit_expr_mut, visit_for_directive_mut, visit_for_expr_mut};
+
+use super::functions;
+
+/// Names that are known at parse time.
+const ROOTS: &[&str] = &["var", "local"];
+
+/// Evaluates expressions of one job file.
+pub(super) struct Evaluator<'a> {
+    context: Context<'a>,
+    text: &'a str,
+}
+
+impl<'a> Evaluator<'a> {
+    /// An evaluator over `text` that knows no variables yet.
+    pub(super) fn new(text: &'a str) -> Self {
+        let mut context = Context::new();
+        functions::declare(&mut context);
+        let mut evaluator = Self { context, text };
+        evaluator.declare("var", hcl::Map::new());
+        evaluator.declare("local", hcl::Map::new());
+        evaluator
+    }
+
+    /// Sets the whole of `var` or `local`.
+    pub(super) fn declare(&mut self, root: &str, values: hcl::Map<String, hcl::Value>) {
+        self.context
+            .declare_var(hcl::Identifier::sanitized(root), values);
+    }
+
+    /// The value of an expression that was parsed from this evaluator's text.
+    pub(super) fn eval(&self, expression: &Expression) -> Result<hcl::Value, String> {
+        let mut own = expression.clone();
+        let mut literal = Literal {
+            text: self.text,
+            bound: Vec::new(),
+        };
+        literal.visit_expr_mut(&mut own);
+        let expression: hcl::Expression = own.into();
+        expression.evaluate(&self.context).map_err(|e| explain(&e))
+    }
+}
+
+/// One line without the crate's own decoration.
+fn explain(error: &hcl::eval::Error) -> String {
+    use hcl::eval::ErrorKind;
+    match error.kind() {
+        ErrorKind::UndefinedVar(name) => format!("unknown variable `{name}`"),
+        ErrorKind::UndefinedFunc(name) => {
+            format!("unknown function `{name}`, or one that is not simulated")
+        }
+        ErrorKind::NoSuchKey(key) => format!("there is no `{key}` here"),
+        ErrorKind::FuncCall(name, why) => format!("`{name}`: {why}"),
+        other => other.to_string(),
+    }
+}
+
+/// Turns references that only a node or a task can resolve back into their text.
+struct Literal<'a> {
+    text: &'a str,
+    /// Variables of the `for` expressions around.
+    bound: Vec<String>,
+}
+
+impl Literal<'_> {
+    fn is_known(&self, root: &str) -> bool {
+        ROOTS.contains(&root) || self.bound.iter().any(|name| name == root)
+    }
+
+    /// The text of a reference, if it is one that must stay.
+    fn runtime_reference(&self, expression: &Expression) -> Option<String> {
+        let root = match expression {
+            Expression::Variable(name) => name.as_str(),
+            Expression::Traversal(traversal) => match &traversal.expr {
+                Expression::Variable(name) => name.as_str(),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        if self.is_known(root) {
+            return None;
+        }
+        let text = self.text.get(expression.span()?)?;
+        Some(format!("${{{}}}", text.trim()))
+    }
+}
+
+impl VisitMut for Literal<'_> {
+    fn visit_expr_mut(&mut self, node: &mut Expression) {
+        match self.runtime_reference(node) {
+            Some(text) => *node = Expression::from(text),
+            None => visit_expr_mut(self, node),
+        }
+    }
+
+    fn visit_for_expr_mut(&mut self, node: &mut ForExpr) {
+        let before = self.bound.len();
+        self.bound
+            .extend(node.intro.key_var.iter().map(|name| name.to_string()));
+        self.bound.push(node.intro.value_var.to_string());
+        visit_for_expr_mut(self, node);
+        self.bound.truncate(before);
+    }
+
+    fn visit_for_directive_mut(&mut self, node: &mut ForDirective) {
+        let before = self.bound.len();
+        self.bound
+            .extend(node.for_expr.key_var.iter().map(|name| name.to_string()));
+        self.bound.push(node.for_expr.value_var.to_string());
+        visit_for_directive_mut(self, node);
+        self.bound.truncate(before);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eval(expression: &str) -> Result<hcl::Value, String> {
+        let text = format!("a = {expression}\n");
+        let body = hcl_edit::parser::parse_body(&text).expect("the test's text parses");
+        let mut evaluator = Evaluator::new(&text);
+        let mut vars = hcl::Map::new();
+        vars.insert("who".to_owned(), hcl::Value::from("me"));
+        vars.insert("n".to_owned(), hcl::Value::from(2));
+        evaluator.declare("var", vars);
+        let attribute = body.get_attribute("a").expect("it has `a`");
+        evaluator.eval(&attribute.value)
+    }
+
+    #[test]
+    fn variables_are_resolved_and_runtime_references_stay() {
+        for (expression, value) in [
+            (r#""hello ${var.who}""#, "hello me"),
+            (r#""${NOMAD_PORT_http}""#, "${NOMAD_PORT_http}"),
+            (
+                r#""${attr.kernel.name}-${var.who}""#,
+                "${attr.kernel.name}-me",
+            ),
+            (r#""${env["HOME"]}/x""#, r#"${env["HOME"]}/x"#),
+            ("node.class", "${node.class}"),
+            (r#""$${NOMAD_ALLOC_ID}""#, "${NOMAD_ALLOC_ID}"),
+            (r#""${upper(var.who)}""#, "ME"),
+            (
+                r#"join(",", [for x in ["a", "b"] : "${x}${meta.k}"])"#,
+                "a${meta.k},b${meta.k}",
+            ),
+            (
+                "<<EOT\nport ${NOMAD_PORT_a}\nEOT\n",
+                "port ${NOMAD_PORT_a}\n",
+            ),
+        ] {
+            assert_eq!(
+                eval(expression),
+                Ok(hcl::Value::from(value)),
+                "{expression}"
+            );
+        }
+        assert_eq!(eval("var.n * 2 + 1"), Ok(hcl::Value::from(5)));
+    }
+
+    #[test]
+    fn what_is_undefined_is_named() {
+        assert_eq!(
+            eval("var.nobody"),
+            Err("there is no `nobody` here".to_owned())
+        );
+        assert_eq!(
+            eval("launch()"),
+            Err("unknown function `launch`, or one that is not simulated".to_owned())
+        );
+    }
+}

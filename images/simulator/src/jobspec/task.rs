@@ -1,0 +1,191 @@
+//! `task` and what is in it.
+
+use super::policies;
+use super::reader::BlockReader;
+use crate::types::{Network, Port, Resources, RestartPolicy, Service, Task};
+
+/// Known to Nomad, but not honoured here.
+const NOT_SIMULATED: &[&str] = &[
+    "action",
+    "artifact",
+    "consul",
+    "csi_plugin",
+    "device",
+    "dispatch_payload",
+    "identity",
+    "kind",
+    "lifecycle",
+    "numa",
+    "scaling",
+    "schedule",
+    "secret",
+    "template",
+    "user",
+    "vault",
+    "volume_mount",
+];
+
+/// Options of the raw_exec driver that Nomad knows and that are not honoured here.
+const RAW_EXEC_NOT_SIMULATED: &[&str] = &[
+    "cgroup_v1_override",
+    "cgroup_v2_override",
+    "denied_envvars",
+    "oom_score_adj",
+    "work_dir",
+];
+
+/// Reads one `task` block; `restart` is its group's policy.
+pub(super) fn read(block: BlockReader<'_>, restart: &RestartPolicy) -> Task {
+    let name = block.label();
+    let driver = block.string("driver").unwrap_or_default();
+    if driver.is_empty() {
+        block.problem(format!(
+            "missing required attribute `driver` in `task` \"{name}\""
+        ));
+    }
+    if driver == "raw_exec" {
+        raw_exec_config(&block);
+    }
+    block.refuse(NOT_SIMULATED);
+    let task = Task {
+        config: block.json("config"),
+        env: block.string_map("env"),
+        services: services(&block),
+        constraints: policies::constraints(&block),
+        affinities: policies::affinities(&block),
+        resources: resources(&block),
+        restart_policy: policies::restart(&block, restart),
+        meta: block.string_map("meta"),
+        kill_timeout: block.duration("kill_timeout"),
+        kill_signal: block.string("kill_signal").unwrap_or_default(),
+        leader: block.bool("leader").unwrap_or(false),
+        shutdown_delay: block.duration("shutdown_delay").unwrap_or(0),
+        log_config: policies::logs(&block),
+        name,
+        driver,
+        user: String::new(),
+    };
+    block.finish();
+    task
+}
+
+/// Checks the driver's own block here already: a real client would fail the task later.
+fn raw_exec_config(task: &BlockReader<'_>) {
+    let Some(config) = task.block("config") else {
+        task.problem("`config` with `command` is required by driver `raw_exec`");
+        return;
+    };
+    if config
+        .string("command")
+        .is_none_or(|command| command.is_empty())
+    {
+        config.problem("`command` is required by driver `raw_exec`");
+    }
+    drop(config.strings("args"));
+    config.refuse(RAW_EXEC_NOT_SIMULATED);
+    config.finish();
+}
+
+fn resources(task: &BlockReader<'_>) -> Option<Resources> {
+    let block = task.block("resources")?;
+    block.no_label();
+    block.refuse(&[
+        "cores",
+        "device",
+        "iops",
+        "memory_max",
+        "network",
+        "numa",
+        "secrets",
+    ]);
+    let default = Resources::default();
+    let resources = Resources {
+        cpu: block.int("cpu").unwrap_or(default.cpu),
+        memory_mb: block.int("memory").unwrap_or(default.memory_mb),
+        disk_mb: block.int("disk").unwrap_or(default.disk_mb),
+        networks: None,
+    };
+    block.finish();
+    Some(resources)
+}
+
+/// The `network` block of a group (Nomad allows one).
+pub(super) fn networks(group: &BlockReader<'_>) -> Option<Vec<Network>> {
+    let block = group.block("network")?;
+    block.no_label();
+    block.refuse(&["cni", "dns", "hostname", "mbits"]);
+    let mode = block.string("mode").unwrap_or_default();
+    if !matches!(mode.as_str(), "" | "host") {
+        block.problem_at(
+            "mode",
+            format!("network mode `{mode}` is not simulated, only `host`"),
+        );
+    }
+    let mut network = Network {
+        mode,
+        ..Network::default()
+    };
+    for port in block.blocks("port") {
+        let label = port.label();
+        port.refuse(&["host_network", "ignore_collision"]);
+        let to = port.int("to").unwrap_or(0);
+        let fixed = port.int("static").unwrap_or(0);
+        let value = u16::try_from(fixed).unwrap_or_else(|_| {
+            port.problem_at("static", format!("port {fixed} is outside 1 to 65535"));
+            0
+        });
+        port.finish();
+        let entry = Port {
+            label,
+            value,
+            to,
+            host_network: "default".to_owned(),
+        };
+        let list = if value == 0 {
+            &mut network.dynamic_ports
+        } else {
+            &mut network.reserved_ports
+        };
+        list.get_or_insert_default().push(entry);
+    }
+    block.finish();
+    Some(vec![network])
+}
+
+/// `service` blocks of a group or task.
+pub(super) fn services(parent: &BlockReader<'_>) -> Option<Vec<Service>> {
+    let mut all = Vec::new();
+    for block in parent.blocks("service") {
+        block.no_label();
+        block.refuse(&[
+            "address",
+            "address_mode",
+            "canary_meta",
+            "canary_tags",
+            "check",
+            "check_restart",
+            "cluster",
+            "connect",
+            "enable_tag_override",
+            "identity",
+            "kind",
+            "meta",
+            "on_update",
+            "tagged_addresses",
+            "task",
+            "weights",
+        ]);
+        let provider = block.string("provider").unwrap_or_default();
+        if !matches!(provider.as_str(), "" | "nomad" | "consul") {
+            block.problem_at("provider", format!("unknown service provider `{provider}`"));
+        }
+        all.push(Service {
+            name: block.string("name").unwrap_or_default(),
+            port_label: block.string("port").unwrap_or_default(),
+            provider,
+            tags: block.strings("tags"),
+        });
+        block.finish();
+    }
+    (!all.is_empty()).then_some(all)
+}

@@ -1,0 +1,54 @@
+//! The replicated log: openraft over this agent's RPC, stored by redb.
+//!
+//! `store` keeps log, vote and snapshots on disk; `machine` applies committed entries to
+//! [`crate::state::State`]; `network` and `routes` are the two ends of the RPC; `replica` is
+//! what the rest of the agent sees, a [`crate::consensus::Consensus`].
+//!
+//! Missing: adding servers to or removing them from a running cluster.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "openraft's and redb's own errors are large; they are rare"
+)]
+
+mod contacts;
+mod leadership;
+mod machine;
+mod network;
+mod replica;
+mod routes;
+mod store;
+
+use std::io::Cursor;
+
+use openraft::BasicNode;
+use uuid::Uuid;
+
+pub use replica::{RaftSettings, Replica, ReplicaError};
+pub use routes::{RaftStatus, routes};
+pub use store::{Store, StoreError};
+
+use crate::state::{Applied, Command};
+
+openraft::declare_raft_types!(
+    /// What openraft's parts are made of here.
+    pub TypeConfig:
+        D = Command,
+        R = Applied,
+        NodeId = Uuid,
+        Node = BasicNode,
+);
+
+type StorageError = openraft::StorageError<Uuid>;
+type LogId = openraft::LogId<Uuid>;
+type Membership = openraft::StoredMembership<Uuid, BasicNode>;
+type SnapshotMeta = openraft::SnapshotMeta<Uuid, BasicNode>;
+type Handle = openraft::Raft<TypeConfig>;
+
+/// Encodes for disk and wire: JSON, the same on every architecture.
+fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("the log's types have text keys only, so they are JSON")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! Raft's outgoing calls.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{Method, Request, StatusCode};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use openraft::error::{
+    Fatal, InstallSnapshotError, NetworkError, RPCError, RaftError, RemoteError, ReplicationClosed,
+    StreamingError, Unreachable,
+};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    SnapshotResponse, VoteRequest, VoteResponse,
+};
+use openraft::storage::Snapshot;
+use openraft::{AnyError, BasicNode, OptionalSend, Vote};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::contacts::Contacts;
+use super::{TypeConfig, encode};
+use crate::rpc::{Pool, RpcError};
+
+/// How soon an unreachable server is tried again: it may be restarting.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// How long a call is waited for in the background: until its connection counts as broken.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a snapshot may take to be sent and installed.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Makes links to servers.
+#[derive(Clone, Debug)]
+pub(super) struct Network {
+    pub(super) pool: Pool,
+    pub(super) contacts: Arc<Contacts>,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Link;
+
+    async fn new_client(&mut self, target: Uuid, node: &BasicNode) -> Link {
+        Link {
+            target,
+            address: node.addr.parse().ok(),
+            network: self.clone(),
+        }
+    }
+}
+
+/// The way to one server.
+#[derive(Debug)]
+pub(super) struct Link {
+    target: Uuid,
+    address: Option<SocketAddr>,
+    network: Network,
+}
+
+/// Why a call gave no reply; every kind of openraft's errors can be made of it.
+enum Failure {
+    /// Nothing was sent: worth a pause.
+    Unreachable(AnyError),
+    /// It broke on the way.
+    Network(AnyError),
+}
+
+impl<E: std::error::Error> From<Failure> for RPCError<Uuid, BasicNode, E> {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unreachable(e) => Unreachable::new(&e).into(),
+            Failure::Network(e) => NetworkError::new(&e).into(),
+        }
+    }
+}
+
+impl<E: std::error::Error> From<Failure> for StreamingError<TypeConfig, E> {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unreachable(e) => Unreachable::new(&e).into(),
+            Failure::Network(e) => NetworkError::new(&e).into(),
+        }
+    }
+}
+
+impl Link {
+    /// Sends a call and reads its reply, within `limit`. openraft gives up after a beat or so;
+    /// the call goes on without it, for to break it off would close its connection, and the
+    /// next one would have to begin with a handshake.
+    async fn post<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &'static str,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<T, Failure> {
+        let broken = |problem: String| Failure::Network(AnyError::error(problem));
+        let Some(address) = self.address else {
+            return Err(broken(format!("server {} has no address", self.target)));
+        };
+        let network = self.network.clone();
+        let target = self.target;
+        let call = tokio::spawn(async move {
+            let call = exchange(&network.pool, address, path, body);
+            let reply = tokio::time::timeout(limit, call).await;
+            let reply = reply.unwrap_or_else(|_elapsed| {
+                let problem = format!("{address} did not answer `{path}` within {limit:?}");
+                Err(Failure::Network(AnyError::error(problem)))
+            });
+            if reply.is_ok() {
+                network.contacts.heard(target);
+            }
+            reply
+        });
+        call.await.unwrap_or_else(|e| Err(broken(e.to_string())))
+    }
+
+    /// A call whose reply is a result of the other server's.
+    async fn ask<Q, A, E>(
+        &self,
+        path: &'static str,
+        question: &Q,
+    ) -> Result<A, RPCError<Uuid, BasicNode, E>>
+    where
+        Q: Serialize,
+        A: DeserializeOwned + Send + 'static,
+        E: std::error::Error + DeserializeOwned + Send + 'static,
+    {
+        let answer: Result<A, E> = self.post(path, encode(question), CALL_TIMEOUT).await?;
+        answer.map_err(|e| RemoteError::new(self.target, e).into())
+    }
+}
+
+impl RaftNetwork<TypeConfig> for Link {
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        _option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Uuid>, RPCError<Uuid, BasicNode, RaftError<Uuid>>> {
+        self.ask("/raft/append", &rpc).await
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Uuid>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<Uuid>, RPCError<Uuid, BasicNode, RaftError<Uuid>>> {
+        self.ask("/raft/vote", &rpc).await
+    }
+
+    /// Not used: [`Self::full_snapshot`] sends the whole.
+    async fn install_snapshot(
+        &mut self,
+        _rpc: InstallSnapshotRequest<TypeConfig>,
+        _option: RPCOption,
+    ) -> Result<
+        InstallSnapshotResponse<Uuid>,
+        RPCError<Uuid, BasicNode, RaftError<Uuid, InstallSnapshotError>>,
+    > {
+        let problem = AnyError::error("snapshots are sent whole, not in chunks");
+        Err(NetworkError::new(&problem).into())
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote<Uuid>,
+        snapshot: Snapshot<TypeConfig>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Uuid>, StreamingError<TypeConfig, Fatal<Uuid>>> {
+        let body = pack(&encode(&(vote, snapshot.meta)), snapshot.snapshot.get_ref());
+        let sent = self.post("/raft/snapshot", body, SNAPSHOT_TIMEOUT);
+        let answer: Result<SnapshotResponse<Uuid>, Fatal<Uuid>> = tokio::select! {
+            closed = cancel => return Err(closed.into()),
+            answer = sent => answer?,
+        };
+        answer.map_err(|e| RemoteError::new(self.target, e).into())
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(RETRY))
+    }
+}
+
+async fn exchange<T: DeserializeOwned>(
+    pool: &Pool,
+    address: SocketAddr,
+    path: &'static str,
+    body: Vec<u8>,
+) -> Result<T, Failure> {
+    let broken = |problem: String| Failure::Network(AnyError::error(problem));
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .body(Bytes::from(body))
+        .expect("method and path are constants");
+    let response = match pool.call(address, request).await {
+        Ok(response) => response,
+        Err(e @ RpcError::Connect { .. }) => {
+            return Err(Failure::Unreachable(AnyError::new(&e)));
+        }
+        Err(e) => return Err(Failure::Network(AnyError::new(&e))),
+    };
+    let status = response.status();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|e| broken(e.to_string()))?
+        .to_bytes();
+    if status != StatusCode::OK {
+        let text = String::from_utf8_lossy(&body);
+        return Err(broken(format!("{address} answered {status}: {text}")));
+    }
+    serde_json::from_slice(&body).map_err(|e| broken(e.to_string()))
+}
+
+/// Header's length (four bytes, big-endian), header, data.
+fn pack(header: &[u8], data: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(header.len()).expect("a snapshot's header is a few hundred bytes");
+    let mut body = Vec::with_capacity(4 + header.len() + data.len());
+    body.extend_from_slice(&length.to_be_bytes());
+    body.extend_from_slice(header);
+    body.extend_from_slice(data);
+    body
+}
+
+/// Takes apart what [`pack`] made; `None` for anything else.
+pub(super) fn unpack(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = body.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    rest.split_at_checked(length)
+}

@@ -1,0 +1,143 @@
+//! Applying log entries: the only place where [`State`] changes.
+//!
+//! The rules are those of Nomad's state store (`nomad/state/state_store.go`): which indexes an
+//! object gets, when a job's version goes up, how a deployment's counters follow its
+//! allocations. A command that cannot be applied as it stands changes nothing and says why in
+//! [`Applied::refused`].
+
+mod acl;
+mod allocs;
+mod deployments;
+mod evals;
+mod jobs;
+mod nodes;
+#[cfg(test)]
+mod tests;
+
+use super::{Applied, Command, State, Table};
+
+/// Why a command changed nothing.
+type Refusal = String;
+
+impl State {
+    /// Applies one log entry. The same entries in the same order give the same state on every
+    /// server: nothing here reads a clock, draws a number or looks outside.
+    pub fn apply(&mut self, index: u64, command: &Command) -> Applied {
+        self.index = index;
+        let refused = self.change(index, command).err();
+        Applied { index, refused }
+    }
+
+    fn change(&mut self, index: u64, command: &Command) -> Result<(), Refusal> {
+        match command {
+            Command::Barrier => Ok(()),
+            Command::Batch { commands } => {
+                let mut first = Ok(());
+                for command in commands {
+                    first = first.and(self.change(index, command));
+                }
+                first
+            }
+            Command::NodeRegister { .. }
+            | Command::NodeStatus { .. }
+            | Command::NodeEligibility { .. }
+            | Command::NodeDeregister { .. } => self.change_nodes(index, command),
+            Command::JobRegister { .. }
+            | Command::JobDeregister { .. }
+            | Command::JobStable { .. } => self.change_jobs(index, command),
+            Command::EvalUpsert { evals } => {
+                self.upsert_evals(index, evals);
+                Ok(())
+            }
+            Command::PlanResult { plan, now } => self.apply_plan(index, plan, *now),
+            Command::AllocClientUpdate { .. }
+            | Command::AllocTransition { .. }
+            | Command::AllocServerStatus { .. } => self.change_allocs(index, command),
+            Command::DeploymentStatus { .. }
+            | Command::DeploymentPromote { .. }
+            | Command::DeploymentHealth { .. } => self.change_deployments(index, command),
+            Command::AclBootstrap { .. }
+            | Command::AclTokenUpsert { .. }
+            | Command::AclTokenDelete { .. }
+            | Command::AclPolicyUpsert { .. }
+            | Command::AclPolicyDelete { .. } => self.change_acl(index, command),
+            Command::Autopilot { config, cas } => {
+                let stored = replaced(self.autopilot.as_ref(), config, *cas, index)?;
+                self.autopilot = Some(stored);
+                self.touch(Table::Autopilot, index);
+                Ok(())
+            }
+            Command::SchedulerConfig { config, cas } => {
+                let stored = replaced(self.scheduler_config.as_ref(), config, *cas, index)?;
+                self.scheduler_config = Some(stored);
+                self.touch(Table::SchedulerConfig, index);
+                Ok(())
+            }
+            Command::Reap {
+                evals,
+                allocs,
+                deployments,
+                jobs,
+            } => {
+                self.reap(index, evals, allocs, deployments, jobs);
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes that `table` changed.
+    fn touch(&mut self, table: Table, index: u64) {
+        self.table_index.insert(table, index);
+    }
+
+    fn reap(
+        &mut self,
+        index: u64,
+        evals: &[String],
+        allocs: &[String],
+        deployments: &[String],
+        jobs: &[String],
+    ) {
+        let mut gone = [false; 4];
+        for id in evals {
+            gone[0] |= self.evals.remove(id).is_some();
+        }
+        for id in allocs {
+            gone[1] |= self.allocs.remove(id).is_some();
+        }
+        for id in deployments {
+            gone[2] |= self.deployments.remove(id).is_some();
+        }
+        for key in jobs {
+            self.job_versions.remove(key);
+            gone[3] |= self.jobs.remove(key).is_some();
+        }
+        let tables = [Table::Evals, Table::Allocs, Table::Deployments, Table::Jobs];
+        for (table, gone) in tables.into_iter().zip(gone) {
+            if gone {
+                self.touch(table, index);
+            }
+        }
+    }
+}
+
+/// A configuration with its indexes set, unless check-and-set says that somebody was faster.
+fn replaced(
+    old: Option<&serde_json::Value>,
+    new: &serde_json::Value,
+    cas: Option<u64>,
+    index: u64,
+) -> Result<serde_json::Value, Refusal> {
+    let number = |key: &str| old.and_then(|old| old.get(key)?.as_u64());
+    let seen = number("ModifyIndex").unwrap_or(0);
+    if let Some(cas) = cas.filter(|cas| *cas != seen) {
+        return Err(format!("check-and-set at {cas}, stored at {seen}"));
+    }
+    let mut stored = new.clone();
+    if let Some(fields) = stored.as_object_mut() {
+        let created = number("CreateIndex").unwrap_or(index);
+        fields.insert("CreateIndex".to_owned(), created.into());
+        fields.insert("ModifyIndex".to_owned(), index.into());
+    }
+    Ok(stored)
+}

@@ -1,0 +1,74 @@
+# whoami: three small web servers, the job that the rehearsals roll out, kill and move.
+#
+# Each instance answers HTTP with its version, its allocation and its node, so that a probe can
+# tell who served a request. Every Nomad from 1.1 on accepts this file: it uses no Nomad service
+# discovery (1.3), no node pools (1.6), and names its datacenter (needed before 1.5).
+# `whoami-v2.nomad.hcl` is the same job, one version on.
+
+job "whoami" {
+  datacenters = ["dc1"]
+  type        = "service"
+
+  group "web" {
+    count = 3
+
+    # How a new version replaces the old one.
+    update {
+      # One instance at a time: the other two keep serving.
+      max_parallel = 1
+
+      # An instance is healthy once its task has run this long. There are no checks here:
+      # they would need Consul, or Nomad 1.3.
+      health_check     = "task_states"
+      min_healthy_time = "1s"
+
+      # An instance that is not healthy by then counts as failed ...
+      healthy_deadline = "30s"
+
+      # ... and without progress for this long the whole rollout fails.
+      progress_deadline = "2m"
+    }
+
+    # A crashed task is started again on its node, twice in half a minute; then the
+    # allocation fails, and the scheduler places another one.
+    restart {
+      attempts = 2
+      interval = "30s"
+      delay    = "1s"
+      mode     = "fail"
+    }
+
+    network {
+      # A free port on the node, handed to the task as NOMAD_PORT_http.
+      port "http" {}
+    }
+
+    task "server" {
+      # The task shares the agent's file system and network; no isolation, no image.
+      driver = "raw_exec"
+
+      config {
+        command = "/usr/local/bin/rehearse-agent"
+        args    = ["workload", "-version", "${NOMAD_META_version}"]
+      }
+
+      meta {
+        version = "1"
+      }
+
+      # Nomad tells a task much about itself, but not where it runs.
+      env {
+        NODE = "${node.unique.name}"
+      }
+
+      # The task finishes the requests that it has begun before it exits.
+      kill_signal  = "SIGTERM"
+      kill_timeout = "5s"
+
+      resources {
+        cpu    = 50
+        memory = 32
+      }
+    }
+  }
+}
