@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod emulation;
 pub mod engine;
 pub mod environment;
+pub mod lint;
 pub mod fault;
 pub mod matrix;
 pub mod measure;
