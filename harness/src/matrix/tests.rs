@@ -28,7 +28,7 @@ fn the_projects_matrix_covers_each_architecture_on_every_change() {
     let native = |cell: &&&Cell| cell.arch == Arch::S390x && !cell.emulated;
     assert!(nightly.iter().any(|cell| native(&cell)));
     for line in ["1.7", "1.8", "1.10", "1.11", "2.0"] {
-        let of_line = |cell: &Cell| {
+        let of_line = |cell: &&Cell| {
             let version = cell.version.as_ref().map(ToString::to_string);
             version.is_some_and(|version| version.starts_with(&format!("{line}.")))
         };
