@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and those that it may use. A new module is drawn here and in the document.
-const ARROWS: [(&str, &[&str]); 29] = [
+const ARROWS: [(&str, &[&str]); 30] = [
     ("spec", &[]),
     ("environment", &[]),
     ("owner", &[]),
