@@ -223,9 +223,7 @@ impl DockerEngine for FakeDocker {
         archive: BoxStream<'static, std::io::Result<Bytes>>,
     ) -> Result<(), DockerError> {
         self.call("load image", name)?;
-        archive
-            .for_each(|_piece| std::future::ready(()))
-            .await;
+        archive.for_each(|_| std::future::ready(())).await;
         self.with(|state| {
             state.images.push(ImageFacts {
                 id: format!("sha256:{name}"),

@@ -69,88 +69,65 @@ async fn up_status_env_stop_start_down() {
     stage.assert_nothing_left("walk").await;
 }
 
+impl Stage {
+    /// Runs a command that must be refused as bad input, with this problem and this hint.
+    async fn assert_refused(&self, args: &[&str], problem: &str, hint: &str) {
+        let (code, out, err) = self.run(args).await;
+        assert_eq!(code, 2, "{args:?}\n{out}\n{err}");
+        assert!(err.contains("error: "), "{args:?}: {err}");
+        assert!(err.contains(problem), "{args:?}: {err}");
+        assert!(err.contains(hint), "{args:?}: {err}");
+        self.assert_nothing_left("x").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_ends_with_2_and_says_what_to_do() {
     let Some(stage) = Stage::set().await else {
         return;
     };
+    let args = ["up", "Bad_Name", "--servers", "2"];
+    let problem = "2 servers cannot be: expected 1, 3 or 5";
+    stage
+        .assert_refused(&args, problem, "hint: rehearse up --servers 3")
+        .await;
+    let set = "server.raft_multi=1";
+    let args = ["up", "x", "--engine", "simulator", "--set", set];
+    let problem = "unknown agent configuration key `server.raft_multi`";
+    stage.assert_refused(&args, problem, "").await;
+    let args = ["up", "x", "--engine", "image"];
+    let problem = "engine `image` needs an image";
+    stage
+        .assert_refused(&args, problem, "hint: rehearse up")
+        .await;
+    for command in ["status", "down"] {
+        let problem = "there is no cluster `nowhere`";
+        let args = [command, "nowhere"];
+        stage
+            .assert_refused(&args, problem, "hint: rehearse ls")
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_no_nomad_is_refused() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let up = ["up", "x", "--engine", "binary", "--nomad-binary"];
+    let with = |file| [up.as_slice(), &[file]].concat();
     let file = stage.folder.path().join("nomad");
     std::fs::write(&file, "not a program").unwrap();
     let file = file.to_str().unwrap();
-    let not_executable = format!("`{file}` is not an executable file");
-    let make_executable = format!("hint: chmod +x {file}");
-    for (args, problem, hint) in [
-        (
-            vec!["up", "Bad_Name", "--servers", "2"],
-            "2 servers cannot be: expected 1, 3 or 5",
-            "hint: rehearse up --servers 3",
-        ),
-        (
-            vec![
-                "up",
-                "x",
-                "--engine",
-                "simulator",
-                "--set",
-                "server.raft_multi=1",
-            ],
-            "unknown agent configuration key `server.raft_multi`",
-            "",
-        ),
-        (
-            vec!["up", "x", "--engine", "binary", "--nomad-binary", file],
-            not_executable.as_str(),
-            make_executable.as_str(),
-        ),
-        (
-            vec![
-                "up",
-                "x",
-                "--engine",
-                "binary",
-                "--nomad-binary",
-                "/bin/true",
-            ],
-            "is not Nomad",
-            "",
-        ),
-        (
-            vec![
-                "up",
-                "x",
-                "--arch",
-                "s390x",
-                "--engine",
-                "binary",
-                "--nomad-binary",
-                "/bin/true",
-            ],
-            "expected s390x",
-            "hint: rehearse up --nomad-binary s390x=PATH",
-        ),
-        (
-            vec!["up", "x", "--engine", "image"],
-            "engine `image` needs an image",
-            "hint:",
-        ),
-        (
-            vec!["status", "nowhere"],
-            "there is no cluster `nowhere`",
-            "hint: rehearse ls",
-        ),
-        (
-            vec!["down", "nowhere"],
-            "there is no cluster `nowhere`",
-            "hint: rehearse ls",
-        ),
-    ] {
-        let (code, out, err) = stage.run(&args).await;
-        assert_eq!(code, 2, "{args:?}\n{out}\n{err}");
-        assert!(err.contains("error: "), "{args:?}: {err}");
-        assert!(err.contains(problem), "{args:?}: {err}");
-        assert!(err.contains(hint), "{args:?}: {err}");
-        stage.assert_nothing_left("x").await;
-    }
+    let problem = format!("`{file}` is not an executable file");
+    let hint = format!("hint: chmod +x {file}");
+    stage.assert_refused(&with(file), &problem, &hint).await;
+    stage
+        .assert_refused(&with("/bin/true"), "is not Nomad", "")
+        .await;
+    let args = [with("/bin/true").as_slice(), &["--arch", "s390x"]].concat();
+    let hint = "hint: rehearse up --nomad-binary s390x=PATH";
+    stage.assert_refused(&args, "expected s390x", hint).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,6 @@
 //!
 //! Missing: adding servers to or removing them from a running cluster.
 
-
 mod contacts;
 mod leadership;
 mod machine;
