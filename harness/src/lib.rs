@@ -11,6 +11,8 @@ pub mod emulation;
 pub mod engine;
 pub mod environment;
 pub mod fault;
+pub mod lint;
+pub mod matrix;
 pub mod measure;
 pub mod nomad;
 pub mod owner;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each module and those that it may use. A new module is drawn here and in the document.
-const ARROWS: [(&str, &[&str]); 28] = [
+const ARROWS: [(&str, &[&str]); 29] = [
     ("spec", &[]),
     ("environment", &[]),
     ("owner", &[]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 28] = [
     ("agent_config", &["spec", "tls"]),
     ("docker", &["environment", "owner", "spec"]),
     ("emulation", &["docker", "spec"]),
+    ("matrix", &["engine", "spec"]),
     ("timeline", &["spec"]),
     ("target", &["nomad", "spec"]),
     (
@@ -102,6 +103,19 @@ const ARROWS: [(&str, &[&str]); 28] = [
             "target",
             "timeline",
             "workload",
+        ],
+    ),
+    (
+        "cluster",
+        &[
+            "docker",
+            "engine",
+            "environment",
+            "nomad",
+            "progress",
+            "spec",
+            "target",
+            "target::docker",
         ],
     ),
     (

@@ -224,7 +224,7 @@ impl DockerEngine for FakeDocker {
     ) -> Result<(), DockerError> {
         self.call("load image", name)?;
         archive
-            .for_each(|piece| std::future::ready(drop(piece)))
+            .for_each(|_piece| std::future::ready(()))
             .await;
         self.with(|state| {
             state.images.push(ImageFacts {

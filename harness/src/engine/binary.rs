@@ -19,8 +19,7 @@ const VERSION_MAX: Duration = Duration::from_secs(20);
 
 /// Returns the `nomad` on the path, where the path's programs can run in the containers at all.
 pub(super) fn on_path(shop: &Workshop<'_>) -> Option<PathBuf> {
-    let native = cfg!(target_os = "linux") && Arch::host() == Some(shop.arch);
-    native.then(|| shop.environment.find_program("nomad"))?
+    is_native(shop).then(|| shop.environment.find_program("nomad"))?
 }
 
 /// Gets the binary that was given, or the one on the path.
@@ -60,16 +59,25 @@ pub(super) async fn of_file(
         parts.push(program);
     }
     assembly::set_origin(&mut recipe, kind, &parts);
-    let (mut known, fingerprint) = images::ensure(shop, recipe).await?;
-    let version = match known.version.clone() {
+    // What runs here is asked before an image is made of it: a file that is no Nomad costs nothing.
+    let fingerprint = recipe.fingerprint().map_err(EngineError::Assembly)?;
+    let remembered = Memory::of(shop).get(&fingerprint);
+    let mut version = remembered.and_then(|known| known.version);
+    if version.is_none() && is_native(shop) {
+        version = Some(ask_here(path).await?);
+    }
+    let mut known = images::ensure(shop, recipe).await?;
+    let version = match version {
         Some(version) => version,
         None => {
-            let version = ask(shop, path, &known.name).await?;
-            known.version = Some(version.clone());
-            Memory::of(shop).put(&fingerprint, &known);
-            version
+            let command = [NOMAD.to_owned(), "version".to_owned()];
+            image::ask_version(shop, &known.name, &command).await?
         }
     };
+    if known.version.as_ref() != Some(&version) {
+        known.version = Some(version.clone());
+        Memory::of(shop).put(&fingerprint, &known);
+    }
     if let Some(expected) = expected
         && *expected != version
     {
@@ -96,13 +104,13 @@ pub(super) async fn of_file(
     })
 }
 
-/// Asks a Nomad for its version: on this machine where it runs here, else in a container.
-async fn ask(shop: &Workshop<'_>, path: &Path, image: &str) -> Result<Version, EngineError> {
-    let native = cfg!(target_os = "linux") && Arch::host() == Some(shop.arch);
-    if !native {
-        let command = [NOMAD.to_owned(), "version".to_owned()];
-        return image::ask_version(shop, image, &command).await;
-    }
+/// Returns whether the containers' programs run on this machine, too.
+fn is_native(shop: &Workshop<'_>) -> bool {
+    cfg!(target_os = "linux") && Arch::host() == Some(shop.arch)
+}
+
+/// Asks a Nomad for its version on this machine.
+async fn ask_here(path: &Path) -> Result<Version, EngineError> {
     let running = tokio::process::Command::new(path)
         .arg("version")
         .stdin(Stdio::null())

@@ -9,7 +9,7 @@ use semver::Version;
 use super::images::{Known, Memory};
 use super::{EngineError, EngineRequest, Program, Workshop, binary};
 use crate::agent_config::CONFIG_DIR;
-use crate::docker::{Attachment, ContainerPlan, Labels, labels};
+use crate::docker::{Attachment, ContainerPlan, ImageFacts, Labels, labels};
 use crate::owner::Owner;
 use crate::progress::Event;
 use crate::target::EngineInfo;
@@ -22,26 +22,7 @@ pub(super) async fn provide(
     let reference = request.image.as_deref().ok_or(EngineError::NoImage)?;
     let image = match shop.docker.image(reference).await? {
         Some(image) => image,
-        None => {
-            shop.progress.tell(Event::Image {
-                name: reference.to_owned(),
-                bytes: None,
-            });
-            let failed = |source| EngineError::Pull {
-                reference: reference.to_owned(),
-                arch: shop.arch,
-                source,
-            };
-            let platform = shop.arch.platform();
-            let pulled = shop.docker.pull_image(reference, &platform).await;
-            pulled.map_err(failed)?;
-            let absent = || EngineError::ImageArch {
-                reference: reference.to_owned(),
-                found: "nothing".to_owned(),
-                expected: shop.arch,
-            };
-            shop.docker.image(reference).await?.ok_or_else(absent)?
-        }
+        None => pull(shop, reference).await?,
     };
     if image.arch != shop.arch.to_string() {
         return Err(EngineError::ImageArch {
@@ -89,6 +70,27 @@ pub(super) async fn provide(
         tools: false,
         reason: "the image was given".to_owned(),
     })
+}
+
+async fn pull(shop: &Workshop<'_>, reference: &str) -> Result<ImageFacts, EngineError> {
+    shop.progress.tell(Event::Image {
+        name: reference.to_owned(),
+        bytes: None,
+    });
+    let failed = |source| EngineError::Pull {
+        reference: reference.to_owned(),
+        arch: shop.arch,
+        source,
+    };
+    let platform = shop.arch.platform();
+    let pulled = shop.docker.pull_image(reference, &platform).await;
+    pulled.map_err(failed)?;
+    let absent = || EngineError::ImageArch {
+        reference: reference.to_owned(),
+        found: "nothing".to_owned(),
+        expected: shop.arch,
+    };
+    shop.docker.image(reference).await?.ok_or_else(absent)
 }
 
 /// Runs a command in a container of its own and reads a Nomad version from what it says.

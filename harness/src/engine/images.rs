@@ -71,17 +71,14 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
-/// Makes sure that the engine has the image, and returns its name and fingerprint.
-pub(super) async fn ensure(
-    shop: &Workshop<'_>,
-    recipe: ImageRecipe,
-) -> Result<(Known, String), EngineError> {
+/// Makes sure that the engine has the image, and returns what is known of it.
+pub(super) async fn ensure(shop: &Workshop<'_>, recipe: ImageRecipe) -> Result<Known, EngineError> {
     let fingerprint = recipe.fingerprint().map_err(EngineError::Assembly)?;
     let memory = Memory::of(shop);
     if let Some(known) = memory.get(&fingerprint)
         && is_there(shop, &known.name).await?
     {
-        return Ok((known, fingerprint));
+        return Ok(known);
     }
     let origin = recipe.labels.get(labels::ORIGIN).cloned();
     let sealing = tokio::task::spawn_blocking(move || recipe.seal(super::assembly::REPOSITORY));
@@ -100,7 +97,7 @@ pub(super) async fn ensure(
         }
     }
     memory.put(&fingerprint, &known);
-    Ok((known, fingerprint))
+    Ok(known)
 }
 
 async fn is_there(shop: &Workshop<'_>, name: &str) -> Result<bool, EngineError> {

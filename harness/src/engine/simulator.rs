@@ -12,9 +12,6 @@ use crate::agent_config::CONFIG_DIR;
 use crate::spec::Arch;
 use crate::target::EngineInfo;
 
-/// The Nomad whose behaviour the built-in agent follows.
-const FOLLOWS: &str = "1.8.3";
-
 /// Gets the built-in agent.
 pub(super) async fn provide(shop: &Workshop<'_>, reason: &str) -> Result<Program, EngineError> {
     let program = find(shop).await?;
@@ -22,8 +19,8 @@ pub(super) async fn provide(shop: &Workshop<'_>, reason: &str) -> Result<Program
     let mut recipe = assembly::base(shop.arch);
     assembly::add_built_in(&mut recipe, &program, &elf)?;
     assembly::set_origin(&mut recipe, "simulator", &[&program]);
-    let (known, _) = images::ensure(shop, recipe).await?;
-    let version: Version = FOLLOWS.parse().expect("the constant is a version");
+    let known = images::ensure(shop, recipe).await?;
+    let version: Version = agent::FOLLOWS.parse().expect("the constant is a version");
     let command = [BUILT_IN, "agent", "-config", CONFIG_DIR];
     Ok(Program {
         info: EngineInfo {

@@ -55,6 +55,8 @@ pub fn write_tfvars(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Body::new(),
         Err(error) => return Err(io(error)),
     };
+    // Aligned as `terraform fmt` aligns a file of these alone.
+    let width = values.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in values {
         let mut value = value.clone();
         value.decor_mut().set_prefix(" ");
@@ -62,7 +64,8 @@ pub fn write_tfvars(
             *there.value_mut() = value;
         } else {
             let mut attribute = Attribute::new(Ident::new(*name), value);
-            attribute.key.decor_mut().set_suffix(" ");
+            let blanks = " ".repeat(width - name.len() + 1);
+            attribute.key.decor_mut().set_suffix(blanks);
             body.push(attribute);
         }
     }

@@ -106,7 +106,9 @@ impl Definition {
         };
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(|source| unreadable(dir, source))? {
-            paths.push(entry.map_err(|source| unreadable(dir, source))?.path());
+            // Without the `./` of the folder `.`: places read better.
+            let path = entry.map_err(|source| unreadable(dir, source))?.path();
+            paths.push(super::functions::cleaned(&path));
         }
         paths.sort();
         let mut definition = Self {

@@ -11,7 +11,7 @@ pub mod aws;
 mod data;
 pub mod definition;
 pub mod eval;
-mod functions;
+pub(crate) mod functions;
 mod instance;
 mod loops;
 mod number;

@@ -192,12 +192,8 @@ async fn serve(options: Options) -> ExitCode {
         ));
         return ExitCode::from(2);
     };
-    let listener = match TcpListener::bind(("0.0.0.0", port)).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            say(&format!("error: cannot listen on port {port}: {error}"));
-            return ExitCode::FAILURE;
-        }
+    let Some(listener) = listen(port).await else {
+        return ExitCode::FAILURE;
     };
     say(&format!("{name} started, listening on port {port}"));
     let served = Arc::new(Served {
@@ -227,6 +223,16 @@ async fn serve(options: Options) -> ExitCode {
             let code = options.exit.unwrap_or(1);
             say(&format!("{name} fails with {code}, as told"));
             ExitCode::from(code)
+        }
+    }
+}
+
+async fn listen(port: u16) -> Option<TcpListener> {
+    match TcpListener::bind(("0.0.0.0", port)).await {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            say(&format!("error: cannot listen on port {port}: {error}"));
+            None
         }
     }
 }

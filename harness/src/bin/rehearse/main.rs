@@ -10,6 +10,7 @@ mod exec;
 mod failure;
 mod logs;
 mod ls;
+mod matrix;
 mod output;
 mod pki;
 mod plan;
@@ -66,6 +67,7 @@ enum Command {
     Sweep(sweep::Args),
     Doctor(doctor::Args),
     Plan(plan::Args),
+    Matrix(matrix::Args),
     Pki(pki::Args),
     Completions(completions::Args),
 }
@@ -141,6 +143,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Sweep(args) => sweep::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Plan(args) => plan::run(&args, context),
+        Command::Matrix(args) => matrix::run(&args, context),
         Command::Pki(args) => pki::run(&args, context),
         Command::Completions(args) => completions::run(&args),
     }

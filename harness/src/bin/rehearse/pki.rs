@@ -89,13 +89,16 @@ fn set_variables(
     region: &str,
     operators: &[String],
 ) -> Result<(), Failure> {
-    // Terraform runs in the folder of that file: from there, an absolute path is right in any case.
+    let mut values = vec![("pki_version", 1.into()), ("nomad_region", region.into())];
+    // `pki` beside the configuration is where it looks anyway; elsewhere an absolute path is right in
+    // whatever folder Terraform runs.
     let dir = std::path::absolute(dir).map_err(Failure::environment)?;
-    let mut values = vec![
-        ("pki_dir", dir.to_string_lossy().into_owned().into()),
-        ("pki_version", 1.into()),
-        ("nomad_region", region.into()),
-    ];
+    let beside = std::path::absolute(tfvars)
+        .map_err(Failure::environment)?
+        .with_file_name("pki");
+    if dir != beside {
+        values.push(("pki_dir", dir.to_string_lossy().into_owned().into()));
+    }
     if !operators.is_empty() {
         values.push(("operator_cidrs", operators.iter().cloned().collect()));
     }

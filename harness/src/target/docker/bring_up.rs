@@ -2,6 +2,7 @@
 //! an interrupt, a panic. What a SIGKILL leaves is found by its labels later.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -236,6 +237,7 @@ pub async fn bring_up(
         progress,
         folder: &folder,
         common: &common,
+        began: AtomicBool::new(false),
         token: Mutex::new(None),
         lock: &lock,
     };
@@ -272,6 +274,8 @@ struct Attempt<'a> {
     progress: &'a Progress,
     folder: &'a Folder,
     common: &'a Common,
+    /// Whether anything was made yet.
+    began: AtomicBool,
     /// The management token, once it is known.
     token: Mutex<Option<Token>>,
     #[expect(dead_code, reason = "held, so that no other `up` of the name runs")]
@@ -381,6 +385,7 @@ impl Attempt<'_> {
         for subnet in offers {
             let record = self.record(facts, &program, subnet);
             if refusal.is_none() {
+                self.began.store(true, Ordering::Relaxed);
                 // The folder comes first: it is the one trace that even a kill before Docker's
                 // first answer leaves.
                 self.folder.write(&record)?;
@@ -642,6 +647,9 @@ impl Attempt<'_> {
     /// Removes what this attempt made. It must not hide the error that it follows, so that its
     /// own goes to the side; what stays is found by `sweep`.
     async fn undo(&self) {
+        if !self.began.load(Ordering::Relaxed) {
+            return;
+        }
         let docker = self.docker.as_ref();
         self.progress.tell(Event::TearingDown {
             cluster: self.spec.name.clone(),

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::addresses;
 use crate::terraform::resource::Resource;
 use crate::terraform::source::Site;
-use crate::terraform::value::Value;
-use crate::terraform::{Configuration, Number};
+use crate::terraform::value::{Value, Why};
+use crate::terraform::{Configuration, Number, Unevaluated};
 
 /// Which way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -89,6 +89,18 @@ pub(super) fn groups(configuration: &Configuration) -> BTreeMap<String, Site> {
         .chain(of_kind(configuration, "aws_default_security_group"))
         .map(|group| (group.address.clone(), group.site.clone()))
         .collect()
+}
+
+/// Whether every rule is known, so that what is not opened is closed.
+pub(super) fn is_whole(configuration: &Configuration) -> bool {
+    let unread = |open: &Unevaluated| {
+        let several = open.address.ends_with("[*]")
+            && (open.address.contains("security_group") || open.address.contains("module."));
+        several || open.cause.why == Why::RemoteModule
+    };
+    let unknown_blocks = of_kind(configuration, "aws_security_group")
+        .any(|group| matches!(group.field("ingress"), Some(Value::Unknown(_))));
+    !unknown_blocks && !configuration.unevaluated.iter().any(unread)
 }
 
 fn of_kind<'a>(

@@ -36,6 +36,8 @@ pub struct AwsCluster {
     pub machines: Vec<Machine>,
     /// Rules of security groups.
     pub rules: Vec<Rule>,
+    /// Whether all rules are known: no group's are unknown in number, and no module is unread.
+    pub rules_are_whole: bool,
     /// Security groups: address → place.
     pub groups: BTreeMap<String, Site>,
     /// Names of the root module's outputs.
@@ -62,6 +64,7 @@ impl AwsCluster {
             region: region(configuration),
             machines,
             rules: firewall::rules(configuration),
+            rules_are_whole: firewall::is_whole(configuration),
             groups: firewall::groups(configuration),
             outputs: configuration.outputs.keys().cloned().collect(),
             unevaluated: configuration.unevaluated.clone(),

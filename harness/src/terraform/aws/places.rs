@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::terraform::Configuration;
+use crate::terraform::functions::cleaned;
 use crate::terraform::source::Site;
 
 /// Lines of every file from which user data may come.
@@ -40,7 +41,7 @@ impl Places {
             return;
         };
         for entry in entries.flatten() {
-            let (path, name) = (entry.path(), entry.file_name());
+            let (path, name) = (cleaned(&entry.path()), entry.file_name());
             let name = name.to_string_lossy();
             let Ok(metadata) = entry.metadata() else {
                 continue;

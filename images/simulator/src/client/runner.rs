@@ -58,6 +58,9 @@ pub(super) struct AllocRunner {
     killing: bool,
 }
 
+/// The task for whose sake the others are killed, and the event that tells them so.
+type Culprit<'a> = (&'a str, fn(&str) -> crate::types::TaskEvent);
+
 impl AllocRunner {
     /// Prepares the runner of an allocation, with what is remembered of it.
     pub(super) fn new(setup: Setup, alloc: Arc<Allocation>, record: Option<Record>) -> Self {
@@ -216,7 +219,7 @@ impl AllocRunner {
         self.save();
     }
 
-    fn kill(&mut self, except: Option<(&str, fn(&str) -> crate::types::TaskEvent)>) {
+    fn kill(&mut self, except: Option<Culprit<'_>>) {
         if self.killing {
             return;
         }

@@ -310,16 +310,10 @@ fn reschedule_errors(policy: &ReschedulePolicy) -> Vec<String> {
 }
 
 fn update_errors(update: &UpdateStrategy) -> Vec<String> {
-    let shown = super::duration::format;
-    let (min, healthy, progress) = (
-        update.min_healthy_time,
-        update.healthy_deadline,
-        update.progress_deadline,
-    );
-    let parallel = update.max_parallel;
     let health_check = update.health_check.as_str();
     let known = matches!(health_check, "checks" | "task_states" | "manual");
-    let checks = [
+    let (parallel, canary) = (update.max_parallel, update.canary);
+    let counts = [
         (
             !known,
             format!("Invalid health check given: {health_check:?}"),
@@ -329,63 +323,57 @@ fn update_errors(update: &UpdateStrategy) -> Vec<String> {
             format!("Max parallel can not be less than zero: {parallel} < 0"),
         ),
         (
-            update.canary < 0,
-            format!(
-                "Canary count can not be less than zero: {} < 0",
-                update.canary
-            ),
+            canary < 0,
+            format!("Canary count can not be less than zero: {canary} < 0"),
         ),
         (
-            update.canary == 0 && update.auto_promote,
+            canary == 0 && update.auto_promote,
             "Auto Promote requires a Canary count greater than zero".to_owned(),
         ),
+    ];
+    let wrong = counts.into_iter().chain(update_time_errors(update));
+    wrong
+        .filter(|(wrong, _)| *wrong)
+        .map(|(_, text)| text)
+        .collect()
+}
+
+/// What is asked of an update's times, and whether each is wrong.
+fn update_time_errors(update: &UpdateStrategy) -> [(bool, String); 6] {
+    let (min, healthy) = (update.min_healthy_time, update.healthy_deadline);
+    let (progress, stagger) = (update.progress_deadline, update.stagger);
+    let shown = super::duration::format;
+    let (min_text, healthy_text, progress_text) = (shown(min), shown(healthy), shown(progress));
+    [
         (
             min < 0,
-            format!(
-                "Minimum healthy time may not be less than zero: {}",
-                shown(min)
-            ),
+            format!("Minimum healthy time may not be less than zero: {min_text}"),
         ),
         (
             healthy <= 0,
-            format!(
-                "Healthy deadline must be greater than zero: {}",
-                shown(healthy)
-            ),
+            format!("Healthy deadline must be greater than zero: {healthy_text}"),
         ),
         (
             progress < 0,
-            format!(
-                "Progress deadline must be zero or greater: {}",
-                shown(progress)
-            ),
+            format!("Progress deadline must be zero or greater: {progress_text}"),
         ),
         (
             min >= healthy,
             format!(
-                "Minimum healthy time must be less than healthy deadline: {} > {}",
-                shown(min),
-                shown(healthy)
+                "Minimum healthy time must be less than healthy deadline: {min_text} > {healthy_text}"
             ),
         ),
         (
             progress != 0 && healthy >= progress,
             format!(
-                "Healthy deadline must be less than progress deadline: {} > {}",
-                shown(healthy),
-                shown(progress)
+                "Healthy deadline must be less than progress deadline: {healthy_text} > {progress_text}"
             ),
         ),
         (
-            update.stagger <= 0,
-            format!(
-                "Stagger must be greater than zero: {}",
-                shown(update.stagger)
-            ),
+            stagger <= 0,
+            format!("Stagger must be greater than zero: {}", shown(stagger)),
         ),
-    ];
-    let wrong = checks.into_iter().filter(|(wrong, _)| *wrong);
-    wrong.map(|(_, text)| text).collect()
+    ]
 }
 
 const OPERANDS: &[&str] = &[

@@ -6,10 +6,6 @@
 //!
 //! Missing: adding servers to or removing them from a running cluster.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "openraft's and redb's own errors are large; they are rare"
-)]
 
 mod contacts;
 mod leadership;

@@ -30,6 +30,9 @@ use crate::rpc::{Pool, RpcError};
 /// How soon an unreachable server is tried again: it may be restarting.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How long a call is waited for in the background: until its connection counts as broken.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a snapshot may take to be sent and installed.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -87,50 +90,48 @@ impl<E: std::error::Error> From<Failure> for StreamingError<TypeConfig, E> {
 }
 
 impl Link {
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T, Failure> {
+    /// Sends a call and reads its reply, within `limit`. openraft gives up after a beat or so;
+    /// the call goes on without it, for to break it off would close its connection, and the
+    /// next one would have to begin with a handshake.
+    async fn post<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &'static str,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<T, Failure> {
         let broken = |problem: String| Failure::Network(AnyError::error(problem));
         let Some(address) = self.address else {
             return Err(broken(format!("server {} has no address", self.target)));
         };
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .body(Bytes::from(body))
-            .expect("method and path are constants");
-        let response = match self.network.pool.call(address, request).await {
-            Ok(response) => response,
-            Err(e @ RpcError::Connect { .. }) => {
-                return Err(Failure::Unreachable(AnyError::new(&e)));
+        let network = self.network.clone();
+        let target = self.target;
+        let call = tokio::spawn(async move {
+            let call = exchange(&network.pool, address, path, body);
+            let reply = tokio::time::timeout(limit, call).await;
+            let reply = reply.unwrap_or_else(|_elapsed| {
+                let problem = format!("{address} did not answer `{path}` within {limit:?}");
+                Err(Failure::Network(AnyError::error(problem)))
+            });
+            if reply.is_ok() {
+                network.contacts.heard(target);
             }
-            Err(e) => return Err(Failure::Network(AnyError::new(&e))),
-        };
-        let status = response.status();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(|e| broken(e.to_string()))?
-            .to_bytes();
-        if status != StatusCode::OK {
-            let text = String::from_utf8_lossy(&body);
-            return Err(broken(format!("{address} answered {status}: {text}")));
-        }
-        serde_json::from_slice(&body).map_err(|e| broken(e.to_string()))
+            reply
+        });
+        call.await.unwrap_or_else(|e| Err(broken(e.to_string())))
     }
 
     /// A call whose reply is a result of the other server's.
     async fn ask<Q, A, E>(
         &self,
-        path: &str,
+        path: &'static str,
         question: &Q,
     ) -> Result<A, RPCError<Uuid, BasicNode, E>>
     where
         Q: Serialize,
-        A: DeserializeOwned,
-        E: std::error::Error + DeserializeOwned,
+        A: DeserializeOwned + Send + 'static,
+        E: std::error::Error + DeserializeOwned + Send + 'static,
     {
-        let answer: Result<A, E> = self.post(path, encode(question)).await?;
-        self.network.contacts.heard(self.target);
+        let answer: Result<A, E> = self.post(path, encode(question), CALL_TIMEOUT).await?;
         answer.map_err(|e| RemoteError::new(self.target, e).into())
     }
 }
@@ -173,16 +174,10 @@ impl RaftNetwork<TypeConfig> for Link {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Uuid>, StreamingError<TypeConfig, Fatal<Uuid>>> {
         let body = pack(&encode(&(vote, snapshot.meta)), snapshot.snapshot.get_ref());
-        let sent = tokio::time::timeout(SNAPSHOT_TIMEOUT, self.post("/raft/snapshot", body));
+        let sent = self.post("/raft/snapshot", body, SNAPSHOT_TIMEOUT);
         let answer: Result<SnapshotResponse<Uuid>, Fatal<Uuid>> = tokio::select! {
             closed = cancel => return Err(closed.into()),
-            answer = sent => match answer {
-                Ok(answer) => answer?,
-                Err(_elapsed) => {
-                    let problem = AnyError::error("sending a snapshot took too long");
-                    return Err(Failure::Network(problem).into());
-                }
-            },
+            answer = sent => answer?,
         };
         answer.map_err(|e| RemoteError::new(self.target, e).into())
     }
@@ -190,6 +185,39 @@ impl RaftNetwork<TypeConfig> for Link {
     fn backoff(&self) -> Backoff {
         Backoff::new(std::iter::repeat(RETRY))
     }
+}
+
+async fn exchange<T: DeserializeOwned>(
+    pool: &Pool,
+    address: SocketAddr,
+    path: &'static str,
+    body: Vec<u8>,
+) -> Result<T, Failure> {
+    let broken = |problem: String| Failure::Network(AnyError::error(problem));
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .body(Bytes::from(body))
+        .expect("method and path are constants");
+    let response = match pool.call(address, request).await {
+        Ok(response) => response,
+        Err(e @ RpcError::Connect { .. }) => {
+            return Err(Failure::Unreachable(AnyError::new(&e)));
+        }
+        Err(e) => return Err(Failure::Network(AnyError::new(&e))),
+    };
+    let status = response.status();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|e| broken(e.to_string()))?
+        .to_bytes();
+    if status != StatusCode::OK {
+        let text = String::from_utf8_lossy(&body);
+        return Err(broken(format!("{address} answered {status}: {text}")));
+    }
+    serde_json::from_slice(&body).map_err(|e| broken(e.to_string()))
 }
 
 /// Header's length (four bytes, big-endian), header, data.

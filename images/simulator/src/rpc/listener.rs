@@ -161,6 +161,8 @@ async fn connection(
             let names = peer_names(stream.get_ref().1);
             serve_one(stream, address, names, router).await;
         }
+        // Somebody who looked whether the port is open.
+        Ok(Err(problem)) if problem.kind() == std::io::ErrorKind::UnexpectedEof => {}
         Ok(Err(problem)) => {
             let listener = kind.log_name();
             tracing::warn!(target: "agent", listener, from = %address, %problem, "failed TLS handshake");

@@ -13,6 +13,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 
 use super::Tls;
@@ -153,15 +154,22 @@ impl Pool {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Connects in a task of its own: where the caller gives up meanwhile, as Raft does after
+    /// one beat, the connection is kept for its next call. Otherwise a busy machine, on which
+    /// a handshake takes longer than a beat, would never get one.
     async fn connect(&self, to: SocketAddr) -> Result<Sender, RpcError> {
-        match tokio::time::timeout(CONNECT_TIMEOUT, self.dial(to)).await {
-            Ok(Ok(sender)) => Ok(sender),
-            Ok(Err(problem)) => Err(RpcError::Connect { to, problem }),
-            Err(_elapsed) => Err(RpcError::Connect {
-                to,
-                problem: "i/o timeout".to_owned(),
-            }),
-        }
+        let (done, waiting) = oneshot::channel();
+        let pool = self.clone();
+        tokio::spawn(async move {
+            let dialed = tokio::time::timeout(CONNECT_TIMEOUT, pool.dial(to)).await;
+            let dialed = dialed.unwrap_or_else(|_elapsed| Err("i/o timeout".to_owned()));
+            if let Err(Ok(unclaimed)) = done.send(dialed) {
+                pool.keep(to, unclaimed);
+            }
+        });
+        let ended = || Err("the agent ends".to_owned());
+        let dialed = waiting.await.unwrap_or_else(|_closed| ended());
+        dialed.map_err(|problem| RpcError::Connect { to, problem })
     }
 
     async fn dial(&self, to: SocketAddr) -> Result<Sender, String> {

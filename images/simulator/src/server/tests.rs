@@ -160,12 +160,12 @@ async fn three_servers_form_one_cluster_that_every_one_of_them_answers_for() {
         servers.push(site.start(n, KEY).await);
     }
     let leader = agreed_leader(&servers).await;
-    for n in 0..3 {
+    for (n, server) in servers.iter().enumerate() {
         assert_eq!(
             site.get(n, "/v1/status/leader").await,
             format!("\"{leader}\"")
         );
-        let peers = servers[n].replica.peers();
+        let peers = server.replica.peers();
         let mut names: Vec<_> = peers.iter().map(|p| p.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(

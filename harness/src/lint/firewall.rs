@@ -1,0 +1,219 @@
+//! Security groups: too open, or too closed.
+
+use std::collections::BTreeSet;
+
+use super::subject::Subject;
+use super::{Hit, Rule, Severity};
+use crate::spec::{HTTP_PORT, RPC_PORT, Role, SERF_PORT};
+use crate::terraform::aws::{Direction, Machine, Peer, Rule as Opening};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        id: "agent-port-open-to-world",
+        severity: Severity::Error,
+        why: "the agents' ports are the cluster: scanners find an open 4646 within hours",
+        mend: "open 4646 to the operator's network, 4647 and 4648 to the cluster's own groups alone",
+        check: |subject| {
+            let ports = [HTTP_PORT, RPC_PORT, SERF_PORT].map(i64::from);
+            world(
+                subject,
+                |rule| {
+                    ports
+                        .iter()
+                        .any(|port| rule.covers("tcp", *port) || rule.covers("udp", *port))
+                },
+                "the agents' ports",
+            )
+        },
+    },
+    Rule {
+        id: "ssh-open-to-world",
+        severity: Severity::Error,
+        why: "SSH of the whole internet is tried all day long",
+        mend: "use Session Manager, or open port 22 to the operator's network",
+        check: |subject| world(subject, |rule| rule.covers("tcp", 22), "SSH"),
+    },
+    Rule {
+        id: "servers-cannot-talk",
+        severity: Severity::Error,
+        why: "servers need each other on 4647 (RPC, Raft) and 4648 (gossip, TCP and UDP): without, they elect no leader",
+        mend: "open these ports from the servers' group to itself",
+        check: |subject| {
+            closed(
+                subject,
+                Role::Server,
+                Role::Server,
+                &[("tcp", RPC_PORT), ("tcp", SERF_PORT)],
+            )
+        },
+    },
+    Rule {
+        id: "gossip-udp-closed",
+        severity: Severity::Warning,
+        why: "gossip probes over UDP first: without it, servers are called failed and alive in turn",
+        mend: "open 4648 for UDP as well as for TCP, between servers",
+        check: |subject| closed(subject, Role::Server, Role::Server, &[("udp", SERF_PORT)]),
+    },
+    Rule {
+        id: "clients-cannot-reach-servers",
+        severity: Severity::Error,
+        why: "clients register and send heartbeats to the servers' 4647: without, no node becomes ready",
+        mend: "open 4647 of the servers' group to the clients' group",
+        check: |subject| closed(subject, Role::Client, Role::Server, &[("tcp", RPC_PORT)]),
+    },
+    Rule {
+        id: "api-unreachable",
+        severity: Severity::Warning,
+        why: "nobody outside the cluster can use `nomad`, and `rehearse --target aws` cannot attach",
+        mend: "open 4646 of the servers' group to the operator's network",
+        check: api_unreachable,
+    },
+    Rule {
+        id: "gossip-open-to-clients",
+        severity: Severity::Warning,
+        why: "clients take no part in gossip: a task that reaches 4648 can only do harm there",
+        mend: "open 4648 from the servers' group alone",
+        check: gossip_to_clients,
+    },
+];
+
+fn world(subject: &Subject<'_>, covers: impl Fn(&Opening) -> bool, what: &str) -> Vec<Hit> {
+    let used: BTreeSet<&String> = subject
+        .machines()
+        .iter()
+        .flat_map(|machine| &machine.groups)
+        .collect();
+    let rules = subject.cluster.rules.iter();
+    rules
+        .filter(|rule| {
+            rule.direction == Direction::Ingress
+                && rule.is_world()
+                && used.contains(&rule.group)
+                && covers(rule)
+        })
+        .map(|rule| {
+            Hit::new(
+                &rule.site,
+                format!("`{}` opens {what} to the whole internet", rule.group),
+            )
+        })
+        .collect()
+}
+
+/// Whether the groups of a machine are all declared here, and all their rules known, so that what is not
+/// opened is closed.
+fn is_known(subject: &Subject<'_>, machine: &Machine) -> bool {
+    subject.cluster.rules_are_whole
+        && !machine.groups.is_empty()
+        && machine
+            .groups
+            .iter()
+            .all(|group| subject.cluster.groups.contains_key(group))
+}
+
+fn reaches(subject: &Subject<'_>, from: &Machine, to: &Machine, protocol: &str, port: u16) -> bool {
+    subject.cluster.rules.iter().any(|rule| {
+        let admitted = match &rule.peer {
+            Peer::Group(group) => from.groups.contains(group),
+            // Addresses are chosen by AWS: any network may hold them.
+            Peer::Cidr(_) | Peer::Unknown(_) => true,
+        };
+        rule.direction == Direction::Ingress
+            && to.groups.contains(&rule.group)
+            && rule.covers(protocol, port.into())
+            && admitted
+    })
+}
+
+fn closed(subject: &Subject<'_>, from: Role, to: Role, ports: &[(&str, u16)]) -> Vec<Hit> {
+    let (Some(sender), Some(receiver)) = (
+        subject.of_role(from).into_iter().next(),
+        subject.of_role(to).into_iter().next(),
+    ) else {
+        return Vec::new();
+    };
+    if !is_known(subject, sender)
+        || !is_known(subject, receiver)
+        || (from == to && subject.number_of(to) == Some(1))
+    {
+        return Vec::new();
+    }
+    let closed = ports
+        .iter()
+        .filter(|(protocol, port)| !reaches(subject, sender, receiver, protocol, *port));
+    closed
+        .map(|(protocol, port)| {
+            let site = receiver
+                .groups
+                .first()
+                .and_then(|group| subject.cluster.groups.get(group))
+                .unwrap_or(&receiver.site);
+            Hit::new(
+                site,
+                format!("no rule lets {from}s reach {to}s on {port}/{protocol}"),
+            )
+        })
+        .collect()
+}
+
+fn api_unreachable(subject: &Subject<'_>) -> Vec<Hit> {
+    let Some(server) = subject
+        .of_role(Role::Server)
+        .into_iter()
+        .next()
+        .filter(|server| is_known(subject, server))
+    else {
+        return Vec::new();
+    };
+    let own: BTreeSet<&String> = subject
+        .machines()
+        .iter()
+        .flat_map(|machine| &machine.groups)
+        .collect();
+    let open = subject.cluster.rules.iter().any(|rule| {
+        let outside = !matches!(&rule.peer, Peer::Group(group) if own.contains(group));
+        rule.direction == Direction::Ingress
+            && server.groups.contains(&rule.group)
+            && rule.covers("tcp", HTTP_PORT.into())
+            && outside
+    });
+    if open {
+        return Vec::new();
+    }
+    let site = server
+        .groups
+        .first()
+        .and_then(|group| subject.cluster.groups.get(group))
+        .unwrap_or(&server.site);
+    vec![Hit::new(
+        site,
+        format!("nothing outside the cluster reaches the servers' API on {HTTP_PORT}"),
+    )]
+}
+
+fn gossip_to_clients(subject: &Subject<'_>) -> Vec<Hit> {
+    let servers = subject.of_role(Role::Server);
+    let clients = subject.of_role(Role::Client);
+    let of = |machines: &[&Machine]| -> BTreeSet<String> {
+        machines
+            .iter()
+            .flat_map(|machine| machine.groups.clone())
+            .collect()
+    };
+    let (servers, clients) = (of(&servers), of(&clients));
+    let rules = subject.cluster.rules.iter();
+    rules
+        .filter(|rule| {
+            rule.direction == Direction::Ingress
+                && servers.contains(&rule.group)
+                && rule.covers("tcp", SERF_PORT.into())
+        })
+        .filter(|rule| matches!(&rule.peer, Peer::Group(group) if clients.contains(group)))
+        .map(|rule| {
+            Hit::new(
+                &rule.site,
+                format!("`{}` opens gossip ({SERF_PORT}) to clients", rule.group),
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,160 @@
+//! What rules look at.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use semver::Version;
+
+use super::Hit;
+use crate::spec::Role;
+use crate::terraform::Configuration;
+use crate::terraform::aws::{AwsCluster, Machine};
+use crate::terraform::source::Site;
+
+/// A configuration and what was made of it.
+pub(super) struct Subject<'a> {
+    pub configuration: &'a Configuration,
+    pub cluster: &'a AwsCluster,
+    /// Nomad's version, where the configuration tells it.
+    pub version: Option<Said>,
+}
+
+/// A version and where it is said.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub version: Version,
+    pub enterprise: bool,
+    pub site: Site,
+}
+
+/// `nomad=1.8.3-1`, `nomad_1.8.3`, `NOMAD_VERSION=1.8.3`, `nomad/1.8.3+ent`.
+static VERSION: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(?i)\bnomad(?:[_-]?version|-enterprise)?["']?[=_/ :]+["']?v?(?<version>\d+\.\d+\.\d+)(?<ent>\+ent)?"#).expect("a valid pattern")
+});
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(configuration: &'a Configuration, cluster: &'a AwsCluster) -> Self {
+        let version = variable_version(configuration)
+            .or_else(|| cluster.machines.iter().find_map(script_version));
+        Self {
+            configuration,
+            cluster,
+            version,
+        }
+    }
+
+    pub(super) fn machines(&self) -> &'a [Machine] {
+        &self.cluster.machines
+    }
+
+    pub(super) fn of_role(&self, role: Role) -> Vec<&'a Machine> {
+        self.cluster
+            .machines
+            .iter()
+            .filter(|machine| machine.role == Some(role))
+            .collect()
+    }
+
+    /// Machines whose agent's configuration was found: others cannot be judged by it.
+    pub(super) fn configured(&self) -> Vec<&'a Machine> {
+        self.cluster
+            .machines
+            .iter()
+            .filter(|machine| !machine.agent.is_empty())
+            .collect()
+    }
+
+    pub(super) fn configured_as(&self, role: Role) -> Vec<&'a Machine> {
+        self.configured()
+            .into_iter()
+            .filter(|machine| machine.role == Some(role))
+            .collect()
+    }
+
+    /// How many machines of a role there will be, if that is known.
+    pub(super) fn number_of(&self, role: Role) -> Option<usize> {
+        self.of_role(role)
+            .iter()
+            .map(|machine| machine.count.known().copied())
+            .sum()
+    }
+
+    /// Whether the version is known to be at least this one.
+    pub(super) fn is_before(&self, major: u64, minor: u64, patch: u64) -> Option<&Said> {
+        self.version
+            .as_ref()
+            .filter(|said| said.version < Version::new(major, minor, patch))
+    }
+}
+
+fn variable_version(configuration: &Configuration) -> Option<Said> {
+    configuration
+        .variables
+        .iter()
+        .filter(|(name, _)| name.contains("nomad") && name.contains("version"))
+        .find_map(|(_, variable)| {
+            let text = variable.value.to_text()?;
+            let plain = text
+                .trim_start_matches('v')
+                .split(['+', '-'])
+                .next()?
+                .to_owned();
+            let version = Version::parse(&plain).ok()?;
+            Some(Said {
+                version,
+                enterprise: text.contains("+ent"),
+                site: variable.site.clone(),
+            })
+        })
+}
+
+fn script_version(machine: &Machine) -> Option<Said> {
+    let found = VERSION.captures(machine.user_data.text.as_deref()?)?;
+    let version = Version::parse(&found["version"]).ok()?;
+    Some(Said {
+        version,
+        enterprise: found.name("ent").is_some(),
+        site: machine.user_data.site.clone(),
+    })
+}
+
+/// One hit per place: machines that share a block share its finding.
+pub(super) fn per_place<'m>(
+    hits: impl IntoIterator<Item = (&'m Machine, Site, String)>,
+) -> Vec<Hit> {
+    let mut places: BTreeMap<(Site, String), Vec<String>> = BTreeMap::new();
+    for (machine, site, message) in hits {
+        let name = machine
+            .name
+            .known()
+            .cloned()
+            .unwrap_or_else(|| machine.address.clone());
+        places.entry((site, message)).or_default().push(name);
+    }
+    places
+        .into_iter()
+        .map(|((site, message), names)| Hit::new(&site, format!("{}: {message}", few(&names))))
+        .collect()
+}
+
+/// Up to three names, and how many more.
+fn few(names: &[String]) -> String {
+    let quoted: Vec<String> = names
+        .iter()
+        .take(3)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len().checked_sub(3) {
+        None | Some(0) => quoted.join(", "),
+        Some(more) => format!("{} and {more} more", quoted.join(", ")),
+    }
+}
+
+/// The place that speaks for a machine's agent: its configuration file, else its user data.
+pub(super) fn agent_site(machine: &Machine) -> Site {
+    machine
+        .agent
+        .site()
+        .unwrap_or_else(|| machine.user_data.site.clone())
+}

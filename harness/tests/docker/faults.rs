@@ -1,0 +1,147 @@
+//! The levers: what they do to the agents' view of each other, and that nothing of it stays.
+
+use std::time::{Duration, Instant};
+
+use nomad_harness::poll::{Look, eventually};
+use nomad_harness::spec::AgentName;
+use nomad_harness::target::{AgentState, Target as _};
+
+use super::Stage;
+
+const SOON: Duration = Duration::from_secs(30);
+const TICK: Duration = Duration::from_millis(50);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_isolated_leader_loses_its_office_and_healing_leaves_no_trace() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let cluster = stage.builder().clients(1).start().await.unwrap();
+    let target = cluster.target();
+    let leader = cluster.leader().await.unwrap();
+    let address = format!("{}:4647", leader.info().address);
+    let before = target.network_state(leader.name()).await.unwrap();
+    assert!(before.contains("route "), "{before}");
+    leader.isolate().await.unwrap();
+    let during = target.network_state(leader.name()).await.unwrap();
+    assert_eq!(
+        during
+            .lines()
+            .filter(|line| line.contains("protocol 82"))
+            .count(),
+        3,
+        "{during}"
+    );
+    let survivor = cluster
+        .servers()
+        .find(|s| s.name() != leader.name())
+        .unwrap();
+    let elected = || async {
+        match survivor.api().leader().await {
+            Ok(Some(other)) if other != address => Look::Done(()),
+            other => Look::NotYet(format!("{other:?}")),
+        }
+    };
+    eventually(SOON, TICK, "another leader", elected)
+        .await
+        .unwrap();
+    // The way from here stays open: the old leader answers, and knows that it leads no more.
+    let deposed = || async {
+        match leader.api().stale().leader().await {
+            Ok(None) => Look::Done(()),
+            other => Look::NotYet(format!("{other:?}")),
+        }
+    };
+    eventually(SOON, TICK, "the old leader steps down", deposed)
+        .await
+        .unwrap();
+
+    leader.heal().await.unwrap();
+    let after = target.network_state(leader.name()).await.unwrap();
+    assert_eq!(after, before);
+    let agreed = || async {
+        let (one, other) = (leader.api().stale(), survivor.api().stale());
+        match (one.leader().await, other.leader().await) {
+            (Ok(Some(one)), Ok(Some(other))) if one == other => Look::Done(()),
+            other => Look::NotYet(format!("{other:?}")),
+        }
+    };
+    eventually(SOON, TICK, "one leader for all", agreed)
+        .await
+        .unwrap();
+    cluster.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn isolation_is_silent_and_cuts_both_ways() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let cluster = stage.builder().servers(1).clients(1).start().await.unwrap();
+    let (server, client) = (
+        cluster.agent("server-1").unwrap(),
+        cluster.agent("client-1").unwrap(),
+    );
+    let peers: Vec<AgentName> = vec![server.name().clone()];
+    client.isolate_from(&peers).await.unwrap();
+    // A client passes reads on to a server: cut off, it must wait, not fail at once.
+    let start = Instant::now();
+    let api = client.api().timeout(Duration::from_secs(2));
+    let error = api.nodes().await.unwrap_err();
+    assert!(
+        start.elapsed() > Duration::from_millis(900),
+        "the cut was noticed at once: {error}"
+    );
+    client.heal().await.unwrap();
+    let passes = || async {
+        match client.api().nodes().await {
+            Ok(nodes) => Look::Done(nodes),
+            Err(error) => Look::NotYet(error.to_string()),
+        }
+    };
+    let nodes = eventually(SOON, TICK, "the client finds its server again", passes).await;
+    assert_eq!(nodes.unwrap().len(), 1);
+    cluster.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn levers_that_do_not_fit_are_refused() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let cluster = stage.builder().servers(1).clients(0).start().await.unwrap();
+    let server = cluster.agent("server-1").unwrap();
+    let error = server.resume().await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot resume `server-1`");
+    assert_eq!(
+        error.source.to_string(),
+        "its container is running, expected paused"
+    );
+    server.pause().await.unwrap();
+    assert_eq!(server.state().await.unwrap(), AgentState::Paused);
+    server.pause().await.unwrap_err();
+    server.resume().await.unwrap();
+    server.stop().await.unwrap();
+    server.isolate_from(&[]).await.unwrap_err();
+    server.start().await.unwrap();
+    let log = server.logs(500).await.unwrap();
+    assert!(log.contains("Nomad agent started!"), "{log}");
+    cluster.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_agent_is_killed_all_the_same() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let cluster = stage.builder().servers(1).clients(0).start().await.unwrap();
+    let server = cluster.agent("server-1").unwrap();
+    server.pause().await.unwrap();
+    server.kill().await.unwrap();
+    assert!(matches!(
+        server.state().await.unwrap(),
+        AgentState::Exited { .. }
+    ));
+    server.start().await.unwrap();
+    cluster.tear_down().await.unwrap();
+}

@@ -1,0 +1,123 @@
+//! Tests on a real Docker engine, with simulated agents. Without an engine they say so and prove
+//! nothing; with `REHEARSE_REQUIRE_DOCKER=1` that is a failure.
+//!
+//! Each test has a state folder of its own, and one cluster at a time runs: these tests share
+//! one machine.
+
+mod command;
+mod faults;
+mod leftovers;
+mod library;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nomad_harness::docker::{self, Docker, DockerEngine as _, labels};
+use nomad_harness::environment::Environment;
+use nomad_harness::{Cluster, ClusterBuilder, engine::EngineKind};
+
+/// One test at a time within this process; between processes nextest's test group sees to it.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// What a test works with: an engine, and folders of its own.
+struct Stage {
+    docker: Arc<Docker>,
+    environment: Environment,
+    folder: tempfile::TempDir,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
+}
+
+impl Stage {
+    /// Sets the stage; `None` where there is no engine.
+    async fn set() -> Option<Self> {
+        let turn = ONE_AT_A_TIME.lock().await;
+        let folder = tempfile::tempdir().expect("there is a place for temporary files");
+        let own = Environment::of_process();
+        let environment = Environment {
+            state_root: folder.path().join("rehearse"),
+            agent: Some(PathBuf::from(env!("CARGO_BIN_EXE_rehearse"))),
+            ..own
+        };
+        match docker::connect(&environment).await {
+            Ok(docker) => Some(Self {
+                docker: Arc::new(docker),
+                environment,
+                folder,
+                _turn: turn,
+            }),
+            Err(error) => {
+                let required = std::env::var_os("REHEARSE_REQUIRE_DOCKER").is_some();
+                assert!(!required, "REHEARSE_REQUIRE_DOCKER is set, and: {error}");
+                eprintln!("\n*** SKIPPED, nothing was tested: {error} ***\n");
+                None
+            }
+        }
+    }
+
+    fn builder(&self) -> ClusterBuilder {
+        Cluster::builder()
+            .engine(EngineKind::Simulator)
+            .environment(self.environment.clone())
+    }
+
+    /// Returns the command `rehearse`, with this stage's folders.
+    fn rehearse(&self) -> tokio::process::Command {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_rehearse"));
+        command
+            .env("XDG_STATE_HOME", self.folder.path())
+            .env("REHEARSE_AGENT", env!("CARGO_BIN_EXE_rehearse"))
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs the command, and returns exit code, standard output and standard error.
+    async fn run(&self, args: &[&str]) -> (i32, String, String) {
+        let output = self
+            .rehearse()
+            .args(args)
+            .output()
+            .await
+            .expect("it starts");
+        (
+            output.status.code().unwrap_or(-1),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    }
+
+    /// Runs the command, which must succeed, and returns its standard output.
+    async fn run_well(&self, args: &[&str]) -> String {
+        let (code, out, err) = self.run(args).await;
+        assert_eq!(code, 0, "rehearse {args:?}\n{out}\n{err}");
+        out
+    }
+
+    /// Returns every object on the engine and every folder that belongs to the cluster.
+    async fn left_of(&self, cluster: &str) -> Vec<String> {
+        let filter = [(labels::CLUSTER, Some(cluster))];
+        let containers = self.docker.containers(&filter).await.expect("a list");
+        let networks = self.docker.networks().await.expect("a list");
+        let volumes = self.docker.volumes(&filter).await.expect("a list");
+        let ours = |name: Option<&str>| name == Some(cluster);
+        let networks = networks
+            .into_iter()
+            .filter(|network| ours(labels::get(&network.labels, labels::CLUSTER)));
+        let folder = self.environment.state_root.join(cluster);
+        containers
+            .into_iter()
+            .map(|container| container.name)
+            .chain(networks.map(|network| format!("network {}", network.name)))
+            .chain(
+                volumes
+                    .into_iter()
+                    .map(|volume| format!("volume {}", volume.name)),
+            )
+            .chain(folder.exists().then(|| folder.display().to_string()))
+            .collect()
+    }
+
+    /// Checks that nothing of the cluster is left.
+    async fn assert_nothing_left(&self, cluster: &str) {
+        assert_eq!(self.left_of(cluster).await, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,252 @@
+//! Every rule sees its fault, and nothing else is seen where there is none.
+//!
+//! `fixtures/lint/base` is a sound cluster. Each `faults/RULE.edit` plants one fault in it, each
+//! `near/RULE.WHAT.edit` something that only looks like one. An edit is a list of hunks: `@ FILE`, lines
+//! with `- ` that are replaced (everywhere in the file), lines with `+ ` that come in their place; a hunk
+//! without `- ` makes the file, or adds to its end.
+
+use std::path::{Path, PathBuf};
+
+use nomad_harness::lint::{self, Finding, Severity};
+use nomad_harness::terraform::aws::AwsCluster;
+use nomad_harness::terraform::{Inputs, read};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/lint")
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn findings(dir: &Path) -> Vec<Finding> {
+    let inputs = Inputs {
+        missing_is_unknown: true,
+        ..Inputs::default()
+    };
+    let configuration =
+        read(dir, &inputs).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    lint::check(&configuration, &AwsCluster::of(&configuration, dir))
+}
+
+/// Applies an edit to a copy of the base.
+fn edited(edit: &Path) -> tempfile::TempDir {
+    let scratch = tempfile::tempdir().unwrap();
+    copy(&fixtures().join("base"), scratch.path());
+    let text = std::fs::read_to_string(edit).unwrap();
+    let mut file = PathBuf::new();
+    let (mut old, mut new) = (String::new(), String::new());
+    for line in text.lines().chain(["@"]) {
+        if let Some(next) = line.strip_prefix('@') {
+            if !(old.is_empty() && new.is_empty()) {
+                apply(&scratch.path().join(&file), &old, &new, edit);
+            }
+            (old, new, file) = (String::new(), String::new(), PathBuf::from(next.trim()));
+        } else if let Some(line) = line.strip_prefix('-') {
+            old.push_str(line.strip_prefix(' ').unwrap_or(line));
+            old.push('\n');
+        } else if let Some(line) = line.strip_prefix('+') {
+            new.push_str(line.strip_prefix(' ').unwrap_or(line));
+            new.push('\n');
+        } else {
+            assert!(
+                line.is_empty() || line.starts_with('#'),
+                "{}: {line}",
+                edit.display()
+            );
+        }
+    }
+    scratch
+}
+
+fn apply(file: &Path, old: &str, new: &str, edit: &Path) {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let text = if old.is_empty() {
+        text + new
+    } else {
+        assert!(
+            text.contains(old),
+            "{}: not in {}:\n{old}",
+            edit.display(),
+            file.display()
+        );
+        text.replace(old, new)
+    };
+    std::fs::write(file, text).unwrap();
+}
+
+fn edits(folder: &str) -> Vec<PathBuf> {
+    let mut edits: Vec<PathBuf> = std::fs::read_dir(fixtures().join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    edits.sort();
+    edits
+}
+
+fn stem(path: &Path) -> String {
+    path.file_name()
+        .unwrap()
+        .to_string_lossy()
+        .split('.')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn nothing_is_found_in_a_sound_cluster() {
+    assert_eq!(
+        lint::text(&findings(&fixtures().join("base")))
+            .lines()
+            .count(),
+        1,
+        "{}",
+        lint::text(&findings(&fixtures().join("base")))
+    );
+}
+
+#[test]
+fn nothing_is_found_in_our_own_cluster() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    let found = findings(&dir);
+    assert!(found.is_empty(), "{}", lint::text(&found));
+}
+
+#[test]
+fn every_rule_sees_its_fault() {
+    let mut missed = Vec::new();
+    for rule in lint::rules() {
+        let edit = fixtures().join("faults").join(format!("{}.edit", rule.id));
+        if !edit.is_file() {
+            missed.push(format!("`{}` has no fixture {}", rule.id, edit.display()));
+            continue;
+        }
+        let scratch = edited(&edit);
+        let found = findings(scratch.path());
+        let Some(finding) = found.iter().find(|finding| finding.rule == rule.id) else {
+            missed.push(format!(
+                "`{}` sees nothing; seen: {:?}",
+                rule.id,
+                found.iter().map(|finding| finding.rule).collect::<Vec<_>>()
+            ));
+            continue;
+        };
+        assert!(
+            finding.site.line >= 1 && finding.site.file.starts_with(scratch.path()),
+            "`{}` is at {}",
+            rule.id,
+            finding.site
+        );
+        assert!(!rule.why.is_empty() && !rule.mend.is_empty());
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn every_fixture_is_of_a_rule() {
+    let known: Vec<&str> = lint::rules().map(|rule| rule.id).collect();
+    for edit in edits("faults").into_iter().chain(edits("near")) {
+        assert!(known.contains(&stem(&edit).as_str()), "{}", edit.display());
+    }
+    let mut unique = known.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), known.len(), "two rules have one name");
+}
+
+#[test]
+fn what_only_looks_like_a_fault_is_left_alone() {
+    for edit in edits("near") {
+        let scratch = edited(&edit);
+        let rule = stem(&edit);
+        let found: Vec<_> = findings(scratch.path())
+            .into_iter()
+            .filter(|finding| finding.rule == rule)
+            .collect();
+        assert!(
+            found.is_empty(),
+            "{}: {}",
+            edit.display(),
+            lint::text(&found)
+        );
+    }
+}
+
+#[test]
+fn a_finding_is_silenced_by_a_comment_beside_it() {
+    let scratch = edited(&fixtures().join("faults/metadata-v1.edit"));
+    let main = scratch.path().join("main.tf");
+    assert!(
+        findings(scratch.path())
+            .iter()
+            .any(|finding| finding.rule == "metadata-v1")
+    );
+    let text = std::fs::read_to_string(&main).unwrap();
+    let silenced = text.replace(
+        "    http_tokens ",
+        "    # rehearse:ignore metadata-v1 an old image needs it\n    http_tokens ",
+    );
+    std::fs::write(&main, &silenced).unwrap();
+    assert!(
+        !findings(scratch.path())
+            .iter()
+            .any(|finding| finding.rule == "metadata-v1")
+    );
+    // Of another rule, the comment says nothing.
+    std::fs::write(
+        &main,
+        silenced.replace("ignore metadata-v1", "ignore tls-off"),
+    )
+    .unwrap();
+    assert!(
+        findings(scratch.path())
+            .iter()
+            .any(|finding| finding.rule == "metadata-v1")
+    );
+}
+
+#[test]
+fn sarif_has_what_code_hosts_read() {
+    let scratch = edited(&fixtures().join("faults/metadata-v1.edit"));
+    let found = findings(scratch.path());
+    let sarif = lint::sarif(&found);
+    assert_eq!(sarif["version"], "2.1.0");
+    let run = &sarif["runs"][0];
+    assert_eq!(
+        run["tool"]["driver"]["rules"].as_array().unwrap().len(),
+        lint::rules().count()
+    );
+    let result = run["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|result| result["ruleId"] == "metadata-v1")
+        .unwrap();
+    assert_eq!(result["level"], "error");
+    let place = &result["locations"][0]["physicalLocation"];
+    assert!(
+        place["artifactLocation"]["uri"]
+            .as_str()
+            .unwrap()
+            .ends_with("main.tf")
+    );
+    assert!(place["region"]["startLine"].as_u64().unwrap() > 1);
+    assert_eq!(
+        found
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .count(),
+        2,
+        "servers' and clients' block"
+    );
+}
