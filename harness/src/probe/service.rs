@@ -83,7 +83,7 @@ pub async fn endpoint(
     port: &str,
 ) -> Result<Option<(Ipv4Addr, u16)>, ApiError> {
     let whole = agents
-        .ask(|api| async move { api.stale().allocation(alloc).await })
+        .ask(|api| async move { api.stale().timeout(ANSWER_WITHIN).allocation(alloc).await })
         .await?;
     Ok(whole.endpoint(port))
 }

@@ -62,7 +62,7 @@ async fn sample(beside: &Beside, server: Entry) -> (AgentName, Vec<Stretch>) {
     let api = server.api.stale().timeout(ANSWER_WITHIN);
     let mut log: Vec<Stretch> = Vec::new();
     let mut ticks = tokio::time::interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let stopped = beside.stopped();
     tokio::pin!(stopped);
     loop {
@@ -76,7 +76,7 @@ async fn sample(beside: &Beside, server: Entry) -> (AgentName, Vec<Stretch>) {
         match log.last_mut() {
             Some(stretch) if stretch.view == view => stretch.last = now,
             _ => {
-                note(beside, &name, log.last(), &view);
+                note(beside, &name, &log, &view);
                 log.push(Stretch {
                     view,
                     first: now,
@@ -100,19 +100,25 @@ fn read(agents: &Directory, said: Result<Option<String>, crate::nomad::ApiError>
     }
 }
 
-fn note(beside: &Beside, server: &AgentName, before: Option<&Stretch>, view: &View) {
-    let was_silent = before.is_some_and(|stretch| stretch.view == View::Silent);
-    let (kind, words) = match view {
-        View::Names(leader) => (Kind::LeaderSeen, format!("names `{leader}` as leader")),
-        View::NoLeader => (Kind::LeaderSeen, "knows no leader".to_owned()),
-        View::Silent => (Kind::Reachability, "does not answer".to_owned()),
+/// Records a change of mind. A server that was silent and says what it had said before has not
+/// changed its mind.
+fn note(beside: &Beside, server: &AgentName, log: &[Stretch], view: &View) {
+    let mut earlier = log.iter().rev();
+    let before = earlier.next().map(|stretch| &stretch.view);
+    let record = |kind, words: String| beside.recorder.record(kind, Some(server), words);
+    let before = match before {
+        Some(View::Silent) => {
+            record(Kind::Reachability, "answers again".to_owned());
+            earlier.next().map(|stretch| &stretch.view)
+        }
+        before => before,
     };
-    if was_silent {
-        beside
-            .recorder
-            .record(Kind::Reachability, Some(server), "answers again");
+    match view {
+        View::Silent => record(Kind::Reachability, "does not answer".to_owned()),
+        same if Some(same) == before => {}
+        View::Names(leader) => record(Kind::LeaderSeen, format!("names `{leader}` as leader")),
+        View::NoLeader => record(Kind::LeaderSeen, "knows no leader".to_owned()),
     }
-    beside.recorder.record(kind, Some(server), words);
 }
 
 fn judge(logs: &BTreeMap<AgentName, Vec<Stretch>>) -> Outcome {

@@ -49,7 +49,7 @@ pub(super) async fn run(beside: Beside, job: String, port: String, rate: u32) ->
 /// Sends until the stop, then waits for the answers that are still out.
 async fn send(beside: &Beside, instances: &Instances, rate: u32, tally: &mut Tally) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate.max(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let stopped = beside.stopped();
     tokio::pin!(stopped);
     let mut out = JoinSet::new();

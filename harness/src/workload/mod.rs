@@ -125,7 +125,6 @@ impl Workload {
             Self::LeaderWatch => tokio::spawn(leader_watch::run(beside)),
             Self::Rollout { job } => tokio::spawn(rollout::run(beside, job)),
         };
-        recorder.record(Kind::Workload, None, format!("started {self}"));
         Running {
             what: self.to_string(),
             stop,

@@ -93,7 +93,7 @@ impl Lane<'_> {
         let mut book = self.book(number);
         let mut turn = self.number;
         let mut ticks = tokio::time::interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let stopped = beside.stopped();
         tokio::pin!(stopped);
         let mut retry = false;
