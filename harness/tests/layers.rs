@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("docker", &["environment", "owner", "spec"]),
     ("emulation", &["docker", "spec"]),
     ("matrix", &["engine", "spec"]),
+    ("lint", &["spec", "terraform"]),
     ("timeline", &["spec"]),
     ("target", &["nomad", "spec"]),
     (

@@ -210,5 +210,4 @@ fn spawn_time(log: &str) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;

@@ -60,9 +60,9 @@ pub enum OrderError {
     /// The allocation has no such task.
     #[error("Could not find task runner for task: {0}")]
     UnknownTask(String),
-    /// No signal has that name.
-    #[error("Invalid signal: {0}")]
-    UnknownSignal(String),
+    /// The same, said of a signal.
+    #[error("Task not found")]
+    NoTask,
     /// It has ended.
     #[error("Task not running")]
     NotRunning,
@@ -126,16 +126,19 @@ impl Allocs {
             .map_err(|_| OrderError::NotRunning)
     }
 
-    /// A signal by its name.
+    /// A signal by its name; as in Nomad, an unknown one is SIGINT.
     pub(super) fn signal(
         &self,
         alloc_id: &str,
         task: Option<&str>,
         name: &str,
     ) -> Result<(), OrderError> {
-        let signal: Signal = crate::drivers::raw_exec::signal_named(name)
-            .ok_or_else(|| OrderError::UnknownSignal(name.to_owned()))?;
-        self.order(alloc_id, task, |task| Message::Signal(task, signal))
+        let signal = crate::drivers::raw_exec::signal_named(name).unwrap_or(Signal::SIGINT);
+        let sent = self.order(alloc_id, task, |task| Message::Signal(task, signal));
+        sent.map_err(|error| match error {
+            OrderError::UnknownTask(_) => OrderError::NoTask,
+            other => other,
+        })
     }
 
     /// Follows the servers until aborted.
@@ -252,9 +255,8 @@ impl Allocs {
             tasks: tasks.map(|t| t.name.clone()).collect(),
         };
         runners.insert(alloc.id.clone(), handle);
-        let restored = record.is_some();
         let runner = AllocRunner::new(setup, Arc::new(alloc), record);
-        tokio::spawn(runner.run(restored));
+        tokio::spawn(runner.run());
     }
 
     fn forget(&self, id: &str) {

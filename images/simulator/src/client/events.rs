@@ -67,6 +67,15 @@ pub(super) fn driver_failure(why: &str) -> TaskEvent {
     )
 }
 
+/// Its driver does not understand its `config` block.
+pub(super) fn failed_validation(why: &str) -> TaskEvent {
+    event(
+        "Failed Validation",
+        why.to_owned(),
+        &[("validation_error", why.to_owned())],
+    )
+}
+
 /// Its process ended.
 pub(super) fn terminated(exit: Exit) -> TaskEvent {
     let mut message = format!("Exit Code: {}", exit.code);
@@ -84,12 +93,12 @@ pub(super) fn terminated(exit: Exit) -> TaskEvent {
     )
 }
 
-/// It will be started again.
+/// It will be started again; `reason` is said where it is not the policy's own.
 pub(super) fn restarting(delay: Nanos, reason: Option<&str>) -> TaskEvent {
     let wait = format!("Task restarting in {}", duration::format(delay));
     let message = match reason {
-        Some(reason) => format!("{reason} - {wait}"),
-        None => wait,
+        Some(reason) if !reason.is_empty() => format!("{reason} - {wait}"),
+        _ => wait,
     };
     let reason = reason.unwrap_or("Restart within policy").to_owned();
     event(
@@ -133,14 +142,13 @@ pub(super) fn killed() -> TaskEvent {
 pub(super) fn signaling(signal: &str) -> TaskEvent {
     event(
         "Signaling",
-        format!("Task being sent signal {signal}"),
-        &[("task_signal", signal.to_owned())],
+        "Task being sent a signal".to_owned(),
+        &[("signal", signal.to_owned())],
     )
 }
 
 /// A user asked for a restart.
-pub(super) fn restart_signaled() -> TaskEvent {
-    let reason = "User requested task to restart";
+pub(super) fn restart_signaled(reason: &str) -> TaskEvent {
     event(
         "Restart Signaled",
         reason.to_owned(),

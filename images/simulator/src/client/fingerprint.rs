@@ -28,6 +28,8 @@ pub(super) fn node(config: &ClientConfig, identity: &Identity) -> Node {
         ("kernel.name", "linux".to_owned()),
         ("kernel.arch", std::env::consts::ARCH.to_owned()),
         ("kernel.version", kernel_version()),
+        ("nomad.advertise.address", config.http_addr.to_string()),
+        ("os.signals", signals()),
         ("nomad.version", config.version.clone()),
         ("nomad.revision", "rehearse-simulator".to_owned()),
         ("nomad.service_discovery", "true".to_owned()),
@@ -99,6 +101,14 @@ fn raw_exec(config: &ClientConfig) -> Option<DriverInfo> {
         health_description: "Healthy".to_owned(),
         update_time: clock::rfc3339(clock::now()),
     })
+}
+
+/// Names of the signals that a task may be sent.
+fn signals() -> String {
+    let names: Vec<&str> = nix::sys::signal::Signal::iterator()
+        .map(|s| s.as_str())
+        .collect();
+    names.join(",")
 }
 
 /// The architecture as Go, and so Nomad, calls it.

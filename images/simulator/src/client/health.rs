@@ -1,6 +1,8 @@
 //! Whether an allocation is healthy in the sense of its `update` (or `migrate`) block: all its
 //! tasks run for long enough, in time.
 
+use std::collections::BTreeMap;
+
 use crate::clock;
 use crate::jobspec::duration;
 use crate::types::{Allocation, JobType, Nanos, TaskState, TaskStateKind};
@@ -12,8 +14,8 @@ pub(super) enum Verdict {
     Undecided,
     /// Healthy.
     Healthy,
-    /// Unhealthy, in Nomad's words.
-    Unhealthy(String),
+    /// Unhealthy; what each task did wrong, in Nomad's words.
+    Unhealthy(BTreeMap<String, String>),
 }
 
 /// The rule for one allocation.
@@ -52,38 +54,50 @@ impl HealthRule {
         })
     }
 
-    /// Judges the tasks; `started` is when each of them last started.
-    pub(super) fn judge<'a>(
+    /// Judges the tasks by name; with each comes when it last started.
+    ///
+    /// A failure counts once all tasks have ended (the others are killed for it), as in Nomad.
+    pub(super) fn judge(
         &self,
-        tasks: impl Iterator<Item = (&'a TaskState, Option<Nanos>)>,
+        tasks: &BTreeMap<String, TaskState>,
+        started: &BTreeMap<String, Nanos>,
         now: Nanos,
     ) -> Verdict {
-        let mut latest = 0;
-        let mut all_run = true;
-        for (state, started) in tasks {
-            if state.failed {
-                return Verdict::Unhealthy("Unhealthy because of failed task".to_owned());
-            }
-            match started {
-                Some(at) if state.state == TaskStateKind::Running => latest = latest.max(at),
-                _ => all_run = false,
-            }
-        }
-        if all_run && now - latest >= scaled(self.min_healthy_time) {
+        let since = |name: &str, state: &TaskState| match state.state {
+            TaskStateKind::Running => started.get(name).copied(),
+            TaskStateKind::Pending | TaskStateKind::Dead => None,
+        };
+        let min = scaled(self.min_healthy_time);
+        let ran = |(name, state): (&String, &TaskState)| {
+            since(name, state).is_some_and(|at| now - at >= min)
+        };
+        if tasks.iter().all(ran) {
             return Verdict::Healthy;
         }
-        if now - self.since < scaled(self.healthy_deadline) {
+        let over = tasks
+            .values()
+            .all(|state| state.state == TaskStateKind::Dead);
+        if !over && now - self.since < scaled(self.healthy_deadline) {
             return Verdict::Undecided;
         }
+        let wrong = tasks.iter().filter(|(name, state)| !ran((name, state)));
+        let wrong = wrong.map(|(name, state)| (name.clone(), self.reason(state)));
+        Verdict::Unhealthy(wrong.collect())
+    }
+
+    fn reason(&self, state: &TaskState) -> String {
         let deadline = duration::format(self.healthy_deadline);
-        Verdict::Unhealthy(if all_run {
-            format!(
+        match state.state {
+            TaskStateKind::Dead if state.failed => "Unhealthy because of failed task".to_owned(),
+            TaskStateKind::Dead => "Unhealthy because of dead task".to_owned(),
+            TaskStateKind::Pending => {
+                format!("Task not running by healthy_deadline of {deadline}")
+            }
+            TaskStateKind::Running => format!(
                 "Task not running for min_healthy_time of {} by healthy_deadline of {deadline}",
                 duration::format(self.min_healthy_time)
-            )
-        } else {
-            format!("Task not running by healthy_deadline of {deadline}")
-        })
+            ),
+        }
     }
 }
 
@@ -108,25 +122,73 @@ mod tests {
             failed,
             ..TaskState::default()
         };
-        let started = started.map(|s| s * SECOND);
-        RULE.judge([(&task, started)].into_iter(), now * SECOND)
+        let started = started.map(|s| ("t".to_owned(), s * SECOND));
+        RULE.judge(
+            &BTreeMap::from([("t".to_owned(), task)]),
+            &started.into_iter().collect(),
+            now * SECOND,
+        )
+    }
+
+    fn unhealthy(why: &str) -> Verdict {
+        Verdict::Unhealthy(BTreeMap::from([("t".to_owned(), why.to_owned())]))
     }
 
     #[test]
     fn healthy_is_who_runs_for_long_enough_in_time() {
-        use TaskStateKind::{Dead, Pending, Running};
+        use TaskStateKind::{Pending, Running};
         assert_eq!(judge(Running, false, Some(105), 114), Verdict::Undecided);
         assert_eq!(judge(Running, false, Some(105), 115), Verdict::Healthy);
         // A restart begins anew.
         assert_eq!(judge(Running, false, Some(112), 115), Verdict::Undecided);
         assert_eq!(judge(Pending, false, None, 159), Verdict::Undecided);
-        let late = |verdict| matches!(verdict, Verdict::Unhealthy(why) if why.contains("1m0s"));
-        assert!(late(judge(Pending, false, None, 160)));
-        assert!(late(judge(Running, false, Some(155), 160)));
-        let failed = judge(Dead, true, Some(105), 106);
-        assert_eq!(
+    }
+
+    #[test]
+    fn what_was_wrong_is_said_of_each_task() {
+        use TaskStateKind::{Dead, Pending, Running};
+        for (verdict, why) in [
+            (
+                judge(Pending, false, None, 160),
+                "Task not running by healthy_deadline of 1m0s",
+            ),
+            (
+                judge(Running, false, Some(155), 160),
+                "Task not running for min_healthy_time of 10s by healthy_deadline of 1m0s",
+            ),
+            (
+                judge(Dead, true, None, 106),
+                "Unhealthy because of failed task",
+            ),
+            (
+                judge(Dead, false, None, 106),
+                "Unhealthy because of dead task",
+            ),
+        ] {
+            assert_eq!(verdict, unhealthy(why));
+        }
+    }
+
+    #[test]
+    fn a_failure_counts_when_all_have_ended() {
+        let task = |state, failed| TaskState {
+            state,
             failed,
-            Verdict::Unhealthy("Unhealthy because of failed task".to_owned())
-        );
+            ..TaskState::default()
+        };
+        let mut tasks = BTreeMap::from([
+            ("bad".to_owned(), task(TaskStateKind::Dead, true)),
+            ("good".to_owned(), task(TaskStateKind::Running, false)),
+        ]);
+        let started = BTreeMap::from([("good".to_owned(), 101 * SECOND)]);
+        let at = 105 * SECOND;
+        assert_eq!(RULE.judge(&tasks, &started, at), Verdict::Undecided);
+        tasks.insert("good".to_owned(), task(TaskStateKind::Dead, false));
+        let verdict = RULE.judge(&tasks, &started, at);
+        let Verdict::Unhealthy(why) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(why["bad"], "Unhealthy because of failed task");
+        assert_eq!(why["good"], "Unhealthy because of dead task");
     }
 }

@@ -252,10 +252,11 @@ impl Client {
         self.allocs.order(alloc_id, task, runner::Message::Restart)
     }
 
-    /// Signals a task, or all tasks, of an allocation; the name as `SIGHUP` or `HUP`.
+    /// Signals a task, or all tasks, of an allocation; the name as `SIGHUP` or `HUP`, and
+    /// SIGINT for one that there is not.
     ///
     /// # Errors
-    /// As [`Client::restart`], and where no signal has that name.
+    /// As [`Client::restart`].
     pub fn signal(&self, alloc_id: &str, task: Option<&str>, name: &str) -> Result<(), OrderError> {
         self.allocs.signal(alloc_id, task, name)
     }

@@ -10,12 +10,12 @@ use tokio::sync::{mpsc, watch};
 use super::events;
 use super::health::{HealthRule, Verdict};
 use super::store::{Record, Store};
-use super::task::{News, Order, Place, TaskRunner};
+use super::task::{News, Order, Place, TaskRunner, kill_timeout};
 use super::updates::Updates;
 use crate::clock;
 use crate::types::{
     AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, Allocation, Nanos, Task,
-    TaskState, TaskStateKind,
+    TaskEvent, TaskState, TaskStateKind,
 };
 
 /// How often health is looked at (Nomad's `healthLookback`... interval of its checks).
@@ -59,7 +59,7 @@ pub(super) struct AllocRunner {
 }
 
 /// The task for whose sake the others are killed, and the event that tells them so.
-type Culprit<'a> = (&'a str, fn(&str) -> crate::types::TaskEvent);
+type Culprit<'a> = (&'a str, fn(&str) -> TaskEvent);
 
 impl AllocRunner {
     /// Prepares the runner of an allocation, with what is remembered of it.
@@ -83,10 +83,10 @@ impl AllocRunner {
     }
 
     /// Runs until the allocation is destroyed.
-    pub(super) async fn run(mut self, restored: bool) {
+    pub(super) async fn run(mut self) {
         let (news_to_us, mut news) = mpsc::unbounded_channel();
         if self.waits_for_previous().await {
-            self.start_tasks(&news_to_us, restored);
+            self.start_tasks(&news_to_us);
         } else {
             self.never_ran();
         }
@@ -147,7 +147,9 @@ impl AllocRunner {
         }
     }
 
-    fn start_tasks(&mut self, news: &mpsc::UnboundedSender<(String, News)>, restored: bool) {
+    /// Starts what has not ended, again where it ran before the client restarted (its process
+    /// died with the container).
+    fn start_tasks(&mut self, news: &mpsc::UnboundedSender<(String, News)>) {
         let unfinished: Vec<String> = self
             .states
             .iter()
@@ -156,14 +158,12 @@ impl AllocRunner {
             .collect();
         for name in unfinished {
             let (orders, receiver) = mpsc::unbounded_channel();
-            let known = self.states.get(&name).is_some_and(|s| !s.events.is_empty());
             let runner = TaskRunner {
                 name: name.clone(),
                 place: Arc::clone(&self.setup.place),
                 alloc: self.alloc.subscribe(),
                 orders: receiver,
                 news: news.clone(),
-                restored: restored && known,
             };
             self.orders.insert(name, orders);
             tokio::spawn(runner.run());
@@ -185,7 +185,13 @@ impl AllocRunner {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Update(alloc) => self.update(alloc),
-            Message::Restart(task) => self.order(task.as_deref(), || Order::Restart),
+            Message::Restart(task) => {
+                let reason = match task {
+                    Some(_) => "User requested task to restart",
+                    None => "User requested running tasks to restart",
+                };
+                self.order(task.as_deref(), || Order::Restart(reason));
+            }
             Message::Signal(task, signal) => self.order(task.as_deref(), || Order::Signal(signal)),
             Message::Destroy => {}
         }
@@ -213,22 +219,30 @@ impl AllocRunner {
             // Known to the servers, whoever found it.
             self.health = None;
         }
-        if alloc.desired_status != AllocDesiredStatus::Run {
+        if alloc.desired_status != AllocDesiredStatus::Run && !self.is_done() {
+            self.health = None;
             self.kill(None);
         }
         self.save();
     }
 
-    fn kill(&mut self, except: Option<Culprit<'_>>) {
+    /// Ends every task, because of `cause` where that was another one.
+    fn kill(&mut self, cause: Option<Culprit<'_>>) {
         if self.killing {
             return;
         }
         self.killing = true;
-        self.health = None;
-        for (name, orders) in &self.orders {
-            let reason = except.map(|(cause, event)| event(cause));
-            if except.is_none_or(|(cause, _)| cause != name) {
-                // A task that is over takes no orders.
+        let alloc = Arc::clone(&self.alloc.borrow());
+        for task in tasks_of(&alloc) {
+            let Some(state) = self.states.get_mut(&task.name) else {
+                continue;
+            };
+            if state.state == TaskStateKind::Dead {
+                // Nomad tells those that are over, too.
+                events::push(state, events::killing(kill_timeout(&task)));
+            } else if let Some(orders) = self.orders.get(&task.name) {
+                let reason = cause.map(|(name, event)| event(name));
+                // It may end by itself meanwhile.
                 let _ended = orders.send(Order::Kill(reason));
             }
         }
@@ -244,10 +258,11 @@ impl AllocRunner {
         match news {
             News::Event(event) => events::push(state, event),
             News::Running => {
-                state.state = TaskStateKind::Running;
-                if state.started_at.is_empty() {
+                // After a restart of the client it was running all along, as Nomad has it.
+                if state.state != TaskStateKind::Running {
                     state.started_at = shown;
                 }
+                state.state = TaskStateKind::Running;
                 self.started.insert(task.to_owned(), now);
             }
             News::Restarting => {
@@ -268,12 +283,12 @@ impl AllocRunner {
 
     /// A failed task takes its siblings with it; so does the leader, however it ends.
     fn after_death(&mut self, task: &str, failed: bool) {
-        let leads = tasks_of(&self.alloc.borrow())
-            .iter()
-            .any(|t| t.leader && t.name == task);
+        if self.is_done() {
+            return;
+        }
+        let tasks = tasks_of(&self.alloc.borrow());
+        let leads = tasks.iter().any(|t| t.leader && t.name == task);
         if failed {
-            // Judged before the others are killed: it is the failure that counts.
-            self.judge_health();
             self.kill(Some((task, events::sibling_failed)));
         } else if leads {
             self.kill(Some((task, |_| events::leader_dead())));
@@ -285,15 +300,14 @@ impl AllocRunner {
         let Some(rule) = &self.health else {
             return false;
         };
-        let tasks = self.states.iter();
-        let tasks = tasks.map(|(name, state)| (state, self.started.get(name).copied()));
-        let verdict = rule.judge(tasks, clock::now());
-        let healthy = match verdict {
+        let healthy = match rule.judge(&self.states, &self.started, clock::now()) {
             Verdict::Undecided => return false,
             Verdict::Healthy => true,
-            Verdict::Unhealthy(why) => {
-                for state in self.states.values_mut() {
-                    events::push(state, events::unhealthy(&why));
+            Verdict::Unhealthy(reasons) => {
+                for (task, why) in reasons {
+                    if let Some(state) = self.states.get_mut(&task) {
+                        events::push(state, events::unhealthy(&why));
+                    }
                 }
                 false
             }

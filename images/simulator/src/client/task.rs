@@ -10,11 +10,20 @@ use super::events;
 use super::restarts::{Next, Restarts};
 use super::taskenv::{Parts, TaskDirs, TaskEnv};
 use crate::clock;
-use crate::drivers::raw_exec::{Exit, Process, Rotation, StartError, TaskConfig, signal_named};
+use crate::drivers::raw_exec::{
+    self, Exit, Process, Rotation, StartError, TaskConfig, signal_named,
+};
 use crate::types::{Allocation, JobType, Nanos, Node, SECOND, Task, TaskEvent};
 
 /// Nomad's `client.max_kill_timeout` as it is by default.
 const MAX_KILL_TIMEOUT: Nanos = 30 * SECOND;
+
+/// How long a task may take to end when told to.
+pub(super) fn kill_timeout(task: &Task) -> Nanos {
+    task.kill_timeout
+        .unwrap_or(5 * SECOND)
+        .min(MAX_KILL_TIMEOUT)
+}
 
 /// What is the same for all tasks of an allocation.
 pub(super) struct Place {
@@ -29,8 +38,8 @@ pub(super) struct Place {
 pub(super) enum Order {
     /// End, for that reason where it needs one.
     Kill(Option<TaskEvent>),
-    /// End and start again, because a user wants it.
-    Restart,
+    /// End and start again, because a user wants it, for the reason given.
+    Restart(&'static str),
     /// Deliver a signal.
     Signal(Signal),
 }
@@ -68,17 +77,13 @@ pub(super) struct TaskRunner {
     pub(super) alloc: watch::Receiver<Arc<Allocation>>,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) news: mpsc::UnboundedSender<(String, News)>,
-    /// Whether it ran before the client restarted.
-    pub(super) restored: bool,
 }
 
 impl TaskRunner {
     /// Runs the task to its end.
     pub(super) async fn run(mut self) {
-        if !self.restored {
-            self.event(events::received());
-            self.event(events::setup());
-        }
+        self.event(events::received());
+        self.event(events::setup());
         let failed = match self.set_up() {
             Ok(()) => self.keep_running().await,
             Err(why) => {
@@ -144,6 +149,11 @@ impl TaskRunner {
                 self.event(events::driver_failure("the job has no such task"));
                 return Some(true);
             };
+            if let Some(problem) = raw_exec::config_problem(task.config.as_ref()) {
+                self.event(events::failed_validation(&problem));
+                self.event(events::not_restarting("Error was unrecoverable"));
+                return Some(true);
+            }
             let end = match self.start(&task) {
                 Ok(process) => {
                     self.event(events::started());
@@ -240,16 +250,19 @@ impl TaskRunner {
                     self.event(events::signaling(signal.as_str()));
                     process.signal(signal);
                 }
-                Some(Order::Restart) => {
-                    self.event(events::restart_signaled());
-                    self.kill(process).await;
+                Some(Order::Restart(reason)) => {
+                    self.event(events::restart_signaled(reason));
+                    self.end(process).await;
+                    self.event(events::restarting(0, Some("")));
                     return End::Restart;
                 }
                 Some(Order::Kill(reason)) => {
                     if let Some(reason) = reason {
                         self.event(reason);
                     }
-                    self.kill(process).await;
+                    let task = self.task().unwrap_or_default();
+                    self.event(events::killing(kill_timeout(&task)));
+                    self.end(process).await;
                     self.event(events::killed());
                     return End::Killed;
                 }
@@ -259,13 +272,9 @@ impl TaskRunner {
     }
 
     /// Asks the process to end, and makes it end after its `kill_timeout`.
-    async fn kill(&mut self, mut process: Process) {
+    async fn end(&mut self, mut process: Process) {
         let task = self.task().unwrap_or_default();
-        let timeout = task
-            .kill_timeout
-            .unwrap_or(5 * SECOND)
-            .min(MAX_KILL_TIMEOUT);
-        self.event(events::killing(timeout));
+        let timeout = kill_timeout(&task);
         clock::sleep(clock::scaled_nanos(task.shutdown_delay)).await;
         let signal = signal_named(&task.kill_signal).unwrap_or(Signal::SIGINT);
         process.signal(signal);
@@ -293,7 +302,7 @@ impl TaskRunner {
                         }
                         return true;
                     }
-                    Some(Order::Restart) => return false,
+                    Some(Order::Restart(_)) => return false,
                     Some(Order::Signal(_)) => {}
                     // The client ends.
                     None => return true,

@@ -443,7 +443,7 @@ async fn a_missing_program_fails_the_task_at_once() {
     assert!(
         found.task_states["t"].events[2]
             .display_message
-            .contains("executable file not found"),
+            .contains("binary \"no-such-program\" could not be found"),
     );
 }
 
@@ -584,7 +584,7 @@ async fn a_user_restarts_and_signals_a_task() {
     );
     assert_eq!(
         rig.client().signal("a1", Some("x"), "HUP"),
-        Err(OrderError::UnknownTask("x".to_owned()))
+        Err(OrderError::NoTask)
     );
     rig.servers
         .change("a1", |a| a.desired_status = AllocDesiredStatus::Stop);

@@ -96,7 +96,6 @@ pub fn watcher_eval(state: &State, deployment: &Deployment, now: Nanos) -> Optio
         eval_type: job.job_type,
         triggered_by: EvalTrigger::DeploymentWatcher,
         job_id: job.id.clone(),
-        job_modify_index: job.modify_index,
         deployment_id: deployment.id.clone(),
         status: EvalStatus::Pending,
         create_time: now,

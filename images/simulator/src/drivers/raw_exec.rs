@@ -43,7 +43,9 @@ pub struct TaskConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// No such program.
-    #[error("failed to start task: {command:?}: executable file not found in $PATH")]
+    #[error(
+        "failed to launch command with executor: rpc error: code = Unknown desc = binary {command:?} could not be found"
+    )]
     NotFound {
         /// As the job says.
         command: String,
@@ -211,6 +213,36 @@ fn look_up(command: &str, dir: &Path) -> Result<PathBuf, StartError> {
     }
 }
 
+/// Options of the driver's `config` block that Nomad knows and the simulator does not honour.
+pub const NOT_SIMULATED: &[&str] = &[
+    "cgroup_v1_override",
+    "cgroup_v2_override",
+    "denied_envvars",
+    "oom_score_adj",
+    "work_dir",
+];
+
+/// What is wrong with a task's `config` block, in the words of Nomad's `Failed Validation`.
+#[must_use]
+pub fn config_problem(
+    config: Option<&serde_json::Map<String, serde_json::Value>>,
+) -> Option<String> {
+    let keys = || config.into_iter().flat_map(serde_json::Map::keys);
+    let given = config.and_then(|c| c.get("command"));
+    let problem = if let Some(key) = keys().find(|k| NOT_SIMULATED.contains(&k.as_str())) {
+        format!("Not simulated: The argument {key:?} of driver raw_exec.")
+    } else if let Some(key) = keys().find(|k| !["command", "args"].contains(&k.as_str())) {
+        format!("Invalid label: No argument or block type is named {key:?}.")
+    } else if given.is_none_or(serde_json::Value::is_null) {
+        "Missing required argument: The argument \"command\" is required, but no definition was found."
+            .to_owned()
+    } else {
+        return None;
+    };
+    let errors = ["failed to parse config: ".to_owned(), problem];
+    Some(crate::state::multierror(&errors))
+}
+
 /// A signal by its name, with or without `SIG`; `None` where there is none of that name.
 #[must_use]
 pub fn signal_named(name: &str) -> Option<Signal> {
@@ -297,8 +329,14 @@ mod tests {
     async fn a_missing_program_is_an_error_at_start() {
         let dir = tempfile::tempdir().expect("a directory");
         for (command, text) in [
-            ("no-such-program", "executable file not found in $PATH"),
-            ("/no/such/program", "executable file not found in $PATH"),
+            (
+                "no-such-program",
+                "binary \"no-such-program\" could not be found",
+            ),
+            (
+                "/no/such/program",
+                "binary \"/no/such/program\" could not be found",
+            ),
             ("/etc/passwd", "not an executable file"),
         ] {
             let mut config = config(dir.path(), "");

@@ -95,7 +95,13 @@ impl<'a> Needs<'a> {
     }
 
     /// Why the node may not run the group, in the words of Nomad's `ConstraintFiltered`.
-    pub(super) fn filtered_by(&self, node: &Node, usage: &Usage) -> Option<String> {
+    /// `own` is an allocation that runs there and would stay: it is not in its own way.
+    pub(super) fn filtered_by(
+        &self,
+        node: &Node,
+        usage: &Usage,
+        own: Option<&str>,
+    ) -> Option<String> {
         let driver_missing = |driver: &&str| {
             let found = node.drivers.get(*driver);
             found.is_none_or(|info| !info.detected || !info.healthy)
@@ -106,7 +112,7 @@ impl<'a> Needs<'a> {
         for constraint in &self.constraints {
             let failed = match constraint.operand.as_str() {
                 "distinct_hosts" => false,
-                "distinct_property" => !self.property_is_free(constraint, node, usage),
+                "distinct_property" => !self.property_is_free(constraint, node, usage, own),
                 operand => {
                     let left = operand::resolve(&constraint.l_target, node);
                     let right = operand::resolve(&constraint.r_target, node);
@@ -117,13 +123,14 @@ impl<'a> Needs<'a> {
                 return Some(text_of(constraint));
             }
         }
-        self.host_is_taken(node, usage)
+        self.host_is_taken(node, usage, own)
             .then(|| "distinct_hosts".to_owned())
     }
 
-    fn host_is_taken(&self, node: &Node, usage: &Usage) -> bool {
+    fn host_is_taken(&self, node: &Node, usage: &Usage, own: Option<&str>) -> bool {
         let (by_job, by_group) = self.distinct_hosts;
-        usage.on(&node.id).any(|alloc| {
+        let others = usage.on(&node.id).filter(|a| own != Some(a.id.as_str()));
+        others.into_iter().any(|alloc| {
             let same_job = alloc.job_id == self.job.id && alloc.namespace == self.job.namespace;
             let same_group = alloc.task_group == self.group.name;
             same_job && (by_job || by_group && same_group)
@@ -131,7 +138,13 @@ impl<'a> Needs<'a> {
     }
 
     /// At most `r_target` (1) allocations of the job share one value of a property.
-    fn property_is_free(&self, constraint: &Constraint, node: &Node, usage: &Usage) -> bool {
+    fn property_is_free(
+        &self,
+        constraint: &Constraint,
+        node: &Node,
+        usage: &Usage,
+        own: Option<&str>,
+    ) -> bool {
         let Some(value) = operand::resolve(&constraint.l_target, node) else {
             return false;
         };
@@ -143,7 +156,8 @@ impl<'a> Needs<'a> {
             .flatten()
             .any(|c| c == constraint);
         let same = usage.all().filter(|alloc| {
-            alloc.job_id == self.job.id
+            own != Some(alloc.id.as_str())
+                && alloc.job_id == self.job.id
                 && alloc.namespace == self.job.namespace
                 && (on_job || alloc.task_group == self.group.name)
                 && usage

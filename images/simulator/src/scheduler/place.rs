@@ -72,19 +72,9 @@ impl Placer {
         };
         let (cpu, memory) = size_of(group);
         let more = (cpu - alloc.cpu, memory - alloc.memory_mb);
-        // `distinct_hosts` would find the allocation itself.
-        let mut others = job.clone();
-        let distinct = |list: &mut Option<Vec<crate::types::Constraint>>| {
-            if let Some(list) = list {
-                list.retain(|c| !c.operand.starts_with("distinct_"));
-            }
-        };
-        distinct(&mut others.constraints);
-        let mut group = group.clone();
-        distinct(&mut group.constraints);
         feasible::in_reach(node, job)
-            && Needs::of(&others, &group)
-                .filtered_by(node, &self.usage)
+            && Needs::of(job, group)
+                .filtered_by(node, &self.usage, Some(&alloc.id))
                 .is_none()
             && self.usage.missing(node, more.0, more.1).is_none()
     }
@@ -110,7 +100,7 @@ impl Placer {
                 break;
             }
             metrics.nodes_evaluated += 1;
-            if let Some(reason) = needs.filtered_by(&node, &self.usage) {
+            if let Some(reason) = needs.filtered_by(&node, &self.usage, None) {
                 note_filtered(&mut metrics, &node, reason);
                 continue;
             }

@@ -447,3 +447,63 @@ fn a_dry_run_says_what_would_happen_and_changes_nothing() {
     let outcome = dry_run(&world.state, &job(3, "2", ""), world.now);
     assert_eq!(outcome.desired["web"].destructive_update, 1);
 }
+
+/// What a real Nomad 1.1.2 with one node answered to `PUT /v1/job/pl/plan`, for changes of a
+/// job that it ran; the first entry is that job.
+const REAL_PLANS: &str = include_str!("plans-of-nomad-1.1.2.json");
+
+#[derive(serde::Deserialize)]
+struct RealPlan {
+    case: String,
+    job: serde_json::Value,
+    desired: BTreeMap<String, BTreeMap<String, usize>>,
+    failed: Vec<String>,
+}
+
+/// Later versions, which the simulator follows, replace allocations whose datacenter the job
+/// leaves, demand a Consul where a service needs one, and take `host` for no network mode.
+const CHANGED_SINCE: &[&str] = &["dcs", "network mode", "service"];
+
+#[test]
+fn changes_of_a_job_are_classified_as_by_nomad() {
+    let plans: Vec<RealPlan> = serde_json::from_str(REAL_PLANS).expect("JSON");
+    let read = |plan: &RealPlan| {
+        let mut job: Job = serde_json::from_value(plan.job.clone()).expect(&plan.case);
+        crate::jobspec::canonicalize(&mut job);
+        job
+    };
+    let mut world = World::with_nodes(1);
+    world.add_attribute("n1", "kernel.name", "linux");
+    world.register(&read(&plans[0]));
+    world.settle_healthy();
+    let mut wrong = Vec::new();
+    for plan in plans.iter().skip(1) {
+        if CHANGED_SINCE.contains(&plan.case.as_str()) {
+            continue;
+        }
+        let outcome = if plan.case == "nothing" {
+            world.evaluate(&read(plan))
+        } else {
+            dry_run(&world.state, &read(plan), world.now)
+        };
+        let found: BTreeMap<String, BTreeMap<String, usize>> = outcome
+            .desired
+            .iter()
+            .map(|(group, updates)| {
+                let counts = serde_json::to_value(updates).expect("it is JSON");
+                let counts: BTreeMap<String, usize> =
+                    serde_json::from_value(counts).expect("they are numbers");
+                let counted = counts.into_iter().filter(|(_, n)| *n > 0);
+                (group.clone(), counted.collect())
+            })
+            .collect();
+        let failed: Vec<String> = outcome.evals[0].failed_tg_allocs.keys().cloned().collect();
+        if (&found, &failed) != (&plan.desired, &plan.failed) {
+            wrong.push(format!(
+                "{}: expected {:?} {:?}, found {found:?} {failed:?}",
+                plan.case, plan.desired, plan.failed
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

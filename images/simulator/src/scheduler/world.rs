@@ -104,6 +104,15 @@ impl World {
         self.set_node(id, NodeStatus::Ready);
     }
 
+    /// Gives a node another attribute.
+    pub(crate) fn add_attribute(&mut self, id: &str, name: &str, value: &str) {
+        let mut node = Node::clone(&self.state.nodes[id]);
+        node.attributes.insert(name.to_owned(), value.to_owned());
+        let now = self.now;
+        self.write(Command::NodeRegister { node, now });
+        self.set_node(id, NodeStatus::Ready);
+    }
+
     /// Changes a node's status, and evaluates the jobs on it as a leader does.
     pub(crate) fn set_node(&mut self, id: &str, status: NodeStatus) {
         let mut jobs: Vec<Job> = self

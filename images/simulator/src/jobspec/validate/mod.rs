@@ -1,0 +1,293 @@
+//! What Nomad's servers refuse in a job, with their texts.
+//!
+//! Errors nest as Nomad's do (`2 errors occurred: ...` within a line), so that what a scenario
+//! matches here matches there. What only a client finds (a driver's `config`) is not here.
+
+mod conditions;
+mod policies;
+
+use std::collections::BTreeSet;
+
+use crate::state::multierror;
+use crate::types::{Job, JobType, LogConfig, Resources, Task, TaskGroup};
+
+/// Collects errors that hold.
+#[derive(Default)]
+struct Findings(Vec<String>);
+
+impl Findings {
+    fn check(&mut self, wrong: bool, text: impl Into<String>) {
+        if wrong {
+            self.0.push(text.into());
+        }
+    }
+
+    /// The errors of a part, as one.
+    fn part(&mut self, errors: Vec<String>) {
+        if !errors.is_empty() {
+            self.0.push(multierror(&errors));
+        }
+    }
+
+    /// The errors of a part, as one with a title.
+    fn titled(&mut self, title: &str, errors: Vec<String>) {
+        if !errors.is_empty() {
+            self.0.push(format!("{title}: {}", multierror(&errors)));
+        }
+    }
+}
+
+/// Returns what Nomad's servers would refuse, an error each; some have several lines.
+#[must_use]
+pub fn validate(job: &Job) -> Vec<String> {
+    let mut found = Findings::default();
+    found.check(job.region.is_empty(), "Missing job region");
+    found.check(job.id.is_empty(), "Missing job ID");
+    found.check(job.id.contains(' '), "Job ID contains a space");
+    found.check(job.id.contains('\0'), "Job ID contains a null character");
+    found.check(job.name.is_empty(), "Missing job name");
+    found.check(
+        job.name.contains('\0'),
+        "Job Name contains a null character",
+    );
+    found.check(job.namespace.is_empty(), "Job must be in a namespace");
+    found.check(
+        !(1..=100).contains(&job.priority),
+        "Job priority must be between [1, 100]",
+    );
+    let datacenters = job.datacenters.as_deref().unwrap_or_default();
+    found.check(datacenters.is_empty(), "Missing job datacenters");
+    found.check(
+        datacenters.iter().any(String::is_empty),
+        "Job datacenter must be non-empty string",
+    );
+    found.check(job.task_groups.is_empty(), "Missing job task groups");
+    conditions::constraints(job.constraints.as_deref(), &mut found);
+    if job.job_type == JobType::System {
+        found.check(
+            job.affinities.is_some(),
+            "System jobs may not have an affinity block",
+        );
+        found.check(
+            job.spreads.is_some(),
+            "System jobs may not have a spread block",
+        );
+    } else {
+        conditions::affinities(job.affinities.as_deref(), &mut found);
+        conditions::spreads(job.spreads.as_deref(), &mut found);
+    }
+    groups(job, &mut found);
+    found.0
+}
+
+fn groups(job: &Job, found: &mut Findings) {
+    let mut seen: Vec<&str> = Vec::new();
+    for (i, group) in job.task_groups.iter().enumerate() {
+        if group.name.is_empty() {
+            found
+                .0
+                .push(format!("Job task group {} missing name", i + 1));
+        } else if let Some(first) = seen.iter().position(|name| *name == group.name) {
+            found.0.push(format!(
+                "Job task group {} redefines '{}' from group {}",
+                i + 1,
+                group.name,
+                first + 1
+            ));
+        }
+        seen.push(&group.name);
+        found.check(
+            job.job_type == JobType::System && group.count > 1,
+            format!(
+                "Job task group {} has count {}. Count cannot exceed 1 with system scheduler",
+                group.name, group.count
+            ),
+        );
+    }
+    for group in &job.task_groups {
+        let title = format!("Task group {} validation failed", group.name);
+        found.titled(&title, group_errors(group, job.job_type));
+    }
+}
+
+fn group_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
+    let mut found = Findings::default();
+    found.check(group.name.is_empty(), "Missing task group name");
+    found.check(group.count < 0, "Task group count can't be negative");
+    found.check(group.tasks.is_empty(), "Missing tasks for task group");
+    conditions::constraints(group.constraints.as_deref(), &mut found);
+    if kind != JobType::System {
+        conditions::affinities(group.affinities.as_deref(), &mut found);
+        conditions::spreads(group.spreads.as_deref(), &mut found);
+    }
+    match &group.restart_policy {
+        Some(policy) => found.part(policies::restart(policy)),
+        None => found.0.push(format!(
+            "Task Group {} should have a restart policy",
+            group.name
+        )),
+    }
+    match (kind, &group.reschedule_policy) {
+        (JobType::System, Some(_)) => found
+            .0
+            .push("System jobs should not have a reschedule policy".to_owned()),
+        (JobType::Service | JobType::Batch, Some(policy)) => {
+            found.part(policies::reschedule(policy));
+        }
+        _ => {}
+    }
+    let word = serde_json::json!(kind);
+    if let Some(update) = &group.update {
+        match kind {
+            JobType::Service | JobType::System => found.part(policies::update(update)),
+            JobType::Batch | JobType::Sysbatch => found
+                .0
+                .push(format!("Job type {word} does not allow update block")),
+        }
+    }
+    if let Some(migrate) = &group.migrate {
+        match kind {
+            JobType::Service => found.part(policies::migrate(migrate)),
+            _ => found
+                .0
+                .push(format!("Job type {word} does not allow migrate block")),
+        }
+    }
+    found.titled("Task group network validation failed", port_errors(group));
+    service_ports(group, &mut found);
+    tasks(group, &mut found);
+    found.0
+}
+
+fn tasks(group: &TaskGroup, found: &mut Findings) {
+    let mut seen: Vec<&str> = Vec::new();
+    for (i, task) in group.tasks.iter().enumerate() {
+        if task.name.is_empty() {
+            found.0.push(format!("Task {} missing name", i + 1));
+        } else if let Some(first) = seen.iter().position(|name| *name == task.name) {
+            found.0.push(format!(
+                "Task {} redefines '{}' from task {}",
+                i + 1,
+                task.name,
+                first + 1
+            ));
+        }
+        seen.push(&task.name);
+    }
+    let leaders = group.tasks.iter().filter(|t| t.leader).count();
+    found.check(leaders > 1, "Only one task may be marked as leader");
+    for task in &group.tasks {
+        let title = format!("Task {} validation failed", task.name);
+        found.titled(&title, task_errors(task));
+    }
+}
+
+fn task_errors(task: &Task) -> Vec<String> {
+    let mut found = Findings::default();
+    found.check(task.name.is_empty(), "Missing task name");
+    found.check(
+        task.name.contains(['/', '\\']),
+        "Task name cannot include slashes",
+    );
+    found.check(task.driver.is_empty(), "Missing task driver");
+    found.check(
+        task.kill_timeout.is_some_and(|t| t < 0),
+        "KillTimeout must be a positive value",
+    );
+    found.check(
+        task.shutdown_delay < 0,
+        "ShutdownDelay must be a positive value",
+    );
+    match &task.resources {
+        None => found.0.push("Missing task resources".to_owned()),
+        Some(resources) => found.part(resource_errors(resources)),
+    }
+    if let Some(logs) = &task.log_config {
+        found.part(log_errors(logs));
+    }
+    conditions::constraints(task.constraints.as_deref(), &mut found);
+    conditions::affinities(task.affinities.as_deref(), &mut found);
+    found.0
+}
+
+fn resource_errors(resources: &Resources) -> Vec<String> {
+    let mut least = Findings::default();
+    least.check(
+        resources.cpu < 1,
+        format!("minimum CPU value is 1; got {}", resources.cpu),
+    );
+    least.check(
+        resources.memory_mb < 10,
+        format!("minimum MemoryMB value is 10; got {}", resources.memory_mb),
+    );
+    let mut found = Findings::default();
+    found.part(least.0);
+    found.0
+}
+
+fn log_errors(logs: &LogConfig) -> Vec<String> {
+    let mut found = Findings::default();
+    found.check(
+        logs.max_files < 1,
+        format!("minimum number of files is 1; got {}", logs.max_files),
+    );
+    found.check(
+        logs.max_file_size_mb < 1,
+        format!("minimum file size is 1MB; got {}", logs.max_file_size_mb),
+    );
+    found.0
+}
+
+fn port_errors(group: &TaskGroup) -> Vec<String> {
+    let mut found = Findings::default();
+    let mut labels = BTreeSet::new();
+    let mut fixed = std::collections::BTreeMap::new();
+    for network in group.networks.iter().flatten() {
+        let reserved = network.reserved_ports.iter().flatten();
+        for port in reserved
+            .clone()
+            .chain(network.dynamic_ports.iter().flatten())
+        {
+            found.check(
+                !labels.insert(&port.label),
+                format!(
+                    "Port label {} already in use by taskgroup network",
+                    port.label
+                ),
+            );
+            if port.value == 0 {
+                continue;
+            }
+            match fixed.get(&port.value) {
+                Some(other) => found.0.push(format!(
+                    "Static port {} already reserved by taskgroup network:{other}",
+                    port.value
+                )),
+                None => drop(fixed.insert(port.value, &port.label)),
+            }
+        }
+    }
+    found.0
+}
+
+/// Services that name a port which the group does not have.
+fn service_ports(group: &TaskGroup, found: &mut Findings) {
+    let networks = group.networks.iter().flatten();
+    let ports = networks.flat_map(|n| n.reserved_ports.iter().chain(&n.dynamic_ports).flatten());
+    let labels: BTreeSet<&str> = ports.map(|p| p.label.as_str()).collect();
+    let in_tasks = group.tasks.iter().flat_map(|t| t.services.iter().flatten());
+    for service in group.services.iter().flatten().chain(in_tasks) {
+        let label = service.port_label.as_str();
+        let known = label.is_empty() || label.parse::<u16>().is_ok() || labels.contains(label);
+        found.check(
+            !known,
+            format!(
+                "port label {label:?} referenced by services {} does not exist",
+                service.name
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;
