@@ -25,7 +25,9 @@ choose_target() {
   esac
   # cc's and cargo's names for the target's tools.
   local lower=${triple//-/_}
+  # For size: half of the code, and of the compiler's work. Speed is the host's own program's.
   build_settings=(
+    "CARGO_PROFILE_RELEASE_OPT_LEVEL=s"
     "RUSTFLAGS=-C target-feature=+crt-static"
     "CARGO_TARGET_$(tr a-z A-Z <<<"$lower")_LINKER=$gnu-gcc"
     "CC_$lower=$gnu-gcc"

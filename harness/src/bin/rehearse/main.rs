@@ -8,6 +8,7 @@ mod down;
 mod env;
 mod exec;
 mod failure;
+mod lint;
 mod logs;
 mod ls;
 mod matrix;
@@ -67,6 +68,7 @@ enum Command {
     Sweep(sweep::Args),
     Doctor(doctor::Args),
     Plan(plan::Args),
+    Lint(lint::Args),
     Matrix(matrix::Args),
     Pki(pki::Args),
     Completions(completions::Args),
@@ -143,6 +145,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Sweep(args) => sweep::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Plan(args) => plan::run(&args, context),
+        Command::Lint(args) => lint::run(&args, context),
         Command::Matrix(args) => matrix::run(&args, context),
         Command::Pki(args) => pki::run(&args, context),
         Command::Completions(args) => completions::run(&args),
