@@ -94,6 +94,22 @@ pub struct EngineRequest {
     pub binaries: BTreeMap<Arch, PathBuf>,
     /// An image's reference.
     pub image: Option<String>,
+    /// Base address of the releases, in place of the environment's.
+    pub releases: Option<String>,
+    /// A copy of HashiCorp's release key, in place of the environment's.
+    pub release_key: Option<PathBuf>,
+}
+
+impl EngineRequest {
+    /// Returns where releases come from: what was asked for, else what the environment says.
+    fn releases(&self) -> ReleaseSource {
+        let usual = ReleaseSource::from_env();
+        ReleaseSource {
+            base: self.releases.clone().unwrap_or(usual.base),
+            key_file: self.release_key.clone().or(usual.key_file),
+            ..usual
+        }
+    }
 }
 
 /// The agents' program, ready to run.
@@ -305,7 +321,7 @@ async fn choose(shop: &Workshop<'_>, request: &EngineRequest) -> Result<Program,
             ))),
         }
     }
-    let source = ReleaseSource::from_env();
+    let source = request.releases();
     let version = request.version.clone().unwrap_or_else(release::newest);
     if source.cached(&version, shop.arch).is_some() {
         return from_release(shop, request, "the release is in the cache").await;
@@ -346,7 +362,8 @@ async fn from_release(
             });
         }
     };
-    let path = ReleaseSource::from_env()
+    let path = request
+        .releases()
         .fetch(&version, shop.arch, &told)
         .await
         .map_err(|error| EngineError::Release {

@@ -201,13 +201,13 @@ impl ReleaseError {
     /// Returns what to type next, where there is something.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        const ANOTHER_KEY: &str = "curl -o key.asc https://www.hashicorp.com/.well-known/pgp-key.txt, then REHEARSE_RELEASE_KEY=key.asc";
-        const ANOTHER_MIRROR: &str = "REHEARSE_RELEASES=URL rehearse up ...   (another mirror)";
+        const ANOTHER_KEY: &str = "curl -o key.asc https://www.hashicorp.com/.well-known/pgp-key.txt    # then --release-key key.asc";
+        const ANOTHER_MIRROR: &str = "rehearse up --releases URL    # another mirror";
         let hint = match self {
             Self::Unavailable(unavailable) => unavailable.hint(),
             Self::NoSuchVersion { .. } => format!("rehearse up --nomad-version {}", newest()),
             Self::NotBuilt { arch, .. } => format!(
-                "rehearse up --nomad-binary {arch}=PATH   (a self-compiled Nomad), or --engine simulator"
+                "rehearse up --nomad-binary {arch}=PATH    # a self-compiled Nomad; or --engine simulator"
             ),
             Self::Untrusted { source, .. } => match **source {
                 SignatureError::Mismatch { .. }
@@ -221,16 +221,16 @@ impl ReleaseError {
                 ANOTHER_MIRROR.to_owned()
             }
             Self::Download(DownloadError::Stalled { .. } | DownloadError::Broken { .. }) => {
-                "the same command again: it goes on where it stopped".to_owned()
+                "rehearse up ...    # the same again: it goes on where it stopped".to_owned()
             }
             Self::Download(DownloadError::NoRoots { .. }) => {
-                "apt-get install ca-certificates   (or SSL_CERT_FILE=PEM)".to_owned()
+                "sudo apt-get install ca-certificates    # or: export SSL_CERT_FILE=PEM".to_owned()
             }
             Self::Download(DownloadError::Disk { source, .. })
             | Self::Unpack(UnpackError::Disk { source, .. })
             | Self::Disk { source, .. } => disk_hint(source)?,
             Self::Download(_) => {
-                "rehearse up --nomad-binary PATH, or --engine simulator   (no network needed)"
+                "rehearse up --nomad-binary PATH    # or --engine simulator: no network needed"
                     .to_owned()
             }
             Self::NoCache => "export XDG_CACHE_HOME=FOLDER".to_owned(),
@@ -242,9 +242,9 @@ impl ReleaseError {
 
 fn disk_hint(error: &io::Error) -> Option<String> {
     match error.kind() {
-        io::ErrorKind::StorageFull => Some("df -h   (the disk is full)".to_owned()),
+        io::ErrorKind::StorageFull => Some("df -h    # the disk is full".to_owned()),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Some("export XDG_CACHE_HOME=FOLDER   (one that can be written)".to_owned())
+            Some("export XDG_CACHE_HOME=FOLDER    # one that can be written".to_owned())
         }
         _ => None,
     }

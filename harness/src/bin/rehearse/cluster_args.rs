@@ -32,6 +32,13 @@ pub struct ClusterArgs {
     /// A Nomad binary, with its architecture where it is another than this machine's.
     #[arg(long, value_name = "[ARCH=]PATH")]
     nomad_binary: Vec<String>,
+    /// Where HashiCorp's releases are had: a mirror's address [env: REHEARSE_RELEASES]
+    #[arg(long, value_name = "URL")]
+    releases: Option<String>,
+    /// A copy of HashiCorp's release key, by which releases are verified
+    /// [env: REHEARSE_RELEASE_KEY]
+    #[arg(long, value_name = "FILE")]
+    release_key: Option<PathBuf>,
     /// An image with Nomad in it.
     #[arg(long, value_name = "REFERENCE")]
     image: Option<String>,
@@ -101,6 +108,8 @@ impl ClusterArgs {
             version: self.nomad_version.clone(),
             binaries,
             image: self.image.clone(),
+            releases: self.releases.clone(),
+            release_key: self.release_key.clone(),
         };
         Ok((spec, request))
     }

@@ -91,7 +91,7 @@ impl Unavailable {
     pub fn hint(&self) -> String {
         match self {
             Self::NoBuild { arch, .. } => format!(
-                "rehearse up --nomad-binary {arch}=PATH   (a self-compiled Nomad), or --engine simulator"
+                "rehearse up --nomad-binary {arch}=PATH    # a self-compiled Nomad; or --engine simulator"
             ),
             Self::EnterpriseOnly { last, .. } => format!("rehearse up --nomad-version {last}"),
             Self::Withdrawn { instead, .. } => format!("rehearse up --nomad-version {instead}"),

@@ -268,7 +268,7 @@ async fn without_any_key_the_error_says_where_to_get_one() {
     let error = fetch(&source).await.unwrap_err();
     let told = told(&error);
     assert!(matches!(error, ReleaseError::NoKey { .. }), "{told}");
-    assert!(told.contains("REHEARSE_RELEASE_KEY"), "{told}");
+    assert!(told.contains("--release-key key.asc"), "{told}");
 }
 
 #[tokio::test]
