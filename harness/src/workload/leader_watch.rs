@@ -191,15 +191,18 @@ fn windows(logs: &BTreeMap<AgentName, Vec<Stretch>>) -> Vec<Window> {
             (None, None) => None,
         };
         let Some((at, new)) = end else {
-            found.push(Window {
-                from,
-                old: leader,
-                end: None,
-            });
+            // The watch ended here. A leader that only its own API was silent about is not lost.
+            if given_up(logs, lost, None) {
+                found.push(Window {
+                    from,
+                    old: leader,
+                    end: None,
+                });
+            }
             break;
         };
         // It led again: unless someone had given it up meanwhile, only its API was slow.
-        if new != leader || given_up(logs, lost, at) {
+        if new != leader || given_up(logs, lost, Some(at)) {
             found.push(Window {
                 from,
                 old: leader,
@@ -247,9 +250,15 @@ fn first_naming_another(
 }
 
 /// Whether any server said between two moments that nobody leads.
-fn given_up(logs: &BTreeMap<AgentName, Vec<Stretch>>, from: Instant, until: Instant) -> bool {
+fn given_up(
+    logs: &BTreeMap<AgentName, Vec<Stretch>>,
+    from: Instant,
+    until: Option<Instant>,
+) -> bool {
     logs.values().flatten().any(|stretch| {
-        stretch.view == View::NoLeader && stretch.first <= until && stretch.last >= from
+        stretch.view == View::NoLeader
+            && until.is_none_or(|until| stretch.first <= until)
+            && stretch.last >= from
     })
 }
 
@@ -332,6 +341,19 @@ mod tests {
             ],
         );
         assert_eq!(windows(&logs), []);
+    }
+
+    #[test]
+    fn a_leader_silent_when_the_watch_ends_is_not_lost_while_others_name_it() {
+        let base = Instant::now();
+        let logs = logs(
+            base,
+            &[
+                (1, &[(0, 4800, led_by(1)), (4980, 5000, View::Silent)]),
+                (2, &[(0, 5000, led_by(1))]),
+            ],
+        );
+        assert_eq!(judge(&logs).breaches, []);
     }
 
     #[test]
