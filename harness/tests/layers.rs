@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("progress", &["spec"]),
     ("tls", &["spec"]),
     ("agent_config", &["spec", "tls"]),
+    ("pki", &["spec", "tls"]),
     ("docker", &["environment", "owner", "spec"]),
     ("emulation", &["docker", "spec"]),
     ("matrix", &["engine", "spec"]),
