@@ -4,6 +4,8 @@
 
 pub mod agent_config;
 pub mod cluster;
+#[cfg(feature = "testcontainers")]
+pub mod dev_agent;
 pub mod directory;
 pub mod docker;
 pub mod doctor;

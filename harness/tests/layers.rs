@@ -121,6 +121,20 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "dev_agent",
+        &[
+            "agent_config",
+            "docker",
+            "engine",
+            "environment",
+            "nomad",
+            "poll",
+            "progress",
+            "spec",
+            "target",
+        ],
+    ),
+    (
         "doctor",
         &[
             "docker",
@@ -139,7 +153,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// What only some files may name: the word, and where it may stand.
 const CONFINED: [(&str, &[&str]); 4] = [
-    ("bollard::", &["src/docker/"]),
+    // A development agent's port binding is a type of bollard's that testcontainers hands on.
+    ("bollard::", &["src/docker/", "src/dev_agent.rs"]),
     (
         "reqwest::",
         &["src/nomad/api.rs", "src/engine/release/download.rs"],

@@ -74,6 +74,11 @@ pub(super) fn add_program(
 
 /// Reads a program's head and checks that it is for the architecture at hand.
 pub(super) fn check_program(shop: &Workshop<'_>, program: &Path) -> Result<Elf, EngineError> {
+    if !program.exists() {
+        return Err(EngineError::NoSuchFile {
+            path: program.to_owned(),
+        });
+    }
     if !crate::environment::is_executable(program) {
         return Err(EngineError::NotExecutable {
             path: program.to_owned(),

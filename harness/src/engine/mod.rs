@@ -148,6 +148,12 @@ pub enum EngineError {
         /// The architecture.
         arch: Arch,
     },
+    /// There is no such file.
+    #[error("there is no file `{}`", .path.display())]
+    NoSuchFile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is none, or nobody may execute it.
     #[error("`{}` is not an executable file", .path.display())]
     NotExecutable {
@@ -256,6 +262,9 @@ impl EngineError {
             }
             Self::NoImage => "rehearse up --engine image --image hashicorp/nomad:1.8.3",
             Self::Release { source, .. } => return source.hint(),
+            Self::Pull { source, .. } if source.hint().is_none() => {
+                "docker login    # or a REFERENCE that `docker pull` can get, or --engine simulator"
+            }
             Self::Docker(error) | Self::Pull { source: error, .. } => return error.hint(),
             _ => return None,
         };

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use crate::directory::Directory;
 use crate::poll::{self, Look, PollError};
 use crate::probe::Condition;
 use crate::spec::Role;
 use crate::step::Scene;
+use crate::target::{AgentState, Target};
 use crate::workload::WRITER_JOB_PREFIX;
 
 /// How long a cluster may take to be healthy: a server that came back is so after autopilot's
@@ -16,6 +19,22 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// How long the tasks of a stopped job may take to end: twice their longest `kill_timeout`.
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Returns which agents have no process that runs, and how they are: no waiting brings them back.
+pub(super) async fn not_running(target: &dyn Target) -> Option<String> {
+    let looks = target.agents().iter().map(|agent| async {
+        // A target that does not answer says nothing; the health that is waited for will.
+        let how = match target.state(&agent.name).await.ok()? {
+            AgentState::Running => return None,
+            AgentState::Paused => "is paused".to_owned(),
+            AgentState::Exited { code, .. } => format!("has ended (exit code {code})"),
+            AgentState::Gone => "is gone".to_owned(),
+        };
+        Some(format!("`{}` {how}", agent.name))
+    });
+    let found: Vec<String> = join_all(looks).await.into_iter().flatten().collect();
+    (!found.is_empty()).then(|| found.join(", "))
+}
 
 /// Waits until one leader is named by all, every server votes and is healthy, and every client
 /// is ready.

@@ -10,6 +10,7 @@ mod folder;
 mod heartbeat;
 mod interrupt;
 mod residue;
+mod strain;
 mod watch;
 
 use std::time::Instant;
@@ -28,6 +29,7 @@ pub use folder::{Folder, FolderError};
 pub use interrupt::{Interrupt, Interrupter};
 
 use heartbeat::Heartbeat;
+use strain::Strain;
 use watch::{Cut, Watch};
 
 /// How a scenario is to be run.
@@ -127,8 +129,15 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
         jobs: Vec::new(),
     };
     let heartbeat = Heartbeat::start(recorder.clone());
+    let strain = Strain::start(recorder.clone());
     let end = act(scenario, &mut scene, &interrupt, &mut report).await;
+    let strained = strain.stop();
     let end = end.excused_by(heartbeat.stop());
+    // A busy machine is an excuse for what came too late, not a doubt about what came in time.
+    let end = match end {
+        End::Passed => End::Passed,
+        end => end.excused_by(strained),
+    };
     report.measures = std::mem::take(&mut scene.measures);
     report.verdict = end.verdict();
     if let End::Failed { why, .. } | End::Inconclusive { why } = end {
@@ -145,6 +154,15 @@ async fn act(
     interrupt: &Interrupt,
     report: &mut Report,
 ) -> End {
+    if let Some(dead) = fitness::not_running(scene.target).await {
+        report.cluster_fit = false;
+        let name = scene.target.name();
+        return End::Inconclusive {
+            why: format!(
+                "the cluster was not whole before the first step: {dead} (hint: rehearse start {name})"
+            ),
+        };
+    }
     if let Err(unfit) = fitness::wait(&scene.agents).await {
         report.cluster_fit = false;
         return End::Inconclusive {

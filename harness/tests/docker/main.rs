@@ -5,6 +5,8 @@
 //! one machine.
 
 mod command;
+#[cfg(feature = "testcontainers")]
+mod dev_agent;
 mod faults;
 mod leftovers;
 mod library;

@@ -110,8 +110,13 @@ impl Agent {
             pool: Pool::new(rpc_tls),
         };
         match (&config.server, &config.client) {
+            // Both at once: a development agent.
             (Some(options), _) => {
                 let server = agent.start_server(&config, options).await?;
+                let _client = match &config.client {
+                    Some(options) => Some(agent.start_client(&config, options).await?),
+                    None => None,
+                };
                 print_started(&config);
                 tokio::select! {
                     code = agent.wait(&mut signals) => Ok(code),

@@ -23,6 +23,9 @@ pub enum ClientAgentError {
     /// Its port is taken.
     #[error(transparent)]
     Listener(#[from] ListenerError),
+    /// The operating system refuses something basic.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
     /// Its files are unusable.
     #[error(transparent)]
     Client(#[from] StartError),
@@ -46,9 +49,19 @@ impl ClientAgent {
         pool: Pool,
         tls: Option<Arc<Tls>>,
     ) -> Result<Self, ClientAgentError> {
-        let settings = client_config(config, options)?;
-        let http = Listener::bind(config.bind.http, Kind::Http, tls).await?;
-        let servers = configured_servers(options).await;
+        let mut settings = client_config(config, options)?;
+        let mut bind = config.bind.http;
+        let mut servers = configured_servers(options).await;
+        if config.server.is_some() {
+            // A development agent: the server in this process has the port of the API. What is
+            // asked of the node is passed to it at a port of its own.
+            bind.set_port(0);
+            servers.push(config.advertise.rpc);
+        }
+        let http = Listener::bind(bind, Kind::Http, tls).await?;
+        if config.server.is_some() {
+            settings.http_addr.set_port(http.address()?.port());
+        }
         let servers = Arc::new(ServerClient::new(pool.clone(), servers));
         let client = Arc::new(Client::start(settings, servers.clone())?);
         let context = ClientContext {

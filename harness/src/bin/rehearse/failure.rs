@@ -86,7 +86,8 @@ impl Failure {
 fn engine_code(error: &EngineError) -> u8 {
     use nomad_harness::engine::ReleaseError;
     match error {
-        EngineError::NotExecutable { .. }
+        EngineError::NoSuchFile { .. }
+        | EngineError::NotExecutable { .. }
         | EngineError::Elf { .. }
         | EngineError::OtherArch { .. }
         | EngineError::NotNomad { .. }

@@ -109,7 +109,8 @@ pub enum UpError {
     Api(#[from] ApiError),
     /// An agent ended while the others came up.
     #[error(
-        "`{agent}` of cluster `{cluster}` ended with exit code {code} while the cluster came up{}",
+        "`{agent}` of cluster `{cluster}` ended with exit code {code}{} while the cluster came up{}",
+        signal(*.code),
         log_text(.agent, .log)
     )]
     Died {
@@ -170,6 +171,16 @@ impl UpError {
             )),
             _ => None,
         }
+    }
+}
+
+/// What an exit code tells beyond its number: 128 and a signal.
+fn signal(code: i64) -> &'static str {
+    match code {
+        137 => " (SIGKILL: by somebody, or by the kernel for want of memory)",
+        139 => " (SIGSEGV)",
+        143 => " (SIGTERM)",
+        _ => "",
     }
 }
 

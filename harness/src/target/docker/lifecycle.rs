@@ -9,7 +9,7 @@ use super::conditions::{self, Unready};
 use super::control::STOP_GRACE_SECS;
 use super::folder::{FolderError, StateRoot};
 use super::sweep::{self, SweepError, Swept};
-use crate::docker::{DockerEngine, DockerError, labels};
+use crate::docker::{DockerEngine, DockerError, Trouble, labels};
 use crate::progress::{Event, Progress};
 use crate::spec::AgentName;
 
@@ -41,10 +41,12 @@ pub enum LifecycleError {
         state: String,
     },
     /// An agent cannot be stopped or started.
-    #[error("cannot {action} `{agent}`")]
+    #[error("cannot {action} `{agent}` of cluster `{cluster}`")]
     Agent {
         /// The verb.
         action: &'static str,
+        /// The cluster.
+        cluster: String,
         /// The agent.
         agent: AgentName,
         /// Why.
@@ -82,6 +84,10 @@ impl LifecycleError {
         match self {
             Self::Absent { .. } => Some("rehearse ls".to_owned()),
             Self::Folder(error) => error.hint(),
+            // Its data went with its container: only a new cluster has that agent again.
+            Self::Agent { source, cluster, .. } if source.trouble == Trouble::NotFound => Some(
+                format!("rehearse down {cluster} && rehearse up {cluster}    # makes it anew"),
+            ),
             Self::Docker(error) | Self::Agent { source: error, .. } => error.hint(),
             Self::Sweep(error) => error.hint(),
             Self::NotReady { name, unready } => {
@@ -166,7 +172,7 @@ impl DockerCluster {
             async move { docker.stop_container(&container, STOP_GRACE_SECS).await }
         };
         let outcomes = join_all(agents.iter().map(stop)).await;
-        Self::first(agents, outcomes, "stop")
+        self.first(agents, outcomes, "stop")
     }
 
     /// Starts agents, all at the same time: same addresses, same data. One that runs goes on.
@@ -180,10 +186,11 @@ impl DockerCluster {
             async move { docker.start_container(&container).await }
         };
         let outcomes = join_all(agents.iter().map(start)).await;
-        Self::first(agents, outcomes, "start")
+        self.first(agents, outcomes, "start")
     }
 
     fn first(
+        &self,
         agents: &[AgentName],
         outcomes: Vec<Result<(), DockerError>>,
         action: &'static str,
@@ -191,6 +198,7 @@ impl DockerCluster {
         for (agent, outcome) in agents.iter().zip(outcomes) {
             outcome.map_err(|source| LifecycleError::Agent {
                 action,
+                cluster: self.record.spec.name.clone(),
                 agent: agent.clone(),
                 source,
             })?;

@@ -118,9 +118,8 @@ impl Run {
         self.containers.iter().filter(move |c| !tool(c))
     }
 
-    /// Returns how it is.
-    fn health(&self) -> Health {
-        let total = self.agents().count();
+    /// Returns how it is, where it should have so many agents.
+    fn health(&self, total: usize) -> Health {
         let running = self
             .agents()
             .filter(|c| matches!(c.state, ContainerState::Running | ContainerState::Paused))
@@ -142,7 +141,7 @@ impl Run {
 
     /// Returns how it is, for an error.
     pub(super) fn describe(&self) -> String {
-        self.health().to_string()
+        self.health(self.agents().count()).to_string()
     }
 
     /// Removes all its objects, and its folder.
@@ -336,12 +335,19 @@ pub async fn list(
         futures::try_join!(collect(docker, &[(labels::CLUSTER, None)]), docker.facts())?;
     let mut clusters: Vec<ClusterSummary> = runs
         .iter()
-        .map(|run| ClusterSummary {
-            name: run.cluster.clone(),
-            health: run.health(),
-            engine: run.engine.clone(),
-            agents: run.agents().count(),
-            folder: run.folder.clone(),
+        .map(|run| {
+            // A container that somebody removed is told by the folder alone.
+            let planned = root.cluster(&run.cluster).read().ok();
+            let planned = planned.filter(|record| record.run == run.run);
+            let seen = run.agents().count();
+            let agents = planned.map_or(seen, |record| record.agents.len().max(seen));
+            ClusterSummary {
+                name: run.cluster.clone(),
+                health: run.health(agents),
+                engine: run.engine.clone(),
+                agents,
+                folder: run.folder.clone(),
+            }
         })
         .collect();
     for folder in root.clusters()? {

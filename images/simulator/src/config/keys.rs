@@ -580,13 +580,8 @@ impl Raw {
         }
         let server = self.server.as_ref().filter(|(on, _)| *on);
         let client = self.client.as_ref().filter(|(on, _)| *on);
-        match (server, client) {
-            (None, None) => wrong("server.enabled", "neither `server` nor `client` is enabled"),
-            (Some(_), Some(_)) => wrong(
-                "client.enabled",
-                "an agent that is server and client at once is not simulated",
-            ),
-            _ => {}
+        if server.is_none() && client.is_none() {
+            wrong("server.enabled", "neither `server` nor `client` is enabled");
         }
         let expects = self
             .server
