@@ -58,6 +58,17 @@ ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 
 image_of() { docker inspect --format '{{.Image}}' "$(docker ps -q --filter label=rehearse.cluster=bench | head -n 1)"; }
 
+# Resident memory of each agent in KiB, the pages of its program included.
+agents_memory() {
+  local id init pid
+  for id in $(docker ps -q --filter label=rehearse.cluster=bench); do
+    init=$(docker inspect --format '{{.State.Pid}}' "$id")
+    # Process 1 is Docker's init; the agent is its child.
+    pid=$(cut -d' ' -f1 "/proc/$init/task/$init/children")
+    awk '/^VmRSS/ { print $2 }' "/proc/$pid/status"
+  done
+}
+
 # First run: the image is made and loaded. Only an image that nothing else uses can be removed.
 "$rehearse" up bench "${up_flags[@]}" >/dev/null 2>&1
 image=$(image_of)
@@ -66,12 +77,10 @@ docker rmi "$image" >/dev/null 2>&1 || true
 first=$(timed "$rehearse" up bench "${up_flags[@]}")
 "$rehearse" down bench >/dev/null 2>&1
 
-ups="" downs=""
+ups="" downs="" memory=""
 for _ in $(seq 1 "$rounds"); do
   ups+="$(timed "$rehearse" up bench "${up_flags[@]}") "
-  agents=$(docker ps -q --filter label=rehearse.cluster=bench)
-  # shellcheck disable=SC2086 # a list of ids
-  memory=$(docker stats --no-stream --format '{{.MemUsage}}' $agents | awk '{ print $1 }' | sort -h | tail -n 1)
+  memory+="$(agents_memory)"$'\n'
   downs+="$(timed "$rehearse" down bench) "
 done
 up=$(tr ' ' '\n' <<<"${ups% }" | median)
@@ -156,5 +165,6 @@ printf '%-28s %8s ms  %s\n' \
   'up of 3+20' "$many" "$(ratio "$many" "$up")" \
   'six bare containers' "$bare" "$(ratio "$bare" "$up")"
 [ -z "$plain_ms" ] || printf '%-28s %8s ms  %s\n' 'plain, one after the other' "$plain_ms" "$(ratio "$plain_ms" "$up")"
-printf 'memory: rehearse %s KiB at its peak, the largest agent %s\n' "$peak" "$memory"
+largest=$(sort -n <<<"$memory" | tail -n 1)
+printf 'memory: rehearse %s KiB at its peak, the largest agent %s KiB resident\n' "$peak" "$largest"
 printf 'size: program %s bytes, image %s bytes\n' "$(stat -c %s "$rehearse")" "$size"

@@ -144,17 +144,22 @@ impl DevAgent {
             key_pem: String::new(),
             token: None,
         })?;
-        eventually(READY_WITHIN, INTERVAL, "the agent's node is ready", || async {
-            match api.nodes().await {
-                Ok(nodes) if nodes.iter().any(|node| node.status == "ready") => Look::Done(()),
-                Ok(nodes) => Look::NotYet(match nodes.first() {
-                    Some(node) => format!("its node is {}", node.status),
-                    None => "no node has registered".to_owned(),
-                }),
-                // Until it listens its port only refuses.
-                Err(error) => Look::NotYet(error.to_string()),
-            }
-        })
+        eventually(
+            READY_WITHIN,
+            INTERVAL,
+            "the agent's node is ready",
+            || async {
+                match api.nodes().await {
+                    Ok(nodes) if nodes.iter().any(|node| node.status == "ready") => Look::Done(()),
+                    Ok(nodes) => Look::NotYet(match nodes.first() {
+                        Some(node) => format!("its node is {}", node.status),
+                        None => "no node has registered".to_owned(),
+                    }),
+                    // Until it listens its port only refuses.
+                    Err(error) => Look::NotYet(error.to_string()),
+                }
+            },
+        )
         .await?;
         Ok(api)
     }
@@ -175,8 +180,12 @@ impl Image for DevAgent {
 
     fn env_vars(
         &self,
-    ) -> impl IntoIterator<Item = (impl Into<std::borrow::Cow<'_, str>>, impl Into<std::borrow::Cow<'_, str>>)>
-    {
+    ) -> impl IntoIterator<
+        Item = (
+            impl Into<std::borrow::Cow<'_, str>>,
+            impl Into<std::borrow::Cow<'_, str>>,
+        ),
+    > {
         let pairs = self.program.env.iter();
         pairs.filter_map(|pair| pair.split_once('='))
     }

@@ -58,6 +58,8 @@ pub struct ImageRecipe {
     pub env: Vec<String>,
     /// Its labels.
     pub labels: Labels,
+    /// The image that it stands on, by ID; `None` from scratch.
+    pub base: Option<String>,
     entries: Vec<Entry>,
 }
 
@@ -69,6 +71,7 @@ impl ImageRecipe {
             arch,
             env: Vec::new(),
             labels: Labels::new(),
+            base: None,
             entries: Vec::new(),
         }
     }
@@ -119,6 +122,7 @@ impl ImageRecipe {
         use std::os::unix::fs::MetadataExt as _;
         let mut hash = Sha256::new();
         hash.update(format!("1 {} {:?} {:?}", self.arch, self.env, self.labels));
+        hash.update(self.base.as_deref().unwrap_or_default());
         for entry in &self.entries {
             hash.update(format!(
                 "\n{} {:o} {} ",
@@ -164,7 +168,11 @@ impl ImageRecipe {
             "created": "1970-01-01T00:00:00Z",
             "config": { "Env": self.env, "Labels": self.labels },
             "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{layer}")] },
-            "history": [{ "created": "1970-01-01T00:00:00Z", "created_by": "rehearse" }],
+            "history": [{
+                "created": "1970-01-01T00:00:00Z",
+                "created_by": "rehearse",
+                "comment": self.base.as_ref().map(|base| format!("on {base}")),
+            }],
         })
         .to_string();
         let digest = hex(&Sha256::digest(&config));
@@ -282,6 +290,25 @@ impl ImageArchive {
     /// Returns the archive piece by piece, made on a thread of its own.
     #[must_use]
     pub fn stream(self) -> BoxStream<'static, io::Result<Bytes>> {
+        self.pieces(|archive, out| archive.write(out))
+    }
+
+    /// Returns the files alone as a tar, piece by piece: what goes on top of a base.
+    #[must_use]
+    pub fn layer(self) -> BoxStream<'static, io::Result<Bytes>> {
+        self.pieces(|archive, out| archive.recipe.write_layer(out))
+    }
+
+    /// Returns what the image is to hold.
+    #[must_use]
+    pub fn recipe(&self) -> &ImageRecipe {
+        &self.recipe
+    }
+
+    fn pieces(
+        self,
+        write: fn(&Self, &mut dyn Write) -> io::Result<()>,
+    ) -> BoxStream<'static, io::Result<Bytes>> {
         let (sender, receiver) = tokio::sync::mpsc::channel(CHUNKS_WAITING_MAX);
         tokio::task::spawn_blocking(move || {
             let mut pieces = io::BufWriter::with_capacity(
@@ -290,7 +317,7 @@ impl ImageArchive {
                     sender: sender.clone(),
                 },
             );
-            let outcome = self.write(&mut pieces).and_then(|()| pieces.flush());
+            let outcome = write(&self, &mut pieces).and_then(|()| pieces.flush());
             if let Err(error) = outcome {
                 // The receiver is gone when the engine refused the rest: it said why itself.
                 drop(sender.blocking_send(Err(error)));

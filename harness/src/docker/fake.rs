@@ -12,8 +12,8 @@ use tokio::sync::broadcast;
 
 use super::{
     Attachment, ContainerFacts, ContainerPlan, ContainerState, Death, DockerEngine, DockerError,
-    EngineFacts, EngineSaid, ImageFacts, LabelFilter, Labels, NetworkFacts, NetworkPlan, Output,
-    Running, Trouble, VolumeFacts, labels,
+    EngineFacts, EngineSaid, ImageFacts, LabelFilter, Labels, LayerPlan, NetworkFacts, NetworkPlan,
+    Output, Running, Trouble, VolumeFacts, labels,
 };
 use crate::spec::Subnet;
 
@@ -230,6 +230,24 @@ impl DockerEngine for FakeDocker {
                 arch: "amd64".to_owned(),
                 tags: vec![name.to_owned()],
                 labels: Labels::new(),
+            });
+        });
+        Ok(())
+    }
+
+    async fn layer_image(
+        &self,
+        plan: &LayerPlan,
+        layer: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), DockerError> {
+        self.call("layer image", &format!("{} on {}", plan.name, plan.base))?;
+        layer.for_each(|_| std::future::ready(())).await;
+        self.with(|state| {
+            state.images.push(ImageFacts {
+                id: format!("sha256:{}", plan.name),
+                arch: "amd64".to_owned(),
+                tags: vec![plan.name.clone()],
+                labels: plan.labels.clone(),
             });
         });
         Ok(())

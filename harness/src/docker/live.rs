@@ -12,8 +12,8 @@ use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::{
     Attachment, ContainerFacts, ContainerPlan, ContainerState, Death, DockerEngine, DockerError,
-    EngineFacts, EngineSaid, ImageFacts, LabelFilter, Labels, NetworkFacts, NetworkPlan, Output,
-    Running, Trouble, VolumeFacts,
+    EngineFacts, EngineSaid, ImageFacts, LabelFilter, Labels, LayerPlan, NetworkFacts, NetworkPlan,
+    Output, Running, Trouble, VolumeFacts,
 };
 use crate::spec::Subnet;
 
@@ -145,6 +145,41 @@ fn output(log: bollard::container::LogOutput) -> Output {
     }
 }
 
+impl Docker {
+    /// Puts files into a container that never ran, and makes an image of it.
+    async fn fill_and_commit(
+        &self,
+        plan: &LayerPlan,
+        id: &str,
+        layer: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), DockerError> {
+        let failed = |error| wrap("make image", &plan.name, error);
+        let options = query::UploadToContainerOptionsBuilder::new()
+            .path("/")
+            .build();
+        self.client
+            .upload_to_container(id, Some(options), bollard::body_try_stream(layer))
+            .await
+            .map_err(failed)?;
+        let (repo, tag) = plan.name.rsplit_once(':').unwrap_or((&plan.name, "latest"));
+        let options = query::CommitContainerOptionsBuilder::new()
+            .container(id)
+            .repo(repo)
+            .tag(tag)
+            .build();
+        // The engine adds the container's own labels; emptied they say nothing of the image.
+        let emptied = plan.tool.keys().map(|key| (key.clone(), String::new()));
+        let labels = emptied.chain(plan.labels.clone()).collect();
+        let config = models::ContainerConfig {
+            env: Some(plan.env.clone()),
+            labels: Some(labels),
+            ..models::ContainerConfig::default()
+        };
+        let committed = self.client.commit_container(options, config).await;
+        committed.map(drop).map_err(failed)
+    }
+}
+
 #[async_trait]
 impl DockerEngine for Docker {
     async fn facts(&self) -> Result<EngineFacts, DockerError> {
@@ -205,6 +240,35 @@ impl DockerEngine for Docker {
             .try_for_each(|_| std::future::ready(Ok(())))
             .await
             .map_err(|error| wrap("load image", name, error))
+    }
+
+    async fn layer_image(
+        &self,
+        plan: &LayerPlan,
+        layer: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), DockerError> {
+        let (_, tag) = plan.name.rsplit_once(':').unwrap_or(("", &plan.name));
+        let id = self
+            .create_container(&ContainerPlan {
+                name: format!("rehearse-layer-{tag}"),
+                image: plan.base.clone(),
+                platform: plan.platform.clone(),
+                command: vec!["never-started".to_owned()],
+                env: Vec::new(),
+                user: String::new(),
+                hostname: String::new(),
+                labels: plan.tool.clone(),
+                network: Attachment::None,
+                volume: None,
+                ports: Vec::new(),
+                init: false,
+                capabilities: Vec::new(),
+                sysctls: Labels::new(),
+            })
+            .await?;
+        let made = self.fill_and_commit(plan, &id, layer).await;
+        self.remove_container(&id).await?;
+        made
     }
 
     async fn pull_image(&self, reference: &str, platform: &str) -> Result<(), DockerError> {

@@ -57,6 +57,23 @@ pub struct ImageFacts {
     pub labels: Labels,
 }
 
+/// An image to be made of another one and files on top of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerPlan {
+    /// Its name with its tag.
+    pub name: String,
+    /// The image below, by name or ID.
+    pub base: String,
+    /// `linux/amd64`.
+    pub platform: String,
+    /// Environment of its processes besides the base's, `KEY=VALUE`.
+    pub env: Vec<String>,
+    /// Its labels.
+    pub labels: Labels,
+    /// Labels of the container that it is made in, which is never started.
+    pub tool: Labels,
+}
+
 /// A network to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkPlan {
@@ -311,6 +328,12 @@ pub trait DockerEngine: Send + Sync {
         &self,
         name: &str,
         archive: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), DockerError>;
+    /// Makes an image of another one and a tar of files on top of it.
+    async fn layer_image(
+        &self,
+        plan: &LayerPlan,
+        layer: BoxStream<'static, std::io::Result<Bytes>>,
     ) -> Result<(), DockerError>;
     /// Gets an image from its registry.
     async fn pull_image(&self, reference: &str, platform: &str) -> Result<(), DockerError>;

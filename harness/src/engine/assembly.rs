@@ -43,6 +43,28 @@ pub(super) fn base(arch: Arch) -> ImageRecipe {
     recipe
 }
 
+/// Returns an image on top of another one, by ID, with the folders that agents expect.
+pub(super) fn on(base: &str, arch: Arch) -> ImageRecipe {
+    let mut recipe = ImageRecipe::new(arch);
+    recipe.base = Some(base.to_owned());
+    recipe.folder(DATA_DIR, 0o700, USER);
+    recipe.folder(CONFIG_DIR, 0o700, USER);
+    recipe.folder(TLS_DIR, 0o700, USER);
+    recipe
+}
+
+/// Puts a program into an image that has what it needs, or lets it fail: this machine's libraries
+/// in place of the image's own would break whatever else is there.
+pub(super) fn add_bare(recipe: &mut ImageRecipe, at: &str, program: &Path) {
+    recipe.file(at, 0o755, Content::File(program.to_owned()));
+}
+
+/// Puts the built-in program, bare, into an image. It gets no other names: the image may have
+/// programs of those names.
+pub(super) fn add_bare_built_in(recipe: &mut ImageRecipe, program: &Path) {
+    add_bare(recipe, BUILT_IN, program);
+}
+
 /// Puts a program into an image, with what it needs.
 pub(super) fn add_program(
     recipe: &mut ImageRecipe,

@@ -11,6 +11,7 @@ use super::assembly::{self, NOMAD};
 use super::images::{self, Memory};
 use super::{EngineError, EngineRequest, Program, Workshop, image, simulator};
 use crate::agent_config::CONFIG_DIR;
+use crate::docker::archive::ImageRecipe;
 use crate::spec::Arch;
 use crate::target::EngineInfo;
 
@@ -35,35 +36,72 @@ pub(super) async fn provide(
         .or_else(|| on_path(shop))
         .ok_or(EngineError::NoBinary { arch: shop.arch })?;
     let path = path.canonicalize().unwrap_or(path);
-    of_file(shop, &path, "binary", request.version.as_ref(), reason).await
+    let from = Origin {
+        kind: "binary",
+        expected: request.version.as_ref(),
+        base: request.base_image.as_deref(),
+    };
+    of_file(shop, &path, &from, reason).await
+}
+
+/// What is known of a Nomad's file, and what goes with it.
+pub(super) struct Origin<'a> {
+    /// The engine.
+    pub(super) kind: &'a str,
+    /// The version that it should be.
+    pub(super) expected: Option<&'a Version>,
+    /// An image to put it into; from scratch otherwise.
+    pub(super) base: Option<&'a str>,
+}
+
+/// Returns the image for a file, and whether the built-in program is in it.
+async fn recipe(
+    shop: &Workshop<'_>,
+    path: &Path,
+    from: &Origin<'_>,
+) -> Result<(ImageRecipe, bool), EngineError> {
+    let elf = assembly::check_program(shop, path)?;
+    // Jobs run the built-in program as their workload. Where there is none for the architecture
+    // the agents work all the same.
+    let built_in = simulator::find(shop).await.ok();
+    let mut parts = vec![path];
+    parts.extend(built_in.as_deref());
+    let mut recipe = if let Some(reference) = from.base {
+        let base = image::have(shop, reference).await?;
+        let mut recipe = assembly::on(&base.id, shop.arch);
+        assembly::add_bare(&mut recipe, NOMAD, path);
+        if let Some(program) = &built_in {
+            assembly::check_program(shop, program)?;
+            assembly::add_bare_built_in(&mut recipe, program);
+        }
+        recipe
+    } else {
+        let mut recipe = assembly::base(shop.arch);
+        assembly::add_program(&mut recipe, NOMAD, path, &elf)?;
+        if let Some(program) = &built_in {
+            let elf = assembly::check_program(shop, program)?;
+            assembly::add_built_in(&mut recipe, program, &elf)?;
+        }
+        recipe
+    };
+    assembly::set_origin(&mut recipe, from.kind, &parts);
+    Ok((recipe, built_in.is_some()))
 }
 
 /// Gets a Nomad from a file.
 pub(super) async fn of_file(
     shop: &Workshop<'_>,
     path: &Path,
-    kind: &str,
-    expected: Option<&Version>,
+    from: &Origin<'_>,
     reason: &str,
 ) -> Result<Program, EngineError> {
-    let elf = assembly::check_program(shop, path)?;
-    let mut recipe = assembly::base(shop.arch);
-    assembly::add_program(&mut recipe, NOMAD, path, &elf)?;
-    // Jobs run the built-in program as their workload. Where there is none for the architecture
-    // the agents work all the same.
-    let mut parts = vec![path];
-    let built_in = simulator::find(shop).await.ok();
-    if let Some(program) = &built_in {
-        let elf = assembly::check_program(shop, program)?;
-        assembly::add_built_in(&mut recipe, program, &elf)?;
-        parts.push(program);
-    }
-    assembly::set_origin(&mut recipe, kind, &parts);
+    let (recipe, mut tools) = recipe(shop, path, from).await?;
     // What runs here is asked before an image is made of it: a file that is no Nomad costs nothing.
     let fingerprint = recipe.fingerprint().map_err(EngineError::Assembly)?;
     let remembered = Memory::of(shop).get(&fingerprint);
     let mut version = remembered.and_then(|known| known.version);
-    if version.is_none() && is_native(shop) {
+    // With a base the libraries are the base's: it is asked inside.
+    if version.is_none() && from.base.is_none() && is_native(shop) {
         version = Some(ask_here(path).await?);
     }
     let mut known = images::ensure(shop, recipe).await?;
@@ -78,7 +116,7 @@ pub(super) async fn of_file(
         known.version = Some(version.clone());
         Memory::of(shop).put(&fingerprint, &known);
     }
-    if let Some(expected) = expected
+    if let Some(expected) = from.expected
         && *expected != version
     {
         return Err(EngineError::OtherVersion {
@@ -87,9 +125,12 @@ pub(super) async fn of_file(
             expected: expected.clone(),
         });
     }
+    if tools && from.base.is_some() {
+        tools = image::tools_run(shop, &fingerprint, known.clone()).await?;
+    }
     Ok(Program {
         info: EngineInfo {
-            kind: kind.to_owned(),
+            kind: from.kind.to_owned(),
             version: version.to_string(),
             simulated: false,
         },
@@ -99,7 +140,7 @@ pub(super) async fn of_file(
             .map(str::to_owned)
             .to_vec(),
         env: Vec::new(),
-        tools: built_in.is_some(),
+        tools,
         reason: reason.to_owned(),
     })
 }

@@ -1,16 +1,14 @@
-//! An image of the user's, or HashiCorp's: pulled if it is not there, its architecture checked.
-//!
-//! Missing: the built-in program beside the user's. Jobs that run it as their workload want an
-//! image that has it.
+//! An image of the user's, or HashiCorp's: pulled if it is not there, its architecture checked. The
+//! built-in program, which jobs run as their workload, is put on top of it where it runs there.
 
 use futures::StreamExt as _;
 use semver::Version;
 
-use super::images::{Known, Memory};
-use super::{EngineError, EngineRequest, Program, Workshop, binary};
+use super::assembly::{self, BUILT_IN};
+use super::images::{self, Known, Memory};
+use super::{EngineError, EngineRequest, Program, Workshop, binary, simulator};
 use crate::agent_config::CONFIG_DIR;
-use crate::docker::{Attachment, ContainerPlan, ImageFacts, Labels, labels};
-use crate::owner::Owner;
+use crate::docker::{Attachment, ContainerPlan, ImageFacts, Labels};
 use crate::progress::Event;
 use crate::target::EngineInfo;
 
@@ -20,17 +18,7 @@ pub(super) async fn provide(
     request: &EngineRequest,
 ) -> Result<Program, EngineError> {
     let reference = request.image.as_deref().ok_or(EngineError::NoImage)?;
-    let image = match shop.docker.image(reference).await? {
-        Some(image) => image,
-        None => pull(shop, reference).await?,
-    };
-    if image.arch != shop.arch.to_string() {
-        return Err(EngineError::ImageArch {
-            reference: reference.to_owned(),
-            found: image.arch,
-            expected: shop.arch,
-        });
-    }
+    let image = have(shop, reference).await?;
     let memory = Memory::of(shop);
     let version = match memory.get(&image.id).and_then(|known| known.version) {
         Some(version) => version,
@@ -40,6 +28,7 @@ pub(super) async fn provide(
             let known = Known {
                 name: reference.to_owned(),
                 version: Some(version.clone()),
+                tools: None,
             };
             memory.put(&image.id, &known);
             version
@@ -54,6 +43,7 @@ pub(super) async fn provide(
             expected: expected.clone(),
         });
     }
+    let equipped = equip(shop, &image.id).await?;
     Ok(Program {
         info: EngineInfo {
             kind: "image".to_owned(),
@@ -61,15 +51,72 @@ pub(super) async fn provide(
             simulated: false,
         },
         version,
-        image: reference.to_owned(),
+        tools: equipped.is_some(),
+        image: equipped.unwrap_or_else(|| reference.to_owned()),
         command: ["nomad", "agent", "-config", CONFIG_DIR]
             .map(str::to_owned)
             .to_vec(),
         // HashiCorp's entry point warns and sleeps; ours replaces it, this is for wrappers.
         env: vec!["NOMAD_SKIP_DOCKER_IMAGE_WARN=1".to_owned()],
-        tools: false,
         reason: "the image was given".to_owned(),
     })
+}
+
+/// Returns an image that the engine has or gets, of the architecture at hand.
+pub(super) async fn have(shop: &Workshop<'_>, reference: &str) -> Result<ImageFacts, EngineError> {
+    let image = match shop.docker.image(reference).await? {
+        Some(image) => image,
+        None => pull(shop, reference).await?,
+    };
+    if image.arch == shop.arch.to_string() {
+        return Ok(image);
+    }
+    Err(EngineError::ImageArch {
+        reference: reference.to_owned(),
+        found: image.arch,
+        expected: shop.arch,
+    })
+}
+
+/// Puts the built-in program on top of an image; `None` where there is no program, or it does not
+/// run there (a program that wants glibc on an image of musl).
+async fn equip(shop: &Workshop<'_>, base: &str) -> Result<Option<String>, EngineError> {
+    let Ok(program) = simulator::find(shop).await else {
+        return Ok(None);
+    };
+    assembly::check_program(shop, &program)?;
+    let mut recipe = assembly::on(base, shop.arch);
+    assembly::add_bare_built_in(&mut recipe, &program);
+    assembly::set_origin(&mut recipe, &format!("image on {base}"), &[&program]);
+    let fingerprint = recipe.fingerprint().map_err(EngineError::Assembly)?;
+    let known = images::ensure(shop, recipe).await?;
+    let tools = tools_run(shop, &fingerprint, known.clone()).await?;
+    Ok(tools.then_some(known.name))
+}
+
+/// Tries whether the built-in program runs in an image, and remembers it.
+pub(super) async fn tools_run(
+    shop: &Workshop<'_>,
+    fingerprint: &str,
+    mut known: Known,
+) -> Result<bool, EngineError> {
+    if let Some(tools) = known.tools {
+        return Ok(tools);
+    }
+    let command = [BUILT_IN, "agent", "-help"].map(str::to_owned);
+    let said = run_once(shop, &known.name, &command).await;
+    let runs = said.is_ok_and(|said| said.contains("Usage: nomad agent"));
+    if !runs {
+        shop.progress.tell(Event::Note(
+            "the built-in program does not run in this image: jobs that have it as their workload \
+             (those of the scenarios) will fail; a static one runs anywhere: ci/build-static.sh, \
+             then REHEARSE_AGENT=PATH"
+                .to_owned(),
+        ));
+    }
+    known.tools = Some(runs);
+    Memory::of(shop).put(fingerprint, &known);
+    Ok(runs)
 }
 
 async fn pull(shop: &Workshop<'_>, reference: &str) -> Result<ImageFacts, EngineError> {
@@ -99,16 +146,16 @@ pub(super) async fn ask_version(
     image: &str,
     command: &[String],
 ) -> Result<Version, EngineError> {
+    binary::read_version(image, &run_once(shop, image, command).await?)
+}
+
+/// Runs a command in a container of its own and returns what it says.
+async fn run_once(
+    shop: &Workshop<'_>,
+    image: &str,
+    command: &[String],
+) -> Result<String, EngineError> {
     let run = uuid::Uuid::new_v4().simple().to_string();
-    let owner = Owner::this();
-    let tags: Labels = [
-        (labels::RUN, run.clone()),
-        (labels::ROLE, "tool".to_owned()),
-        (labels::OWNER, owner.to_string()),
-        (labels::EXPIRES, owner.expiry_soon().to_string()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into();
     let id = shop
         .docker
         .create_container(&ContainerPlan {
@@ -117,9 +164,9 @@ pub(super) async fn ask_version(
             platform: shop.arch.platform(),
             command: command.to_vec(),
             env: Vec::new(),
-            user: super::assembly::USER.to_string(),
+            user: assembly::USER.to_string(),
             hostname: String::new(),
-            labels: tags,
+            labels: images::tool_labels(),
             network: Attachment::None,
             volume: None,
             ports: Vec::new(),
@@ -130,7 +177,7 @@ pub(super) async fn ask_version(
         .await?;
     let said = said_by(shop, &id).await;
     shop.docker.remove_container(&id).await?;
-    binary::read_version(image, &said?)
+    said
 }
 
 async fn said_by(shop: &Workshop<'_>, id: &str) -> Result<String, EngineError> {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{EngineError, Workshop};
 use crate::docker::archive::{ImageArchive, ImageRecipe};
-use crate::docker::labels;
+use crate::docker::{Labels, LayerPlan, labels};
+use crate::owner::Owner;
 use crate::progress::Event;
 
 /// Images remembered; older ones are made again.
@@ -22,6 +23,9 @@ pub(super) struct Known {
     pub(super) name: String,
     /// Which Nomad is inside, once it was asked.
     pub(super) version: Option<Version>,
+    /// Whether the built-in program runs in it, once that was tried.
+    #[serde(default)]
+    pub(super) tools: Option<bool>,
 }
 
 /// The file that remembers: fingerprint → image.
@@ -89,6 +93,7 @@ pub(super) async fn ensure(shop: &Workshop<'_>, recipe: ImageRecipe) -> Result<K
     let known = Known {
         name: archive.name().to_owned(),
         version: None,
+        tools: None,
     };
     if !is_there(shop, &known.name).await? {
         load(shop, archive).await?;
@@ -104,13 +109,39 @@ async fn is_there(shop: &Workshop<'_>, name: &str) -> Result<bool, EngineError> 
     Ok(shop.docker.image(name).await?.is_some())
 }
 
+/// Labels of a container that lives for a moment: a killed process leaves it to be swept.
+pub(super) fn tool_labels() -> Labels {
+    let owner = Owner::this();
+    [
+        (labels::RUN, uuid::Uuid::new_v4().simple().to_string()),
+        (labels::ROLE, "tool".to_owned()),
+        (labels::OWNER, owner.to_string()),
+        (labels::EXPIRES, owner.expiry_soon().to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
 async fn load(shop: &Workshop<'_>, archive: ImageArchive) -> Result<(), EngineError> {
     let name = archive.name().to_owned();
     shop.progress.tell(Event::Image {
         name: name.clone(),
         bytes: Some(archive.size()),
     });
-    shop.docker.load_image(&name, archive.stream()).await?;
+    let recipe = archive.recipe();
+    if let Some(base) = recipe.base.clone() {
+        let plan = LayerPlan {
+            name: name.clone(),
+            base,
+            platform: shop.arch.platform(),
+            env: recipe.env.clone(),
+            labels: recipe.labels.clone(),
+            tool: tool_labels(),
+        };
+        shop.docker.layer_image(&plan, archive.layer()).await?;
+    } else {
+        shop.docker.load_image(&name, archive.stream()).await?;
+    }
     let loaded = shop.docker.image(&name).await?;
     // Some engines answer a refused archive with success.
     let found = loaded.map_or_else(|| "nothing".to_owned(), |image| image.arch);

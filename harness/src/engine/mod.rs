@@ -94,6 +94,8 @@ pub struct EngineRequest {
     pub binaries: BTreeMap<Arch, PathBuf>,
     /// An image's reference.
     pub image: Option<String>,
+    /// An image that a binary or a release is put into; from scratch without one.
+    pub base_image: Option<String>,
     /// Base address of the releases, in place of the environment's.
     pub releases: Option<String>,
     /// A copy of HashiCorp's release key, in place of the environment's.
@@ -380,5 +382,10 @@ async fn from_release(
             arch: shop.arch,
             source: Box::new(error),
         })?;
-    binary::of_file(shop, &path, "release", Some(&version), reason).await
+    let from = binary::Origin {
+        kind: "release",
+        expected: Some(&version),
+        base: request.base_image.as_deref(),
+    };
+    binary::of_file(shop, &path, &from, reason).await
 }

@@ -62,7 +62,11 @@ impl Strain {
 
 /// How often longer than its own CPU time a piece of work takes; 1 where the system does not tell.
 fn stretch() -> f64 {
-    let cpu = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).ok().map(Duration::from);
+    let cpu = || {
+        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+            .ok()
+            .map(Duration::from)
+    };
     let start = Instant::now();
     let Some(began) = cpu() else { return 1.0 };
     loop {

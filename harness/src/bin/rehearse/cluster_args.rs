@@ -42,6 +42,10 @@ pub struct ClusterArgs {
     /// An image with Nomad in it.
     #[arg(long, value_name = "REFERENCE")]
     image: Option<String>,
+    /// An image to put a binary or a release into; without one, an image is made of the file's own
+    /// needs.
+    #[arg(long, value_name = "REFERENCE")]
+    base_image: Option<String>,
     /// Architecture of the agents: amd64, arm64, s390x.
     #[arg(long)]
     arch: Option<Arch>,
@@ -108,6 +112,7 @@ impl ClusterArgs {
             version: self.nomad_version.clone(),
             binaries,
             image: self.image.clone(),
+            base_image: self.base_image.clone(),
             releases: self.releases.clone(),
             release_key: self.release_key.clone(),
         };

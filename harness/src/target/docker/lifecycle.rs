@@ -85,9 +85,11 @@ impl LifecycleError {
             Self::Absent { .. } => Some("rehearse ls".to_owned()),
             Self::Folder(error) => error.hint(),
             // Its data went with its container: only a new cluster has that agent again.
-            Self::Agent { source, cluster, .. } if source.trouble == Trouble::NotFound => Some(
-                format!("rehearse down {cluster} && rehearse up {cluster}    # makes it anew"),
-            ),
+            Self::Agent {
+                source, cluster, ..
+            } if source.trouble == Trouble::NotFound => Some(format!(
+                "rehearse down {cluster} && rehearse up {cluster}    # makes it anew"
+            )),
             Self::Docker(error) | Self::Agent { source: error, .. } => error.hint(),
             Self::Sweep(error) => error.hint(),
             Self::NotReady { name, unready } => {
