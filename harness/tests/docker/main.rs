@@ -8,6 +8,7 @@ mod command;
 #[cfg(feature = "testcontainers")]
 mod dev_agent;
 mod faults;
+mod images;
 mod leftovers;
 mod library;
 

@@ -1,0 +1,104 @@
+//! Images made on top of others.
+
+use std::path::PathBuf;
+
+use futures::StreamExt as _;
+use nomad_harness::docker::archive::{Content, ImageRecipe};
+use nomad_harness::docker::{Attachment, ContainerPlan, DockerEngine as _, Labels, LayerPlan};
+use nomad_harness::spec::Arch;
+
+use super::Stage;
+
+/// Whoever crashes here leaves nothing that `sweep` does not know.
+fn tool() -> Labels {
+    let owner = nomad_harness::owner::Owner::this();
+    [
+        ("rehearse.run", "layer-test".to_owned()),
+        ("rehearse.role", "tool".to_owned()),
+        ("rehearse.owner", owner.to_string()),
+        ("rehearse.expires", owner.expiry_soon().to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_go_on_top_of_an_image_which_stays_as_it_is() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let cluster = stage.builder().servers(1).clients(0).start().await.unwrap();
+    let base = cluster.target().record().image.clone();
+    cluster.tear_down().await.unwrap();
+    let arch = Arch::host().unwrap();
+    let below = stage.docker.image(&base).await.unwrap().unwrap();
+
+    let mut recipe = ImageRecipe::new(arch);
+    recipe.base = Some(below.id.clone());
+    recipe.env = vec!["LAYERED=yes".to_owned()];
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_rehearse"));
+    recipe.file("/opt/copy", 0o755, Content::File(program));
+    let archive = recipe.seal("rehearse/test").unwrap();
+    let plan = LayerPlan {
+        name: archive.name().to_owned(),
+        base: below.id.clone(),
+        platform: arch.platform(),
+        env: archive.recipe().env.clone(),
+        labels: [("rehearse.test".to_owned(), "layer".to_owned())].into(),
+        tool: tool(),
+    };
+    stage
+        .docker
+        .layer_image(&plan, archive.layer())
+        .await
+        .unwrap();
+    let made = stage.docker.image(&plan.name).await.unwrap().unwrap();
+    assert_ne!(made.id, below.id);
+    assert_eq!(made.arch, arch.to_string());
+    assert_eq!(made.labels["rehearse.test"], "layer");
+    assert_eq!(
+        made.labels.get("rehearse.run").map(String::as_str),
+        Some("")
+    );
+
+    // It runs with the libraries of the image below.
+    let id = stage
+        .docker
+        .create_container(&ContainerPlan {
+            name: format!("rehearse-layer-test-{}", std::process::id()),
+            image: plan.name.clone(),
+            platform: arch.platform(),
+            command: ["/opt/copy", "agent", "-help"].map(str::to_owned).to_vec(),
+            env: Vec::new(),
+            user: "10001".to_owned(),
+            hostname: String::new(),
+            labels: tool(),
+            network: Attachment::None,
+            volume: None,
+            ports: Vec::new(),
+            init: false,
+            capabilities: Vec::new(),
+            sysctls: Labels::new(),
+        })
+        .await
+        .unwrap();
+    stage.docker.start_container(&id).await.unwrap();
+    let code = stage.docker.wait_container(&id).await.unwrap();
+    let mut log = stage.docker.logs(&id, None, false);
+    let mut said = Vec::new();
+    while let Some(piece) = log.next().await {
+        said.extend_from_slice(piece.unwrap().bytes());
+    }
+    stage.docker.remove_container(&id).await.unwrap();
+    stage.docker.remove_image(&plan.name).await.unwrap();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("Usage: nomad agent"), "{said}");
+    let left = stage
+        .docker
+        .containers(&[("rehearse.run", Some("layer-test"))])
+        .await
+        .unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(stage.docker.image(&base).await.unwrap().is_some());
+}
