@@ -5,7 +5,7 @@
 #   up       `up` of 3+3 with a warm image, median
 #   down     `down` of 3+3, median
 #   up-3+20  `up` of 3 servers and 20 clients, once
-#   bare     the same six containers, started side by side, doing nothing
+#   bare     six and 23 such containers, started side by side, doing nothing: Docker's own share
 #   plain    the same six agents started one after the other by the docker command, with a plain
 #            configuration (no TLS, no ACL, default join), until three nodes are ready
 # and the memory of `rehearse` and of an agent, the program's and the image's size.
@@ -96,15 +96,21 @@ size=$(docker image inspect --format '{{.Size}}' "$image")
 "$rehearse" down bench >/dev/null 2>&1
 
 docker network create --label "rehearse-bench=$$" "$net" >/dev/null
-bare_start=$(now_ms)
-for i in 1 2 3 4 5 6; do
-  docker run -d --network "$net" --label "rehearse-bench=$$" --entrypoint /usr/local/bin/rehearse-agent \
-    "$image" workload -port 8080 >/dev/null &
-done
-wait
-bare=$(($(now_ms) - bare_start))
-# shellcheck disable=SC2046 # a list of ids
-docker rm -f $(docker ps -aq --filter "label=rehearse-bench=$$") >/dev/null
+# Containers that do nothing, started side by side: what Docker itself takes.
+bare() {
+  local start i
+  start=$(now_ms)
+  for i in $(seq 1 "$1"); do
+    docker run -d --network "$net" --label "rehearse-bench=$$" --entrypoint /usr/local/bin/rehearse-agent \
+      "$image" workload -port 8080 >/dev/null &
+  done
+  wait
+  echo $(($(now_ms) - start))
+  # shellcheck disable=SC2046 # a list of ids
+  docker rm -f $(docker ps -aq --filter "label=rehearse-bench=$$") >/dev/null
+}
+bare=$(bare 6)
+bare_many=$(bare 23)
 
 plain_ms=""
 if [ "$plain" = yes ]; then
@@ -123,7 +129,7 @@ server {
 }
 CONF
     id=$(docker create --network "$net" --hostname "server-$i" --network-alias "server-$i" -p 127.0.0.1::4646 \
-      --label "rehearse-bench=$$" --entrypoint "$program" "$image" agent -config /etc/nomad.d -bind 0.0.0.0)
+      --label "rehearse-bench=$$" --entrypoint "$program" "$image" agent -config /etc/nomad.d)
     [ "$i" = 1 ] && first_server=$id
     docker cp -q "$scratch/nomad.hcl" "$id:/etc/nomad.d/nomad.hcl"
     docker start "$id" >/dev/null
@@ -163,7 +169,9 @@ printf '%-28s %8s ms  %s\n' \
   'up, image made and loaded' "$first" "$(ratio "$first" "$up")" \
   'down (median)' "$down" "$(ratio "$down" "$up")" \
   'up of 3+20' "$many" "$(ratio "$many" "$up")" \
-  'six bare containers' "$bare" "$(ratio "$bare" "$up")"
+  'six bare containers' "$bare" "$(ratio "$bare" "$up")" \
+  '23 bare containers' "$bare_many" "$(ratio "$bare_many" "$up")"
+printf '3+20 over 3+3: %s; 23 bare containers over six: %s\n' "$(ratio "$many" "$up")" "$(ratio "$bare_many" "$bare")"
 [ -z "$plain_ms" ] || printf '%-28s %8s ms  %s\n' 'plain, one after the other' "$plain_ms" "$(ratio "$plain_ms" "$up")"
 largest=$(sort -n <<<"$memory" | tail -n 1)
 printf 'memory: rehearse %s KiB at its peak, the largest agent %s KiB resident\n' "$peak" "$largest"
