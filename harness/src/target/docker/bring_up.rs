@@ -4,7 +4,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::StreamExt as _;
@@ -469,7 +469,16 @@ impl Attempt<'_> {
             .iter()
             .map(|agent| self.start(network, planned, agent));
         let mut cluster = self.assemble(planned.record.clone())?;
-        let token = match self.wait_beside(&cluster, try_join_all(starts)).await? {
+        let began = Instant::now();
+        let started = async {
+            let ports = try_join_all(starts).await?;
+            self.progress.tell(Event::Met {
+                condition: "every container runs".to_owned(),
+                after: began.elapsed(),
+            });
+            Ok(ports)
+        };
+        let token = match self.wait_beside(&cluster, started).await? {
             Waited::Ready(token) => token,
             Waited::Moved(ports) => {
                 for (agent, port) in cluster.record.agents.iter_mut().zip(ports) {
