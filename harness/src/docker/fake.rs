@@ -65,6 +65,7 @@ impl FakeDocker {
             id: "sha256:nomad".to_owned(),
             arch: "amd64".to_owned(),
             tags: vec![NOMAD_IMAGE.to_owned()],
+            env: Vec::new(),
             labels: Labels::new(),
         };
         let state = State {
@@ -229,6 +230,7 @@ impl DockerEngine for FakeDocker {
                 id: format!("sha256:{name}"),
                 arch: "amd64".to_owned(),
                 tags: vec![name.to_owned()],
+                env: Vec::new(),
                 labels: Labels::new(),
             });
         });
@@ -247,6 +249,7 @@ impl DockerEngine for FakeDocker {
                 id: format!("sha256:{}", plan.name),
                 arch: "amd64".to_owned(),
                 tags: vec![plan.name.clone()],
+                env: Vec::new(),
                 labels: plan.labels.clone(),
             });
         });

@@ -198,12 +198,16 @@ impl DockerEngine for Docker {
 
     async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, DockerError> {
         match self.client.inspect_image(reference).await {
-            Ok(image) => Ok(Some(ImageFacts {
-                id: image.id.unwrap_or_default(),
-                arch: image.architecture.unwrap_or_default(),
-                tags: image.repo_tags.unwrap_or_default(),
-                labels: labels(image.config.and_then(|config| config.labels)),
-            })),
+            Ok(image) => {
+                let config = image.config.unwrap_or_default();
+                Ok(Some(ImageFacts {
+                    id: image.id.unwrap_or_default(),
+                    arch: image.architecture.unwrap_or_default(),
+                    tags: image.repo_tags.unwrap_or_default(),
+                    env: config.env.unwrap_or_default(),
+                    labels: labels(config.labels),
+                }))
+            }
             Err(error) => match wrap("inspect image", reference, error) {
                 error if error.trouble == Trouble::NotFound => Ok(None),
                 error => Err(error),
@@ -224,6 +228,7 @@ impl DockerEngine for Docker {
             id: image.id,
             arch: String::new(),
             tags: image.repo_tags,
+            env: Vec::new(),
             labels: image.labels.into_iter().collect(),
         };
         Ok(images.into_iter().map(facts).collect())

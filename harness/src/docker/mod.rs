@@ -53,6 +53,8 @@ pub struct ImageFacts {
     pub arch: String,
     /// Names that point to it.
     pub tags: Vec<String>,
+    /// Environment of its processes, `KEY=VALUE`; empty in a list.
+    pub env: Vec<String>,
     /// Its labels.
     pub labels: Labels,
 }

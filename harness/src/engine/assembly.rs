@@ -8,7 +8,7 @@ use super::elf::{self, Elf};
 use super::{EngineError, Workshop};
 use crate::agent_config::{CONFIG_DIR, DATA_DIR, TLS_DIR};
 use crate::docker::archive::{Content, ImageRecipe};
-use crate::docker::labels;
+use crate::docker::{ImageFacts, labels};
 use crate::spec::Arch;
 
 /// Where the built-in program is in every image that is made here. Jobs name it.
@@ -19,6 +19,11 @@ pub(super) const NOMAD: &str = "/usr/local/bin/nomad";
 pub(super) const REPOSITORY: &str = "rehearse/agent";
 /// The user whom agents run as: nobody's on any usual machine.
 pub(crate) const USER: u32 = 10_001;
+
+/// Path of an image that names none.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where the built-in program has its other names in an image of the user's.
+const PLAYED_DIR: &str = "/usr/local/lib/rehearse/bin";
 
 /// Users that programs look up by name or number.
 const PASSWD: &str = "root:x:0:0:root:/root:/sbin/nologin\n\
@@ -43,10 +48,13 @@ pub(super) fn base(arch: Arch) -> ImageRecipe {
     recipe
 }
 
-/// Returns an image on top of another one, by ID, with the folders that agents expect.
-pub(super) fn on(base: &str, arch: Arch) -> ImageRecipe {
+/// Returns an image on top of another one, with the folders that agents expect.
+pub(super) fn on(base: &ImageFacts, arch: Arch) -> ImageRecipe {
     let mut recipe = ImageRecipe::new(arch);
-    recipe.base = Some(base.to_owned());
+    recipe.base = Some(base.id.clone());
+    let path = base.env.iter().find_map(|pair| pair.strip_prefix("PATH="));
+    let path = path.unwrap_or(USUAL_PATH);
+    recipe.env = vec![format!("PATH={path}:{PLAYED_DIR}")];
     recipe.folder(DATA_DIR, 0o700, USER);
     recipe.folder(CONFIG_DIR, 0o700, USER);
     recipe.folder(TLS_DIR, 0o700, USER);
@@ -59,10 +67,13 @@ pub(super) fn add_bare(recipe: &mut ImageRecipe, at: &str, program: &Path) {
     recipe.file(at, 0o755, Content::File(program.to_owned()));
 }
 
-/// Puts the built-in program, bare, into an image. It gets no other names: the image may have
-/// programs of those names.
+/// Puts the built-in program, bare, into an image. Its other names come last on the path: where the
+/// image has programs of those names, they are used.
 pub(super) fn add_bare_built_in(recipe: &mut ImageRecipe, program: &Path) {
     add_bare(recipe, BUILT_IN, program);
+    for name in agent::tools::PLAYED {
+        recipe.link(&format!("{PLAYED_DIR}/{name}"), BUILT_IN);
+    }
 }
 
 /// Puts a program into an image, with what it needs.

@@ -68,7 +68,7 @@ async fn recipe(
     parts.extend(built_in.as_deref());
     let mut recipe = if let Some(reference) = from.base {
         let base = image::have(shop, reference).await?;
-        let mut recipe = assembly::on(&base.id, shop.arch);
+        let mut recipe = assembly::on(&base, shop.arch);
         assembly::add_bare(&mut recipe, NOMAD, path);
         if let Some(program) = &built_in {
             assembly::check_program(shop, program)?;

@@ -43,7 +43,7 @@ pub(super) async fn provide(
             expected: expected.clone(),
         });
     }
-    let equipped = equip(shop, &image.id).await?;
+    let equipped = equip(shop, &image).await?;
     Ok(Program {
         info: EngineInfo {
             kind: "image".to_owned(),
@@ -80,14 +80,14 @@ pub(super) async fn have(shop: &Workshop<'_>, reference: &str) -> Result<ImageFa
 
 /// Puts the built-in program on top of an image; `None` where there is no program, or it does not
 /// run there (a program that wants glibc on an image of musl).
-async fn equip(shop: &Workshop<'_>, base: &str) -> Result<Option<String>, EngineError> {
+async fn equip(shop: &Workshop<'_>, base: &ImageFacts) -> Result<Option<String>, EngineError> {
     let Ok(program) = simulator::find(shop).await else {
         return Ok(None);
     };
     assembly::check_program(shop, &program)?;
     let mut recipe = assembly::on(base, shop.arch);
     assembly::add_bare_built_in(&mut recipe, &program);
-    assembly::set_origin(&mut recipe, &format!("image on {base}"), &[&program]);
+    assembly::set_origin(&mut recipe, &format!("image on {}", base.id), &[&program]);
     let fingerprint = recipe.fingerprint().map_err(EngineError::Assembly)?;
     let known = images::ensure(shop, recipe).await?;
     let tools = tools_run(shop, &fingerprint, known.clone()).await?;

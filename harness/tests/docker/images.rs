@@ -22,6 +22,36 @@ fn tool() -> Labels {
     .into()
 }
 
+/// Runs a command in a container of an image; returns its exit code and what it said.
+async fn run_in(stage: &Stage, image: &str, command: &[&str]) -> (i64, String) {
+    let plan = ContainerPlan {
+        name: format!("rehearse-layer-test-{}", std::process::id()),
+        image: image.to_owned(),
+        platform: Arch::host().unwrap().platform(),
+        command: command.iter().map(|word| (*word).to_owned()).collect(),
+        env: Vec::new(),
+        user: "10001".to_owned(),
+        hostname: String::new(),
+        labels: tool(),
+        network: Attachment::None,
+        volume: None,
+        ports: Vec::new(),
+        init: false,
+        capabilities: Vec::new(),
+        sysctls: Labels::new(),
+    };
+    let id = stage.docker.create_container(&plan).await.unwrap();
+    stage.docker.start_container(&id).await.unwrap();
+    let code = stage.docker.wait_container(&id).await.unwrap();
+    let mut log = stage.docker.logs(&id, None, false);
+    let mut said = Vec::new();
+    while let Some(piece) = log.next().await {
+        said.extend_from_slice(piece.unwrap().bytes());
+    }
+    stage.docker.remove_container(&id).await.unwrap();
+    (code, String::from_utf8_lossy(&said).into_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_go_on_top_of_an_image_which_stays_as_it_is() {
     let Some(stage) = Stage::set().await else {
@@ -62,36 +92,8 @@ async fn files_go_on_top_of_an_image_which_stays_as_it_is() {
     );
 
     // It runs with the libraries of the image below.
-    let id = stage
-        .docker
-        .create_container(&ContainerPlan {
-            name: format!("rehearse-layer-test-{}", std::process::id()),
-            image: plan.name.clone(),
-            platform: arch.platform(),
-            command: ["/opt/copy", "agent", "-help"].map(str::to_owned).to_vec(),
-            env: Vec::new(),
-            user: "10001".to_owned(),
-            hostname: String::new(),
-            labels: tool(),
-            network: Attachment::None,
-            volume: None,
-            ports: Vec::new(),
-            init: false,
-            capabilities: Vec::new(),
-            sysctls: Labels::new(),
-        })
-        .await
-        .unwrap();
-    stage.docker.start_container(&id).await.unwrap();
-    let code = stage.docker.wait_container(&id).await.unwrap();
-    let mut log = stage.docker.logs(&id, None, false);
-    let mut said = Vec::new();
-    while let Some(piece) = log.next().await {
-        said.extend_from_slice(piece.unwrap().bytes());
-    }
-    stage.docker.remove_container(&id).await.unwrap();
+    let (code, said) = run_in(&stage, &plan.name, &["/opt/copy", "agent", "-help"]).await;
     stage.docker.remove_image(&plan.name).await.unwrap();
-    let said = String::from_utf8_lossy(&said);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("Usage: nomad agent"), "{said}");
     let left = stage
