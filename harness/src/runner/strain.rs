@@ -108,6 +108,9 @@ impl Gauge {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Barrier};
+
     use super::*;
 
     fn told(stretches: &[f64]) -> (usize, f64) {
@@ -127,17 +130,22 @@ mod tests {
     fn a_crowd_on_every_core_stretches_the_work() {
         let alone = stretch();
         let crowd = 8 * std::thread::available_parallelism().map_or(1, usize::from);
-        let end = Instant::now() + Duration::from_millis(800);
+        let over = Arc::new(AtomicBool::new(false));
+        let here = Arc::new(Barrier::new(crowd + 1));
         let busy: Vec<_> = (0..crowd)
             .map(|_| {
+                let (over, here) = (Arc::clone(&over), Arc::clone(&here));
                 std::thread::spawn(move || {
-                    while Instant::now() < end {
+                    here.wait();
+                    while !over.load(Ordering::Relaxed) {
                         black_box(0);
                     }
                 })
             })
             .collect();
-        let crowded = (0..5).map(|_| stretch()).fold(0.0, f64::max);
+        here.wait();
+        let crowded = (0..20).map(|_| stretch()).fold(0.0, f64::max);
+        over.store(true, Ordering::Relaxed);
         for thread in busy {
             thread.join().expect("it only counts");
         }
