@@ -55,6 +55,7 @@ pub(super) fn on(base: &ImageFacts, arch: Arch) -> ImageRecipe {
     let path = base.env.iter().find_map(|pair| pair.strip_prefix("PATH="));
     let path = path.unwrap_or(USUAL_PATH);
     recipe.env = vec![format!("PATH={path}:{PLAYED_DIR}")];
+    recipe.folder("/tmp", 0o1777, 0);
     recipe.folder(DATA_DIR, 0o700, USER);
     recipe.folder(CONFIG_DIR, 0o700, USER);
     recipe.folder(TLS_DIR, 0o700, USER);

@@ -36,7 +36,9 @@ pub mod workload;
 pub const FOLLOWS: &str = "1.8.3";
 
 /// First arguments that select a part of this program, rather than the harness's command.
-pub const SUBCOMMANDS: &[&str] = &["agent", "workload", "net", "df", "selftest", "grants"];
+pub const SUBCOMMANDS: &[&str] = &[
+    "agent", "workload", "net", "df", "after", "selftest", "grants",
+];
 
 /// Runs the part of the program that `args` (without the program's name) selects.
 #[must_use]
@@ -48,6 +50,7 @@ pub fn main(args: &[String]) -> std::process::ExitCode {
     match part {
         "net" => tools::net(rest),
         "df" => tools::df(rest),
+        "after" => tools::after(rest),
         "agent" => command_line::run_agent(rest),
         "grants" => grants::main(),
         "selftest" => selftest::main(rest),

@@ -1,6 +1,7 @@
 //! `up`: plan, make, wait. Whatever goes wrong on the way, what was made is removed again: errors,
 //! an interrupt, a panic. What a SIGKILL leaves is found by its labels later.
 
+use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,7 +30,7 @@ use crate::environment::Environment;
 use crate::nomad::{ApiError, Token};
 use crate::owner::{Owner, now_secs};
 use crate::progress::{Event, Progress};
-use crate::spec::{AgentName, Arch, ClusterSpec, SpecError, Subnet};
+use crate::spec::{AgentName, Arch, ClusterSpec, Role, SpecError, Subnet};
 use crate::tls::{Authority, TlsError};
 
 /// Starts of one container with another port each time, before giving up.
@@ -589,9 +590,13 @@ impl Attempt<'_> {
             &planned.authority,
             &planned.gossip_key,
         )?;
+        let all = planned.record.agents.iter();
+        let servers = all.filter(|one| one.plan.role == Role::Server);
+        let servers: Vec<Ipv4Addr> = servers.map(|one| one.plan.address).collect();
         let mut agent = agent.clone();
         for tries_left in (0..PORT_TRIES_MAX).rev() {
-            let container = plan::container(self.common, &planned.program, &agent, network);
+            let container =
+                plan::container(self.common, &planned.program, &agent, &servers, network);
             let made = self.docker.create_container(&container).await;
             let id = made.map_err(|error| self.name_taken(error))?;
             self.docker.upload(&id, files.clone()).await?;

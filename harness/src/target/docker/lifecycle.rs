@@ -10,8 +10,16 @@ use super::control::STOP_GRACE_SECS;
 use super::folder::{FolderError, StateRoot};
 use super::sweep::{self, SweepError, Swept};
 use crate::docker::{DockerEngine, DockerError, Trouble, labels};
+use crate::nomad::ApiError;
+use crate::poll::{Look, eventually};
 use crate::progress::{Event, Progress};
-use crate::spec::AgentName;
+use crate::spec::{AgentName, Role};
+use crate::target::Target as _;
+
+/// How long clients wait for servers that are started with them.
+const LISTENS_MAX: Duration = Duration::from_secs(30);
+/// Time between two looks at a server that starts.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A cluster could not be stopped, started or removed.
 #[derive(Debug, thiserror::Error)]
@@ -177,27 +185,59 @@ impl DockerCluster {
         self.first(agents, outcomes, "stop")
     }
 
-    /// Starts agents, all at the same time: same addresses, same data. One that runs goes on.
+    /// Starts agents, servers before clients, all of a kind at the same time: same addresses, same
+    /// data. One that runs goes on.
     ///
     /// # Errors
     /// [`LifecycleError::Agent`], the first of them.
     pub async fn start_agents(&self, agents: &[AgentName]) -> Result<(), LifecycleError> {
-        let start = |agent: &AgentName| {
+        let is_server = |name: &&AgentName| {
+            let mut all = self.agents.iter();
+            all.any(|agent| agent.name == **name && agent.role == Role::Server)
+        };
+        let (servers, clients): (Vec<&AgentName>, Vec<&AgentName>) =
+            agents.iter().partition(is_server);
+        self.start_these(&servers).await?;
+        if !clients.is_empty() {
+            // A client whose first registration is refused waits 15 to 30 s with the next.
+            let listen = servers
+                .iter()
+                .map(|server| self.listens(server, LISTENS_MAX));
+            join_all(listen).await;
+        }
+        self.start_these(&clients).await
+    }
+
+    /// Waits until an agent answers on its HTTP API, whatever it answers: its RPC listens then,
+    /// too. One that never does is found by whoever waits for the cluster.
+    pub(super) async fn listens(&self, agent: &AgentName, within: Duration) {
+        let api = self.api(agent).stale();
+        let look = || async {
+            match api.leader().await {
+                Ok(_) | Err(ApiError::Status { .. } | ApiError::TimedOut { .. }) => Look::Done(()),
+                Err(error) => Look::NotYet(error.to_string()),
+            }
+        };
+        drop(eventually(within, LOOK_AGAIN, "an answer", look).await);
+    }
+
+    async fn start_these(&self, agents: &[&AgentName]) -> Result<(), LifecycleError> {
+        let start = |agent: &&AgentName| {
             let container = self.container(agent).to_owned();
             let docker = self.docker.clone();
             async move { docker.start_container(&container).await }
         };
         let outcomes = join_all(agents.iter().map(start)).await;
-        self.first(agents, outcomes, "start")
+        self.first(agents.iter().copied(), outcomes, "start")
     }
 
-    fn first(
+    fn first<'a>(
         &self,
-        agents: &[AgentName],
+        agents: impl IntoIterator<Item = &'a AgentName>,
         outcomes: Vec<Result<(), DockerError>>,
         action: &'static str,
     ) -> Result<(), LifecycleError> {
-        for (agent, outcome) in agents.iter().zip(outcomes) {
+        for (agent, outcome) in agents.into_iter().zip(outcomes) {
             outcome.map_err(|source| LifecycleError::Agent {
                 action,
                 cluster: self.record.spec.name.clone(),

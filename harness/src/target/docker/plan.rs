@@ -1,6 +1,6 @@
 //! Everything about a cluster's Docker objects before any of them is made: names, labels, files.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 
 use rand::seq::SliceRandom as _;
 use sha2::{Digest as _, Sha256};
@@ -10,9 +10,9 @@ use crate::agent_config::{self, CONFIG_DIR, CONFIG_FILE, ConfigError, DATA_DIR, 
 use crate::docker::{
     Attachment, ContainerPlan, Labels, PublishedPort, VolumePlan, archive, labels,
 };
-use crate::engine::{AGENT_USER, Program};
+use crate::engine::{AGENT_USER, BUILT_IN, Program};
 use crate::owner::Owner;
-use crate::spec::{AgentPlan, ClusterSpec, HTTP_PORT};
+use crate::spec::{AgentPlan, ClusterSpec, HTTP_PORT, RPC_PORT, Role};
 use crate::tls::{self, Authority, TlsError};
 
 /// Ports offered to clusters: below the range from which the kernel gives ports to outgoing
@@ -93,11 +93,31 @@ pub(super) fn free_ports(count: usize) -> Vec<u16> {
     ports
 }
 
+/// Returns an agent's command. A client waits at its first start until every server takes
+/// connections, where the image has the program for that.
+fn command(program: &Program, agent: &AgentRecord, servers: &[Ipv4Addr]) -> Vec<String> {
+    if agent.plan.role == Role::Server || !program.tools || servers.is_empty() {
+        return program.command.clone();
+    }
+    let addresses: Vec<String> = servers
+        .iter()
+        .map(|ip| format!("{ip}:{RPC_PORT}"))
+        .collect();
+    let state = format!("{DATA_DIR}/client");
+    let addresses = addresses.join(",");
+    let wait = [
+        BUILT_IN, "after", "-unless", &state, "-tcp", &addresses, "--",
+    ];
+    let wait = wait.map(str::to_owned).into_iter();
+    wait.chain(program.command.iter().cloned()).collect()
+}
+
 /// Returns the plan of an agent's container.
 pub(super) fn container(
     common: &Common,
     program: &Program,
     agent: &AgentRecord,
+    servers: &[Ipv4Addr],
     network: &str,
 ) -> ContainerPlan {
     let mut tags = common.labels.clone();
@@ -109,7 +129,7 @@ pub(super) fn container(
         name: agent.container.clone(),
         image: program.image.clone(),
         platform: agent.plan.arch.platform(),
-        command: program.command.clone(),
+        command: command(program, agent, servers),
         env: program.env.clone(),
         user: AGENT_USER.to_string(),
         hostname: agent.plan.name.to_string(),

@@ -1,5 +1,6 @@
 //! Tools in containers that hold nothing else: no shell, no `ip`, no `df`.
 
+mod after;
 mod df;
 mod net;
 
@@ -28,6 +29,12 @@ pub fn arguments() -> Vec<String> {
 #[must_use]
 pub fn net(args: &[String]) -> ExitCode {
     report(net::run(args))
+}
+
+/// Runs `after`: waits for addresses, then becomes another command.
+#[must_use]
+pub fn after(args: &[String]) -> ExitCode {
+    report(after::run(args).map(|never| match never {}))
 }
 
 /// Runs `df -kP PATH...`: Nomad reads a client's disk from it.

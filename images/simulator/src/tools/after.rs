@@ -1,0 +1,140 @@
+//! `after -unless PATH -tcp ADDRESS,... -- COMMAND`: becomes COMMAND once every address takes
+//! connections. A new cluster's containers start side by side; a client of real Nomad whose first
+//! registration is refused waits 15 to 30 s with the next.
+//!
+//! Where PATH exists there is nothing to wait for: the agent has been here before, and starts as
+//! it would anywhere. An address that never answers only delays the command.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::clock;
+
+/// How long it waits at most: a server listens within a second of its start, five under QEMU.
+const WITHIN: Duration = Duration::from_secs(15);
+/// Time between two tries, and how long one may take.
+const AGAIN: Duration = Duration::from_millis(10);
+const TRY_MAX: Duration = Duration::from_millis(500);
+
+/// The command cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AfterError {
+    /// The arguments make no sense.
+    #[error("{0} (expected `after -unless PATH -tcp ADDRESS,... -- COMMAND`)")]
+    Usage(String),
+    /// The system refuses something.
+    #[error("cannot run `{command}`: {source}")]
+    Run {
+        /// What was to be run.
+        command: String,
+        /// Why it is not.
+        source: std::io::Error,
+    },
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Wish {
+    unless: Option<PathBuf>,
+    tcp: Vec<SocketAddr>,
+    command: Vec<String>,
+}
+
+/// Waits, and becomes the command; returns only when that fails.
+pub(super) fn run(args: &[String]) -> Result<Infallible, AfterError> {
+    let wish = read(args)?;
+    let (program, rest) = wish.command.split_first().expect("it was read with one");
+    let failed = |source| AfterError::Run {
+        command: program.clone(),
+        source,
+    };
+    let known = wish.unless.as_ref().is_some_and(|path| path.exists());
+    if !known {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        // Nobody listens in the end: the command finds out itself, and says so better.
+        let _late = runtime.block_on(async { tokio::time::timeout(WITHIN, all(&wish.tcp)).await });
+    }
+    Err(failed(Command::new(program).args(rest).exec()))
+}
+
+fn read(args: &[String]) -> Result<Wish, AfterError> {
+    let usage = |problem: &str| AfterError::Usage(problem.to_owned());
+    let mut wish = Wish::default();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| usage("a value is missing"));
+        match arg.as_str() {
+            "-unless" => wish.unless = Some(PathBuf::from(value()?)),
+            "-tcp" => {
+                let parsed: Result<_, _> = value()?.split(',').map(str::parse).collect();
+                wish.tcp = parsed.map_err(|_| usage("`-tcp` wants IP:PORT,..."))?;
+            }
+            "--" => {
+                wish.command = args.cloned().collect();
+                break;
+            }
+            other => return Err(usage(&format!("unknown argument `{other}`"))),
+        }
+    }
+    if wish.command.is_empty() {
+        return Err(usage("no command"));
+    }
+    Ok(wish)
+}
+
+/// Returns when each address has taken a connection.
+async fn all(addresses: &[SocketAddr]) {
+    for address in addresses {
+        loop {
+            let connecting = TcpStream::connect(address);
+            if let Ok(Ok(_)) = tokio::time::timeout(TRY_MAX, connecting).await {
+                break;
+            }
+            clock::sleep(AGAIN).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_comes_after_the_dashes_is_the_command_as_it_stands() {
+        let wish = read(&words(
+            "-unless /d -tcp 10.0.0.1:4647,10.0.0.2:4647 -- nomad agent -tcp x",
+        ));
+        let wish = wish.unwrap();
+        assert_eq!(wish.unless, Some(PathBuf::from("/d")));
+        assert_eq!(wish.tcp.len(), 2);
+        assert_eq!(wish.command, words("nomad agent -tcp x"));
+        for wrong in ["-tcp here -- x", "-unless", "--", "nomad agent"] {
+            assert!(read(&words(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_waits_for_the_last_address_and_not_for_ever() {
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let soon = Duration::from_millis(60);
+        assert!(tokio::time::timeout(soon, all(&[address])).await.is_err());
+        let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+        let late = Duration::from_secs(5);
+        tokio::time::timeout(late, all(&[address])).await.unwrap();
+        drop(listener);
+    }
+}
