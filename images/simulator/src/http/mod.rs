@@ -10,6 +10,7 @@ mod call;
 mod client;
 mod context;
 mod deployments;
+mod drain;
 mod evals;
 mod gate;
 mod given_job;
@@ -50,6 +51,7 @@ pub fn router(ctx: Context) -> Router {
         .merge(operator::routes())
         .merge(acl::routes())
         .merge(nodes::routes())
+        .merge(drain::routes())
         .merge(jobs::routes())
         .merge(evals::routes())
         .merge(allocs::routes())

@@ -41,9 +41,9 @@ pub fn node(node: &Node) -> Value {
         node_resources(&node.node_resources),
     );
     object.insert("ReservedResources".to_owned(), reserved());
-    for empty in ["DrainStrategy", "LastDrain", "HostVolumes"] {
-        object.insert(empty.to_owned(), Value::Null);
-    }
+    object.insert("DrainStrategy".to_owned(), drain_strategy(node));
+    object.insert("LastDrain".to_owned(), last_drain(node));
+    object.insert("HostVolumes".to_owned(), Value::Null);
     object.insert("ComputedClass".to_owned(), json!(""));
     Value::Object(object)
 }
@@ -68,7 +68,7 @@ pub fn node_stub(node: &Node, resources: bool) -> Value {
         "StatusDescription": node.status_description,
         "Drivers": node.drivers,
         "HostVolumes": null,
-        "LastDrain": null,
+        "LastDrain": last_drain(node),
         "CreateIndex": node.create_index,
         "ModifyIndex": node.modify_index,
     });
@@ -77,6 +77,29 @@ pub fn node_stub(node: &Node, resources: bool) -> Value {
         stub["ReservedResources"] = reserved();
     }
     stub
+}
+
+fn drain_strategy(node: &Node) -> Value {
+    node.drain_strategy.map_or(Value::Null, |strategy| {
+        json!({
+            "Deadline": strategy.deadline,
+            "IgnoreSystemJobs": strategy.ignore_system_jobs,
+            "ForceDeadline": clock::rfc3339(strategy.force_deadline),
+            "StartedAt": clock::rfc3339(strategy.started_at),
+        })
+    })
+}
+
+fn last_drain(node: &Node) -> Value {
+    node.last_drain.as_ref().map_or(Value::Null, |last| {
+        json!({
+            "StartedAt": clock::rfc3339(last.started_at),
+            "UpdatedAt": clock::rfc3339(last.updated_at),
+            "Status": last.status,
+            "AccessorID": last.accessor_id,
+            "Meta": last.meta,
+        })
+    })
 }
 
 fn node_resources(resources: &NodeResources) -> Value {

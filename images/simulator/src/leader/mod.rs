@@ -1,5 +1,5 @@
 //! What only the leader does: evaluations are processed, missed heartbeats noticed, rollouts
-//! carried on, servers' health watched, garbage collected.
+//! carried on, nodes drained, servers' health watched, garbage collected.
 //!
 //! Every duty works from the replicated state alone and is begun anew by the next leader, so
 //! that nothing is lost with a leader but the time until the next is elected. The only things
@@ -8,6 +8,7 @@
 
 mod autopilot;
 mod broker;
+mod drainer;
 mod evals;
 mod garbage;
 mod heartbeats;
@@ -135,6 +136,7 @@ fn begin(ctx: &Context) -> JoinSet<()> {
     duties.spawn(broker::run(ctx.clone()));
     duties.spawn(heartbeats::run(ctx.clone()));
     duties.spawn(rollouts::run(ctx.clone()));
+    duties.spawn(drainer::run(ctx.clone()));
     duties.spawn(autopilot::run(ctx.clone()));
     duties.spawn(garbage::run(ctx.clone()));
     duties

@@ -497,3 +497,36 @@ async fn a_rollout_goes_on_under_the_next_leader() {
             .all(|alloc| alloc.job_version() == 1)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_nodes_work_moves_and_the_drain_completes() {
+    let server = Server::leading().on_duty();
+    let leaving = server.add_node("client-1").await;
+    submit(&server, &service(2)).await;
+    roll_out(&server, std::slice::from_ref(&leaving), 0, |_| {}).await;
+    let staying = server.add_node("client-2").await;
+    let spec = json!({ "DrainSpec": { "Deadline": 0 } });
+    server
+        .put(&format!("/v1/node/{leaving}/drain"), &spec)
+        .await
+        .json();
+    for _ in 0..2000 {
+        if !server.state().nodes[&leaving].drain {
+            break;
+        }
+        obey(&server, &leaving).await;
+        obey(&server, &staying).await;
+        crate::clock::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let state = server.state();
+    assert!(!state.nodes[&leaving].drain);
+    let live = live(&state);
+    assert_eq!(live.len(), 2);
+    assert!(live.iter().all(|alloc| alloc.node_id == staying));
+    let evals = state.evals.values();
+    assert!(
+        evals
+            .into_iter()
+            .any(|eval| eval.triggered_by == EvalTrigger::NodeDrain)
+    );
+}

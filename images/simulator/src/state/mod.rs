@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use command::{Applied, Command, Plan};
+pub use command::{Applied, Command, DrainChange, Plan};
 
 use crate::types::{
     AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Node,

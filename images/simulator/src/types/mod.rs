@@ -23,7 +23,10 @@ pub use job::{
     ReschedulePolicy, Resources, RestartPolicy, Service, Spread, SpreadTarget, Task, TaskGroup,
     UpdateStrategy,
 };
-pub use node::{DriverInfo, Node, NodeEligibility, NodeEvent, NodeResources, NodeStatus};
+pub use node::{
+    DrainStatus, DrainStrategy, DriverInfo, LastDrain, Node, NodeEligibility, NodeEvent,
+    NodeResources, NodeStatus,
+};
 
 /// Nanoseconds, as Nomad's JSON carries durations and most timestamps.
 pub type Nanos = i64;

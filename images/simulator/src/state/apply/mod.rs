@@ -41,6 +41,7 @@ impl State {
             Command::NodeRegister { .. }
             | Command::NodeStatus { .. }
             | Command::NodeEligibility { .. }
+            | Command::NodeDrain { .. }
             | Command::NodeDeregister { .. } => self.change_nodes(index, command),
             Command::JobRegister { .. }
             | Command::JobDeregister { .. }
