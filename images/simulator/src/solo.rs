@@ -254,6 +254,11 @@ impl Server {
         self
     }
 
+    /// What it serves, for a listener.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     pub fn state(&self) -> Arc<State> {
         self.solo.snapshot()
     }

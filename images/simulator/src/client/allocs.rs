@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Servers;
 use super::identity::Identity;
-use super::runner::{AllocRunner, Message, Setup};
+use super::runner::{AllocRunner, Message, Setup, View};
 use super::store::{Record, Store};
 use super::task::Place;
 use super::updates::Updates;
@@ -33,7 +33,7 @@ struct Handle {
     /// Last change by the servers that was passed on.
     index: u64,
     done: watch::Receiver<bool>,
-    tasks: BTreeSet<String>,
+    view: watch::Receiver<View>,
 }
 
 /// See the module.
@@ -102,6 +102,13 @@ impl Allocs {
         runners.unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// What is known of an allocation here.
+    pub(super) fn view(&self, alloc_id: &str) -> Option<View> {
+        let runners = self.runners.lock();
+        let runners = runners.unwrap_or_else(PoisonError::into_inner);
+        Some(runners.get(alloc_id)?.view.borrow().clone())
+    }
+
     /// Passes a user's order on.
     pub(super) fn order(
         &self,
@@ -114,7 +121,8 @@ impl Allocs {
         let handle = runners
             .get(alloc_id)
             .ok_or_else(|| OrderError::UnknownAllocation(alloc_id.to_owned()))?;
-        if let Some(task) = task.filter(|task| !handle.tasks.contains(*task)) {
+        let tasks = &handle.view.borrow().tasks;
+        if let Some(task) = task.filter(|task| !tasks.contains_key(*task)) {
             return Err(OrderError::UnknownTask(task.to_owned()));
         }
         if *handle.done.borrow() {
@@ -244,18 +252,16 @@ impl Allocs {
             previous: previous.map(|handle| handle.done.clone()),
             done,
         };
-        let groups = alloc.job.iter().flat_map(|job| &job.task_groups);
-        let tasks = groups
-            .filter(|g| g.name == alloc.task_group)
-            .flat_map(|g| &g.tasks);
+        let (id, index) = (alloc.id.clone(), alloc.alloc_modify_index);
+        let done = setup.done.subscribe();
+        let runner = AllocRunner::new(setup, Arc::new(alloc), record);
         let handle = Handle {
             messages: sender,
-            index: alloc.alloc_modify_index,
-            done: setup.done.subscribe(),
-            tasks: tasks.map(|t| t.name.clone()).collect(),
+            index,
+            done,
+            view: runner.view(),
         };
-        runners.insert(alloc.id.clone(), handle);
-        let runner = AllocRunner::new(setup, Arc::new(alloc), record);
+        runners.insert(id, handle);
         tokio::spawn(runner.run());
     }
 

@@ -27,11 +27,27 @@ pub(super) enum Message {
     /// The servers changed it.
     Update(Arc<Allocation>),
     /// A user restarts one task, or all.
-    Restart(Option<String>),
+    Restart {
+        /// Which one.
+        task: Option<String>,
+        /// Also those that have ended.
+        ended_too: bool,
+    },
     /// A user signals one task, or all.
     Signal(Option<String>, Signal),
     /// It is garbage: end it and forget it.
     Destroy,
+}
+
+/// What an allocation is on this node.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its tasks.
+    pub tasks: BTreeMap<String, TaskState>,
+    /// The process that leads each running task's group.
+    pub processes: BTreeMap<String, i32>,
 }
 
 /// What a runner needs.
@@ -53,6 +69,8 @@ pub(super) struct AllocRunner {
     states: BTreeMap<String, TaskState>,
     started: BTreeMap<String, Nanos>,
     orders: BTreeMap<String, mpsc::UnboundedSender<Order>>,
+    processes: BTreeMap<String, i32>,
+    view: watch::Sender<View>,
     deployment_status: Option<AllocDeploymentStatus>,
     health: Option<HealthRule>,
     killing: bool,
@@ -70,16 +88,28 @@ impl AllocRunner {
             states.entry(task.name).or_default();
         }
         let health = HealthRule::of(&alloc, clock::now());
+        let view = watch::Sender::new(View {
+            namespace: alloc.namespace.clone(),
+            tasks: states.clone(),
+            processes: BTreeMap::new(),
+        });
         Self {
             setup,
             alloc: watch::Sender::new(alloc),
             states,
             started: BTreeMap::new(),
             orders: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            view,
             deployment_status: record.deployment_status,
             health,
             killing: false,
         }
+    }
+
+    /// What is known of it, kept up to date.
+    pub(super) fn view(&self) -> watch::Receiver<View> {
+        self.view.subscribe()
     }
 
     /// Runs until the allocation is destroyed.
@@ -141,7 +171,7 @@ impl AllocRunner {
                         }
                     }
                     Some(Message::Destroy) | None => return false,
-                    Some(Message::Restart(_) | Message::Signal(..)) => {}
+                    Some(Message::Restart { .. } | Message::Signal(..)) => {}
                 },
             }
         }
@@ -185,9 +215,10 @@ impl AllocRunner {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Update(alloc) => self.update(alloc),
-            Message::Restart(task) => {
+            Message::Restart { task, ended_too } => {
                 let reason = match task {
                     Some(_) => "User requested task to restart",
+                    None if ended_too => "User requested all tasks to restart",
                     None => "User requested running tasks to restart",
                 };
                 self.order(task.as_deref(), || Order::Restart(reason));
@@ -257,7 +288,8 @@ impl AllocRunner {
         };
         match news {
             News::Event(event) => events::push(state, event),
-            News::Running => {
+            News::Running { pid } => {
+                self.processes.insert(task.to_owned(), pid);
                 // After a restart of the client it was running all along, as Nomad has it.
                 if state.state != TaskStateKind::Running {
                     state.started_at = shown;
@@ -270,12 +302,14 @@ impl AllocRunner {
                 state.restarts += 1;
                 state.last_restart = shown;
                 self.started.remove(task);
+                self.processes.remove(task);
             }
             News::Dead { failed } => {
                 state.state = TaskStateKind::Dead;
                 state.failed = failed;
                 state.finished_at = shown;
                 self.started.remove(task);
+                self.processes.remove(task);
                 self.after_death(task, failed);
             }
         }
@@ -329,6 +363,10 @@ impl AllocRunner {
     /// Stores the state and reports it.
     fn publish(&mut self) {
         self.save();
+        self.view.send_modify(|view| {
+            view.tasks.clone_from(&self.states);
+            view.processes.clone_from(&self.processes);
+        });
         let alloc = Arc::clone(&self.alloc.borrow());
         let (client_status, description) = status_of(self.states.values());
         self.setup.updates.push(Allocation {

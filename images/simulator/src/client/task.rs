@@ -50,7 +50,10 @@ pub(super) enum News {
     /// Something happened.
     Event(TaskEvent),
     /// The process runs.
-    Running,
+    Running {
+        /// It leads the task's process group.
+        pid: i32,
+    },
     /// It ended, and will be started again.
     Restarting,
     /// It is over.
@@ -157,7 +160,7 @@ impl TaskRunner {
             let end = match self.start(&task) {
                 Ok(process) => {
                     self.event(events::started());
-                    self.tell(News::Running);
+                    self.tell(News::Running { pid: process.pid() });
                     self.attend(process).await
                 }
                 Err(error) => {

@@ -11,7 +11,7 @@ use crate::types::{
 };
 
 /// A client's configuration for tests.
-pub(super) fn config(data_dir: &Path) -> ClientConfig {
+pub(crate) fn config(data_dir: &Path) -> ClientConfig {
     ClientConfig {
         data_dir: data_dir.to_owned(),
         name: "client-1".to_owned(),
@@ -31,6 +31,11 @@ pub(super) fn config(data_dir: &Path) -> ClientConfig {
         raw_exec: true,
         version: "1.8.3".to_owned(),
     }
+}
+
+/// A client that no server has anything for.
+pub(crate) fn idle(data_dir: &Path) -> Client {
+    start(&Arc::new(Fake::default()), data_dir)
 }
 
 /// Servers in memory: one node, whatever allocations the test wants.
@@ -574,12 +579,12 @@ async fn a_user_restarts_and_signals_a_task() {
         .signal("a1", Some("t"), "SIGHUP")
         .expect("it runs");
     until("up\nhup\n").await;
-    rig.client().restart("a1", None).expect("it runs");
+    rig.client().restart("a1", None, false).expect("it runs");
     until("up\nhup\nup\n").await;
     let restarted = |a: &Allocation| a.task_states["t"].restarts == 1;
     rig.servers.until("a1", "restarted", restarted).await;
     assert_eq!(
-        rig.client().restart("a9", None),
+        rig.client().restart("a9", None, false),
         Err(OrderError::UnknownAllocation("a9".to_owned()))
     );
     assert_eq!(
@@ -592,7 +597,7 @@ async fn a_user_restarts_and_signals_a_task() {
         .until_status("a1", AllocClientStatus::Complete)
         .await;
     assert_eq!(
-        rig.client().restart("a1", None),
+        rig.client().restart("a1", None, false),
         Err(OrderError::NotRunning)
     );
 }

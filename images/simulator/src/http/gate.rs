@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -112,17 +112,28 @@ async fn pass_on(ctx: &Context, leader: SocketAddr, parts: &Parts, body: &Bytes)
 
 /// The request as it is sent to another agent.
 pub(super) fn outgoing(parts: &Parts, body: &Bytes, hop: bool) -> axum::http::Request<Bytes> {
-    let mut request = axum::http::Request::new(body.clone());
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = parts.uri.clone();
-    for name in ["x-nomad-token", "authorization", "content-type", "accept"] {
-        if let Some(value) = parts.headers.get(name) {
-            request.headers_mut().insert(name, value.clone());
-        }
-    }
+    let mut request = outgoing_to(&parts.method, &parts.uri, &parts.headers, body);
     if hop {
         let yes = HeaderValue::from_static("1");
         request.headers_mut().insert(HOP_HEADER, yes);
+    }
+    request
+}
+
+/// The same, of a request that was taken apart further.
+pub(super) fn outgoing_to(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> axum::http::Request<Bytes> {
+    let mut request = axum::http::Request::new(body.clone());
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = uri.clone();
+    for name in ["x-nomad-token", "authorization", "content-type", "accept"] {
+        if let Some(value) = headers.get(name) {
+            request.headers_mut().insert(name, value.clone());
+        }
     }
     request
 }

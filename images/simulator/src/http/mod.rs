@@ -8,6 +8,8 @@ mod agent;
 mod allocs;
 mod call;
 mod client;
+mod client_alloc;
+mod client_fs;
 mod context;
 mod deployments;
 mod drain;
@@ -18,6 +20,7 @@ mod job_writes;
 mod jobs;
 mod nodes;
 mod operator;
+mod own;
 mod plan;
 mod reply;
 mod shape;
@@ -40,6 +43,7 @@ pub use context::{
     NOT_LEADER_HEADER, Settings,
 };
 pub(crate) use gate::gate;
+pub use own::own_router;
 pub use reply::ApiError;
 
 /// Header which says that no Nomad answered.
@@ -63,6 +67,7 @@ pub fn router(ctx: Context) -> Router {
         .merge(status::routes())
         .merge(agent::routes())
         .merge(jobs::local_routes())
+        .merge(own::routes())
         .method_not_allowed_fallback(invalid_method);
     gated
         .merge(local)

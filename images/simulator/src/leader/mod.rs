@@ -30,7 +30,8 @@ pub use autopilot::{AutopilotConfig, Health, ServerHealth, autopilot_config, aut
 pub use evals::{new_eval, node_evals};
 pub use garbage::{Age, garbage};
 pub use rpc::{
-    AllocsReply, AllocsRequest, HeartbeatRequest, RegisterRequest, UpdateRequest, rpc_routes,
+    AllocsReply, AllocsRequest, HeartbeatRequest, MayRequest, RegisterRequest, UpdateRequest,
+    rpc_routes,
 };
 
 use crate::clock;
