@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, watch};
 
@@ -87,7 +88,7 @@ impl TaskRunner {
     pub(super) async fn run(mut self) {
         self.event(events::received());
         self.event(events::setup());
-        let failed = match self.set_up() {
+        let failed = match self.set_up().and_then(|()| self.put_payload()) {
             Ok(()) => self.keep_running().await,
             Err(why) => {
                 self.event(events::setup_failure(&why));
@@ -139,6 +140,36 @@ impl TaskRunner {
                 .map_err(|e| format!("failed to build task directory {}: {e}", dir.display()))?;
         }
         Ok(())
+    }
+
+    /// Puts a dispatched job's payload where the task wants it.
+    fn put_payload(&self) -> Result<(), String> {
+        let job = self.alloc.borrow().job.clone().unwrap_or_default();
+        let wanted = self.task().and_then(|task| task.dispatch_payload);
+        let (Some(payload), Some(wanted)) = (job.payload, wanted) else {
+            return Ok(());
+        };
+        let local = self.dirs().local();
+        let path = local.join(&wanted.file);
+        let inside = std::path::Path::new(&wanted.file)
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !inside {
+            return Err(format!(
+                "dispatch_payload file {:?} escapes the task directory",
+                wanted.file
+            ));
+        }
+        let bytes = base64::engine::general_purpose::STANDARD.decode(payload);
+        let bytes = bytes.map_err(|e| format!("failed to decode the payload: {e}"))?;
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.and_then(|()| std::fs::write(&path, bytes))
+            .map_err(|e| {
+                format!(
+                    "failed to write dispatch_payload to {}: {e}",
+                    path.display()
+                )
+            })
     }
 
     /// Starts the process again and again; returns whether the task failed, `None` where the

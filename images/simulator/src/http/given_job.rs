@@ -12,7 +12,7 @@ fn is_harmless(name: &str, value: &Value) -> bool {
     match name {
         "EphemeralDisk" => *value == json!({ "Sticky": false, "SizeMB": 300, "Migrate": false }),
         // Set by the servers, or by clients that send back what they read.
-        "NomadTokenID" | "Dispatched" => true,
+        "NomadTokenID" => true,
         "Consul" => value.as_object().is_none_or(|fields| {
             let defaults = [json!(""), json!("default")];
             fields.values().all(|value| defaults.contains(value))

@@ -16,6 +16,8 @@ mod drain;
 mod evals;
 mod gate;
 mod given_job;
+mod job_launch;
+mod job_scale;
 mod job_writes;
 mod jobs;
 mod nodes;
@@ -23,6 +25,7 @@ mod operator;
 mod own;
 mod plan;
 mod reply;
+mod search;
 mod shape;
 mod status;
 mod system;
@@ -57,6 +60,9 @@ pub fn router(ctx: Context) -> Router {
         .merge(nodes::routes())
         .merge(drain::routes())
         .merge(jobs::routes())
+        .merge(job_scale::routes())
+        .merge(job_launch::routes())
+        .merge(search::routes())
         .merge(evals::routes())
         .merge(allocs::routes())
         .merge(deployments::routes())

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::clock;
 use crate::state::State;
 use crate::types::{
-    AclToken, AllocClientStatus, Allocation, Deployment, EvalStatus, Evaluation, Job, Node,
-    NodeResources,
+    AclToken, AllocClientStatus, Allocation, Deployment, EvalStatus, Evaluation, Job, JobStatus,
+    Node, NodeResources,
 };
 
 /// An object's fields.
@@ -126,16 +126,9 @@ fn reserved() -> Value {
 /// A full job, with the parts of Nomad's that are never set here.
 pub fn job(job: &Job) -> Value {
     let mut object = fields(job);
-    for absent in ["Periodic", "ParameterizedJob", "Multiregion", "Payload"] {
-        object.insert(absent.to_owned(), Value::Null);
-    }
-    for no in ["Dispatched", "NomadTokenID", "VaultToken", "ConsulToken"] {
-        let value = if no == "Dispatched" {
-            json!(false)
-        } else {
-            json!("")
-        };
-        object.insert(no.to_owned(), value);
+    object.insert("Multiregion".to_owned(), Value::Null);
+    for no in ["NomadTokenID", "VaultToken", "ConsulToken"] {
+        object.insert(no.to_owned(), json!(""));
     }
     Value::Object(object)
 }
@@ -152,8 +145,8 @@ pub fn job_stub(state: &State, job: &Job, meta: bool) -> Value {
         "Multiregion": null,
         "Type": job.job_type,
         "Priority": job.priority,
-        "Periodic": false,
-        "ParameterizedJob": false,
+        "Periodic": job.is_periodic(),
+        "ParameterizedJob": job.is_parameterized(),
         "Stop": job.stop,
         "Status": job.status,
         "StatusDescription": job.status_description,
@@ -185,9 +178,22 @@ pub fn job_summary(state: &State, job: &Job) -> Value {
         "JobID": job.id,
         "Namespace": job.namespace,
         "Summary": groups,
-        "Children": { "Pending": 0, "Running": 0, "Dead": 0 },
+        "Children": children(state, job),
         "CreateIndex": job.create_index,
         "ModifyIndex": summary_index(state, job),
+    })
+}
+
+/// How many jobs that this one launched are in which state.
+fn children(state: &State, job: &Job) -> Value {
+    let of = |status: JobStatus| {
+        let children = state.children_of(job);
+        children.filter(|child| child.status == status).count()
+    };
+    json!({
+        "Pending": of(JobStatus::Pending),
+        "Running": of(JobStatus::Running),
+        "Dead": of(JobStatus::Dead),
     })
 }
 
@@ -195,7 +201,8 @@ pub fn job_summary(state: &State, job: &Job) -> Value {
 pub fn summary_index(state: &State, job: &Job) -> u64 {
     let allocs = state.allocs_of_job(&job.namespace, &job.id);
     let newest = allocs.map(|alloc| alloc.modify_index).max();
-    newest.unwrap_or(0).max(job.modify_index)
+    let child = state.children_of(job).map(|child| child.modify_index).max();
+    newest.max(child).unwrap_or(0).max(job.modify_index)
 }
 
 fn counts(state: &State, job: &Job, group: &str) -> Value {

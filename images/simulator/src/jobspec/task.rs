@@ -3,7 +3,7 @@
 use super::policies;
 use super::reader::BlockReader;
 use crate::drivers::raw_exec;
-use crate::types::{Network, Port, Resources, RestartPolicy, Service, Task};
+use crate::types::{DispatchPayload, Network, Port, Resources, RestartPolicy, Service, Task};
 
 /// Known to Nomad, but not honoured here.
 const NOT_SIMULATED: &[&str] = &[
@@ -12,7 +12,6 @@ const NOT_SIMULATED: &[&str] = &[
     "consul",
     "csi_plugin",
     "device",
-    "dispatch_payload",
     "identity",
     "kind",
     "lifecycle",
@@ -53,6 +52,7 @@ pub(super) fn read(block: BlockReader<'_>, restart: &RestartPolicy) -> Task {
         leader: block.bool("leader").unwrap_or(false),
         shutdown_delay: block.duration("shutdown_delay").unwrap_or(0),
         log_config: policies::logs(&block),
+        dispatch_payload: dispatch_payload(&block),
         name,
         driver,
         user: String::new(),
@@ -70,6 +70,14 @@ fn raw_exec_config(task: &BlockReader<'_>) {
         config.refuse(raw_exec::NOT_SIMULATED);
         config.finish();
     }
+}
+
+fn dispatch_payload(task: &BlockReader<'_>) -> Option<DispatchPayload> {
+    let block = task.block("dispatch_payload")?;
+    block.no_label();
+    let file = block.string("file").unwrap_or_default();
+    block.finish();
+    Some(DispatchPayload { file })
 }
 
 fn resources(task: &BlockReader<'_>) -> Option<Resources> {

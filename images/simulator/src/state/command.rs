@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{
     AclPolicy, AclToken, AllocClientStatus, Allocation, Deployment, DeploymentStatus,
     DesiredTransition, DrainStrategy, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus,
+    ScalingEvent,
 };
 
 /// The scheduler's answer to one evaluation.
@@ -103,6 +104,13 @@ pub enum Command {
         #[serde(default)]
         enforce_index: Option<u64>,
         now: Nanos,
+    },
+    /// Notes what `scale` does; written together with the registration, if that is part of it.
+    ScalingEvent {
+        namespace: String,
+        job_id: String,
+        group: String,
+        event: ScalingEvent,
     },
     JobDeregister {
         namespace: String,

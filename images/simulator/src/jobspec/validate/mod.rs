@@ -9,7 +9,7 @@ mod policies;
 use std::collections::BTreeSet;
 
 use crate::state::multierror;
-use crate::types::{Job, JobType, LogConfig, Resources, Task, TaskGroup};
+use crate::types::{Job, JobType, LogConfig, Resources, Scaling, Task, TaskGroup};
 
 /// Collects errors that hold.
 #[derive(Default)]
@@ -76,8 +76,48 @@ pub fn validate(job: &Job) -> Vec<String> {
         conditions::affinities(job.affinities.as_deref(), &mut found);
         conditions::spreads(job.spreads.as_deref(), &mut found);
     }
+    launches(job, &mut found);
     groups(job, &mut found);
     found.0
+}
+
+/// `periodic` and `parameterized`.
+fn launches(job: &Job, found: &mut Findings) {
+    let runs_out = matches!(job.job_type, JobType::Batch | JobType::Sysbatch);
+    if let Some(periodic) = &job.periodic {
+        found.check(
+            !runs_out,
+            "Periodic can only be used with \"batch\" or \"sysbatch\" scheduler",
+        );
+        found.part(crate::periodic::problems(periodic));
+    }
+    let Some(parameterized) = &job.parameterized_job else {
+        return;
+    };
+    found.check(
+        !runs_out,
+        "Parameterized job can only be used with \"batch\" or \"sysbatch\" scheduler",
+    );
+    let mut own = Findings::default();
+    let payload = parameterized.payload.as_str();
+    own.check(
+        !matches!(payload, "optional" | "required" | "forbidden"),
+        format!("Unknown payload requirement: {payload:?}"),
+    );
+    let optional: Vec<_> = parameterized.meta_optional.iter().flatten().collect();
+    let required = parameterized.meta_required.iter().flatten();
+    let both: Vec<_> = required
+        .filter(|key| optional.contains(key))
+        .cloned()
+        .collect();
+    own.check(
+        !both.is_empty(),
+        format!(
+            "Required and optional meta keys should be disjoint. Following keys exist in both: [{}]",
+            both.join(" ")
+        ),
+    );
+    found.part(own.0);
 }
 
 fn groups(job: &Job, found: &mut Findings) {
@@ -115,6 +155,9 @@ fn group_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
     found.check(group.name.is_empty(), "Missing task group name");
     found.check(group.count < 0, "Task group count can't be negative");
     found.check(group.tasks.is_empty(), "Missing tasks for task group");
+    if let Some(scaling) = &group.scaling {
+        found.part(scaling_errors(scaling, group.count));
+    }
     conditions::constraints(group.constraints.as_deref(), &mut found);
     if kind != JobType::System {
         conditions::affinities(group.affinities.as_deref(), &mut found);
@@ -156,6 +199,29 @@ fn group_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
     found.titled("Task group network validation failed", port_errors(group));
     service_ports(group, &mut found);
     tasks(group, &mut found);
+    found.0
+}
+
+fn scaling_errors(scaling: &Scaling, count: i64) -> Vec<String> {
+    let mut found = Findings::default();
+    let (min, max) = (scaling.min.unwrap_or(count), scaling.max);
+    found.check(max.is_none(), "maximum count must be specified");
+    if let Some(max) = max {
+        found.check(max < 0, "maximum count must be specified and non-negative");
+        found.check(
+            max < min,
+            "maximum count must not be less than minimum count",
+        );
+        found.check(
+            max < count,
+            format!("task group count must not be greater than maximum count in scaling policy ({count} > {max})"),
+        );
+    }
+    found.check(min < 0, "minimum count must be non-negative");
+    found.check(
+        count < min,
+        format!("task group count must not be less than minimum count in scaling policy ({count} < {min})"),
+    );
     found.0
 }
 
