@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Servers;
 use super::identity::Identity;
-use super::runner::{AllocRunner, Message, Setup, View};
+use super::runner::{AllocRunner, Heard, Message, Setup, View};
 use super::store::{Record, Store};
 use super::task::Place;
 use super::updates::Updates;
@@ -25,8 +25,9 @@ const WAIT: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Pauses after an error: first and longest. (Nomad waits 30 s and more, but wakes up early
-/// when another call to the servers succeeds.)
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// when another call to the servers succeeds.) Servers without a leader hold a query back
+/// themselves, so the pause only bounds how soon the new leader is asked.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(400));
 
 struct Handle {
     messages: mpsc::UnboundedSender<Message>,
@@ -46,6 +47,8 @@ pub(super) struct Allocs {
     pub(super) dir: PathBuf,
     pub(super) store: Store,
     pub(super) updates: Updates,
+    /// When a server was last heard of ([`crate::types::Nanos`] since the epoch), 0 before.
+    pub(super) heard: Heard,
     runners: Mutex<BTreeMap<String, Handle>>,
     /// Allocations from before the client restarted, until a server was heard.
     remembered: Mutex<BTreeMap<String, Record>>,
@@ -91,6 +94,7 @@ impl Allocs {
             dir,
             store,
             updates,
+            heard: Arc::new(|| 0),
             runners: Mutex::default(),
             remembered: Mutex::new(remembered),
         }
@@ -178,6 +182,19 @@ impl Allocs {
         }
     }
 
+    /// Takes up the processes that survived the client's restart, before any server is heard.
+    pub(super) fn take_up(&self) {
+        let mut runners = self.runners.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered = self.remembered.lock();
+        let mut remembered = remembered.unwrap_or_else(PoisonError::into_inner);
+        let alive = |record: &Record| record.processes.values().any(|found| found.is_alive());
+        let records = remembered.values().filter(|record| alive(record));
+        let allocs: Vec<Allocation> = records.map(|record| record.alloc.clone()).collect();
+        for alloc in allocs {
+            self.add(alloc, &mut runners, &mut remembered);
+        }
+    }
+
     /// Whether a list differs from what is known here only by ended allocations that are gone.
     ///
     /// The servers' index is that of the newest allocation listed, so it goes down when that
@@ -248,6 +265,7 @@ impl Allocs {
             }),
             store: self.store.clone(),
             updates: self.updates.clone(),
+            heard: Arc::clone(&self.heard),
             messages,
             previous: previous.map(|handle| handle.done.clone()),
             done,

@@ -6,8 +6,7 @@
 //!
 //! `files/` and `usage.rs` show what is on the node.
 //!
-//! Missing: garbage collection of ended allocations that the servers still list, `exec`, task
-//! life cycles (prestart, poststop).
+//! Missing: garbage collection of ended allocations that the servers still list, `exec`.
 
 mod allocs;
 mod events;
@@ -15,6 +14,7 @@ pub mod files;
 mod fingerprint;
 mod health;
 mod identity;
+mod lifecycle;
 mod registration;
 mod restarts;
 mod runner;
@@ -191,7 +191,7 @@ impl Client {
         let mhz = speed.and_then(|mhz| mhz.parse().ok()).unwrap_or(0.0);
         let stats = Arc::new(Mutex::new(ClientStats::default()));
         let (updates, sending) = updates::channel(Arc::clone(&servers), identity.clone());
-        let allocs = Arc::new(Allocs::new(
+        let mut allocs = Allocs::new(
             identity.clone(),
             Arc::clone(&servers),
             Arc::clone(&node),
@@ -199,7 +199,13 @@ impl Client {
             alloc_root.clone(),
             Store::new(&store_dir),
             updates,
-        ));
+        );
+        let heard = Arc::clone(&stats);
+        allocs.heard = Arc::new(move || {
+            let stats = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            stats.last_heartbeat
+        });
+        let allocs = Arc::new(allocs);
         tracing::info!(target: "client", node_id = identity.node_id, "started client");
         let ready = watch::Sender::new(false);
         let mut registered = ready.subscribe();
@@ -212,6 +218,7 @@ impl Client {
         };
         let following = Arc::clone(&allocs);
         let follow = async move {
+            following.take_up();
             // An error means that the client ends.
             if registered.wait_for(|ready| *ready).await.is_ok() {
                 following.follow().await;
@@ -318,6 +325,8 @@ impl Drop for Client {
 
 #[cfg(test)]
 mod asked;
+#[cfg(test)]
+mod hooks;
 #[cfg(test)]
 pub(crate) mod tests;
 #[cfg(test)]

@@ -8,11 +8,12 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, watch};
 
 use super::events;
+use super::lifecycle::Phase;
 use super::restarts::{Next, Restarts};
 use super::taskenv::{Parts, TaskDirs, TaskEnv};
 use crate::clock;
 use crate::drivers::raw_exec::{
-    self, Exit, Process, Rotation, StartError, TaskConfig, signal_named,
+    self, Exit, Found, Process, Rotation, StartError, TaskConfig, signal_named,
 };
 use crate::types::{Allocation, JobType, Nanos, Node, SECOND, Task, TaskEvent};
 
@@ -38,7 +39,12 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) enum Order {
     /// End, for that reason where it needs one.
-    Kill(Option<TaskEvent>),
+    Kill {
+        /// Why.
+        reason: Option<TaskEvent>,
+        /// What the group waits before it (scaled).
+        delay: Duration,
+    },
     /// End and start again, because a user wants it, for the reason given.
     Restart(&'static str),
     /// Deliver a signal.
@@ -53,7 +59,7 @@ pub(super) enum News {
     /// The process runs.
     Running {
         /// It leads the task's process group.
-        pid: i32,
+        process: Found,
     },
     /// It ended, and will be started again.
     Restarting,
@@ -81,13 +87,16 @@ pub(super) struct TaskRunner {
     pub(super) alloc: watch::Receiver<Arc<Allocation>>,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) news: mpsc::UnboundedSender<(String, News)>,
+    /// Its process, where it runs already.
+    pub(super) found: Option<Found>,
 }
 
 impl TaskRunner {
     /// Runs the task to its end.
     pub(super) async fn run(mut self) {
-        self.event(events::received());
-        self.event(events::setup());
+        if self.found.is_none() {
+            self.event(events::setup());
+        }
         let failed = match self.set_up().and_then(|()| self.put_payload()) {
             Ok(()) => self.keep_running().await,
             Err(why) => {
@@ -176,7 +185,14 @@ impl TaskRunner {
     /// client ends before it.
     async fn keep_running(&mut self) -> Option<bool> {
         let kind = self.alloc.borrow().job.as_ref().map(|job| job.job_type);
-        let on_success = !matches!(kind, Some(JobType::Batch | JobType::Sysbatch));
+        let phase = self.task().map(|task| Phase::of(&task));
+        let ends = matches!(kind, Some(JobType::Batch | JobType::Sysbatch));
+        // What prepares or cleans up is done once; what accompanies goes on.
+        let on_success = match phase {
+            Some(phase) if phase.is_ephemeral() => false,
+            Some(phase) if phase.is_sidecar() => true,
+            _ => !ends,
+        };
         let mut restarts = Restarts::new(on_success, clock::now());
         loop {
             let Some(task) = self.task() else {
@@ -188,11 +204,16 @@ impl TaskRunner {
                 self.event(events::not_restarting("Error was unrecoverable"));
                 return Some(true);
             }
-            let end = match self.start(&task) {
-                Ok(process) => {
-                    self.event(events::started());
-                    self.tell(News::Running { pid: process.pid() });
-                    self.attend(process).await
+            let found = self.found.take();
+            let end = match self.start(&task, found) {
+                Ok(running) => {
+                    let process = running.found();
+                    // The one that was found may have ended just now.
+                    if found != Some(process) {
+                        self.event(events::started());
+                    }
+                    self.tell(News::Running { process });
+                    self.attend(running).await
                 }
                 Err(error) => {
                     self.event(events::driver_failure(&error.to_string()));
@@ -235,7 +256,8 @@ impl TaskRunner {
         }
     }
 
-    fn start(&self, task: &Task) -> Result<Process, StartError> {
+    /// Starts the task's process, or takes up the one that is found.
+    fn start(&self, task: &Task, found: Option<Found>) -> Result<Process, StartError> {
         let alloc = Arc::clone(&self.alloc.borrow());
         let job = alloc.job.clone().unwrap_or_default();
         let group = job.task_groups.iter().find(|g| g.name == alloc.task_group);
@@ -258,7 +280,7 @@ impl TaskRunner {
         let args = config.get("args").and_then(serde_json::Value::as_array);
         let logs = task.log_config.clone();
         let (max_files, size) = logs.map_or((10, 10), |l| (l.max_files, l.max_file_size_mb));
-        Process::start(&TaskConfig {
+        let config = TaskConfig {
             name: self.name.clone(),
             command: config.get("command").map(text).unwrap_or_default(),
             args: args.into_iter().flatten().map(text).collect(),
@@ -269,7 +291,9 @@ impl TaskRunner {
                 max_files: usize::try_from(max_files).unwrap_or(1).max(1),
                 max_bytes: u64::try_from(size).unwrap_or(1).max(1) * 1024 * 1024,
             },
-        })
+        };
+        let attached = found.and_then(|found| Process::attach(&config, found));
+        attached.map_or_else(|| Process::start(&config), Ok)
     }
 
     /// Waits for the process to end, or ends it when told.
@@ -290,10 +314,11 @@ impl TaskRunner {
                     self.event(events::restarting(0, Some("")));
                     return End::Restart;
                 }
-                Some(Order::Kill(reason)) => {
+                Some(Order::Kill { reason, delay }) => {
                     if let Some(reason) = reason {
                         self.event(reason);
                     }
+                    clock::sleep(delay).await;
                     let task = self.task().unwrap_or_default();
                     self.event(events::killing(kill_timeout(&task)));
                     self.end(process).await;
@@ -330,7 +355,7 @@ impl TaskRunner {
             tokio::select! {
                 () = &mut wait => return false,
                 order = self.orders.recv() => match order {
-                    Some(Order::Kill(reason)) => {
+                    Some(Order::Kill { reason, .. }) => {
                         if let Some(reason) = reason {
                             self.event(reason);
                         }

@@ -82,6 +82,10 @@ impl TaskEnv {
             node: node_values(parts.node),
         };
         env.vars.extend(identity(parts));
+        if !parts.job.parent_id.is_empty() {
+            let parent = parts.job.parent_id.clone();
+            env.vars.insert("NOMAD_JOB_PARENT_ID".to_owned(), parent);
+        }
         env.vars.extend(ports(parts));
         for (key, value) in combined_meta(parts.job, parts.group, parts.task) {
             let value = env.replace(&value);

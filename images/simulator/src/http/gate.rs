@@ -50,7 +50,7 @@ pub async fn gate(State(ctx): State<Context>, request: Request, next: Next) -> R
     let passed_on =
         parts.extensions.get::<Forwarded>().is_some() && parts.headers.contains_key(HOP_HEADER);
     let hold = clock::scaled(ctx.settings.rpc_hold);
-    let deadline = Instant::now() + hold;
+    let mut deadline = Instant::now() + hold;
     let mut leadership = ctx.consensus.leadership();
     loop {
         let seen = leadership.borrow_and_update().clone();
@@ -59,7 +59,22 @@ pub async fn gate(State(ctx): State<Context>, request: Request, next: Next) -> R
         } else if passed_on {
             return refusal();
         } else if let Some(leader) = seen.leader.filter(|leader| *leader != ctx.agent.rpc_addr) {
-            pass_on(&ctx, leader, &parts, &body).await
+            let passed = pass_on(&ctx, leader, &parts, &body);
+            if is_read(&parts) {
+                // A leader that fell silent does not answer; its successor will.
+                let mut watch = ctx.consensus.leadership();
+                let moved =
+                    watch.wait_for(|now| now.leader != Some(leader) && now.leader.is_some());
+                tokio::select! {
+                    attempt = passed => attempt,
+                    _changed = moved => {
+                        deadline = Instant::now() + hold;
+                        Attempt::Again
+                    }
+                }
+            } else {
+                passed.await
+            }
         } else {
             Attempt::Again
         };
@@ -103,11 +118,18 @@ async fn pass_on(ctx: &Context, leader: SocketAddr, parts: &Parts, body: &Bytes)
     {
         Ok(reply) if reply.headers().contains_key(NOT_LEADER_HEADER) => Attempt::Again,
         Ok(reply) => Attempt::Done(relayed(reply)),
+        // It died over the question, which may be put again where it changes nothing.
+        Err(error) if error.to_string() == "EOF" && is_read(parts) => Attempt::Again,
         Err(error) => {
             let text = format!("rpc error: {error}");
             Attempt::Done(ApiError::server(text).into_response())
         }
     }
+}
+
+/// Whether a request changes nothing.
+fn is_read(parts: &Parts) -> bool {
+    parts.method == Method::GET || parts.uri.path() == "/client/allocs"
 }
 
 /// The request as it is sent to another agent.

@@ -249,7 +249,7 @@ pub fn eval(eval: &Evaluation) -> Value {
 /// A full allocation.
 pub fn alloc(alloc: &Allocation) -> Value {
     let mut object = fields(alloc);
-    for internal in ["Ports", "Cpu", "MemoryMb", "Reschedules"] {
+    for internal in ["Ports", "Cpu", "MemoryMb", "Reschedules", "UnknownSince"] {
         object.remove(internal);
     }
     if let Some(running) = &alloc.job {

@@ -38,6 +38,10 @@ fn fill(field: &mut String, default: &str) {
 }
 
 fn canonicalize_group(group: &mut TaskGroup, kind: JobType, update: Option<&UpdateStrategy>) {
+    if let Some(disconnect) = &mut group.disconnect {
+        disconnect.replace.get_or_insert(true);
+        fill(&mut disconnect.reconcile, "best_score");
+    }
     if let Some(scaling) = &mut group.scaling {
         fill(&mut scaling.scaling_type, "horizontal");
         scaling.enabled.get_or_insert(true);

@@ -16,16 +16,7 @@ const JOB_NOT_SIMULATED: &[&str] = &[
     "version_tag",
 ];
 
-const GROUP_NOT_SIMULATED: &[&str] = &[
-    "consul",
-    "disconnect",
-    "ephemeral_disk",
-    "max_client_disconnect",
-    "prevent_reschedule_on_lost",
-    "stop_after_client_disconnect",
-    "vault",
-    "volume",
-];
+const GROUP_NOT_SIMULATED: &[&str] = &["consul", "ephemeral_disk", "vault", "volume"];
 
 /// What groups inherit from their job.
 struct Inherited {
@@ -145,6 +136,10 @@ fn read_group(block: BlockReader<'_>, inherited: &Inherited) -> TaskGroup {
         services: task::services(&block),
         tasks,
         scaling: launch::scaling(&block),
+        disconnect: policies::disconnect(&block),
+        max_client_disconnect: block.duration("max_client_disconnect"),
+        stop_after_client_disconnect: block.duration("stop_after_client_disconnect"),
+        prevent_reschedule_on_lost: block.bool("prevent_reschedule_on_lost").unwrap_or(false),
         meta: block.string_map("meta"),
         shutdown_delay: block.duration("shutdown_delay"),
         name,

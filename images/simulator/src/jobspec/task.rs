@@ -3,7 +3,9 @@
 use super::policies;
 use super::reader::BlockReader;
 use crate::drivers::raw_exec;
-use crate::types::{DispatchPayload, Network, Port, Resources, RestartPolicy, Service, Task};
+use crate::types::{
+    DispatchPayload, Hook, Lifecycle, Network, Port, Resources, RestartPolicy, Service, Task,
+};
 
 /// Known to Nomad, but not honoured here.
 const NOT_SIMULATED: &[&str] = &[
@@ -14,7 +16,6 @@ const NOT_SIMULATED: &[&str] = &[
     "device",
     "identity",
     "kind",
-    "lifecycle",
     "numa",
     "scaling",
     "schedule",
@@ -53,6 +54,7 @@ pub(super) fn read(block: BlockReader<'_>, restart: &RestartPolicy) -> Task {
         shutdown_delay: block.duration("shutdown_delay").unwrap_or(0),
         log_config: policies::logs(&block),
         dispatch_payload: dispatch_payload(&block),
+        lifecycle: lifecycle(&block),
         name,
         driver,
         user: String::new(),
@@ -70,6 +72,28 @@ fn raw_exec_config(task: &BlockReader<'_>) {
         config.refuse(raw_exec::NOT_SIMULATED);
         config.finish();
     }
+}
+
+fn lifecycle(task: &BlockReader<'_>) -> Option<Lifecycle> {
+    let block = task.block("lifecycle")?;
+    block.no_label();
+    let hook = match block.string("hook").as_deref() {
+        Some("prestart") => Hook::Prestart,
+        Some("poststart") => Hook::Poststart,
+        Some("poststop") => Hook::Poststop,
+        Some(other) => {
+            let text = format!("invalid hook `{other}`, expected prestart, poststart or poststop");
+            block.problem_at("hook", text);
+            Hook::default()
+        }
+        None => {
+            block.problem("missing required attribute `hook` in `lifecycle`");
+            Hook::default()
+        }
+    };
+    let sidecar = block.bool("sidecar").unwrap_or(false);
+    block.finish();
+    Some(Lifecycle { hook, sidecar })
 }
 
 fn dispatch_payload(task: &BlockReader<'_>) -> Option<DispatchPayload> {

@@ -174,7 +174,8 @@ async fn heartbeat(Shared(ctx): Shared<Context>, Json(given): Json<HeartbeatRequ
     let node = own_node(&state, &given.node_id, &given.secret_id)?;
     if node.status != given.status {
         let now = clock::now();
-        let returns = node.status == NodeStatus::Down && given.status != NodeStatus::Down;
+        let unseen = [NodeStatus::Down, NodeStatus::Disconnected];
+        let returns = unseen.contains(&node.status) && !unseen.contains(&given.status);
         let message = if returns {
             "Node reregistered by heartbeat"
         } else {
@@ -283,7 +284,7 @@ fn failure_evals(state: &State, reported: &[Allocation], now: Nanos) -> Vec<Eval
         let trigger = match (known.client_status, report.client_status) {
             (AllocClientStatus::Failed, _) => continue,
             (_, AllocClientStatus::Failed) => EvalTrigger::AllocFailure,
-            (AllocClientStatus::Unknown, AllocClientStatus::Running) => EvalTrigger::Reconnect,
+            (AllocClientStatus::Unknown, _) => EvalTrigger::Reconnect,
             _ => continue,
         };
         let mut wanted = known.desired_status == AllocDesiredStatus::Run;

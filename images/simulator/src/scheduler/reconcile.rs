@@ -11,10 +11,11 @@ use super::DesiredUpdates;
 use super::names::{self, NameIndex};
 use super::reschedule::{self, Due};
 use super::rollout::Rollout;
+use crate::clock;
 use crate::state::State;
 use crate::types::{
     AllocClientStatus, AllocDesiredStatus, Allocation, Deployment, DeploymentState,
-    DeploymentStatus, Job, JobType, Nanos, NodeStatus, TaskGroup,
+    DeploymentStatus, Job, JobType, Nanos, Node, NodeStatus, TaskGroup,
 };
 
 /// Nomad's descriptions of a stop (`scheduler/util.go`).
@@ -29,6 +30,11 @@ pub(super) const LOST: &str = "alloc is lost since its node is down";
 pub(super) const RESCHEDULED: &str = "alloc was rescheduled because it failed";
 /// See [`NOT_NEEDED`].
 pub(super) const TAINTED: &str = "alloc not needed as node is tainted";
+
+/// See [`NOT_NEEDED`].
+const UNKNOWN: &str = "alloc is unknown since its node is disconnected";
+/// See [`NOT_NEEDED`].
+const RECONNECTED: &str = "alloc not needed due to disconnected client reconnect";
 
 /// An allocation to stop.
 #[derive(Clone, Debug)]
@@ -71,6 +77,10 @@ pub(super) struct Decisions {
     pub(super) stops: Vec<Stop>,
     pub(super) places: Vec<Place>,
     pub(super) in_place: Vec<Arc<Allocation>>,
+    /// Allocations that were unknown, and stay now that they are heard of again.
+    pub(super) reconnected: Vec<Arc<Allocation>>,
+    /// Allocations that become unknown, why, and when they are lost (if ever).
+    pub(super) unknown: Vec<(Arc<Allocation>, &'static str, Option<Nanos>)>,
     /// Failed allocations that wait, and until when.
     pub(super) later: Vec<(Arc<Allocation>, Nanos)>,
     /// A new deployment, or the current one with a new group or description.
@@ -100,6 +110,12 @@ struct Sorted {
     lost: Allocs,
     reschedule: Allocs,
     later: Vec<(Arc<Allocation>, Nanos)>,
+    /// Newly unknown: with when they will be lost, if ever.
+    disconnecting: Vec<(Arc<Allocation>, Option<Nanos>)>,
+    /// Unknown for a while.
+    unknown: Allocs,
+    /// Heard of again.
+    reconnecting: Allocs,
 }
 
 impl View<'_> {
@@ -163,6 +179,10 @@ impl View<'_> {
         stop(running(sorted.untainted), NOT_NEEDED, false);
         stop(sorted.migrate, NOT_NEEDED, false);
         stop(sorted.lost, LOST, true);
+        stop(sorted.reconnecting, NOT_NEEDED, false);
+        stop(sorted.unknown, NOT_NEEDED, false);
+        let disconnecting = sorted.disconnecting.into_iter().map(|(alloc, _)| alloc);
+        stop(disconnecting.collect(), NOT_NEEDED, false);
     }
 
     /// One group; returns whether nothing is left to do for its deployment.
@@ -177,6 +197,8 @@ impl View<'_> {
         let mut plan = GroupPlan::new(job, group, rollout);
         let mut sorted = self.sort(own.to_vec(), rollout.current());
         plan.stop_unneeded_canaries(&mut sorted, rollout);
+        plan.reconcile_reconnecting(&mut sorted, decisions);
+        plan.settle_unknown(&mut sorted, decisions);
         let waiting: BTreeSet<String> = sorted.later.iter().map(|(a, _)| a.id.clone()).collect();
         let canaries = plan.split_canaries(&sorted.untainted, rollout);
         let mut names = plan.names(&sorted);
@@ -223,7 +245,12 @@ impl View<'_> {
     fn change_of(&self, alloc: &Allocation, group: &TaskGroup) -> Change {
         let job = self.job.expect("only called for a job that exists");
         // A batch allocation that is done stays as it is.
-        if is_version(alloc, job) || alloc.client_status.is_terminal() {
+        let unseen = self
+            .state
+            .nodes
+            .get(&alloc.node_id)
+            .is_none_or(|n| is_out_of_sight(n));
+        if is_version(alloc, job) || alloc.client_status.is_terminal() || unseen {
             return Change::None;
         }
         (self.change)(alloc, group)
@@ -242,10 +269,20 @@ impl View<'_> {
                 continue;
             }
             let node = self.state.nodes.get(&alloc.node_id);
-            let gone = node.is_none_or(|node| node.status == NodeStatus::Down);
+            let alive = node.is_some_and(|node| !is_out_of_sight(node));
             if !alloc.client_status.is_terminal() {
-                if gone {
-                    sorted.lost.push(alloc);
+                if !alive {
+                    let there = node.is_some_and(|n| n.status == NodeStatus::Disconnected);
+                    self.sort_unseen(alloc, there, &mut sorted);
+                    continue;
+                }
+                if alloc.client_status == AllocClientStatus::Unknown {
+                    // Its client has not said yet how it is.
+                    sorted.unknown.push(alloc);
+                    continue;
+                }
+                if alloc.unknown_since > 0 {
+                    sorted.reconnecting.push(alloc);
                     continue;
                 }
                 if alloc.desired_transition.migrate == Some(true) {
@@ -263,6 +300,31 @@ impl View<'_> {
             }
         }
         sorted
+    }
+
+    /// An allocation on a node that is not heard of: lost, or unknown for as long as its group
+    /// allows. `disconnected` says that the node may come back.
+    fn sort_unseen(&self, alloc: Arc<Allocation>, disconnected: bool, sorted: &mut Sorted) {
+        let group = group_of(&alloc);
+        let keeps = group.is_some_and(|group| !group.replaces_disconnected());
+        let window = group.and_then(TaskGroup::lost_after);
+        let window = window.map(|w| Nanos::try_from(clock::scaled_nanos(w).as_nanos()));
+        let since = if alloc.unknown_since > 0 {
+            alloc.unknown_since
+        } else {
+            self.now
+        };
+        let until = window.map(|w| since.saturating_add(w.unwrap_or(Nanos::MAX)));
+        let waits = disconnected && until.is_some_and(|until| until > self.now);
+        // Without a window, one that must not be replaced stays unknown for ever.
+        let for_ever = keeps && until.is_none();
+        if !(waits || for_ever) {
+            sorted.lost.push(alloc);
+        } else if alloc.client_status == AllocClientStatus::Unknown {
+            sorted.unknown.push(alloc);
+        } else {
+            sorted.disconnecting.push((alloc, until));
+        }
     }
 
     /// Whether an allocation no longer counts for its group.
@@ -299,6 +361,16 @@ impl View<'_> {
         }
         reschedule::due(alloc, self.eval_id, self.now)
     }
+}
+
+/// Whether nothing is heard of a node.
+fn is_out_of_sight(node: &Node) -> bool {
+    matches!(node.status, NodeStatus::Down | NodeStatus::Disconnected)
+}
+
+fn group_of(alloc: &Allocation) -> Option<&TaskGroup> {
+    let job = alloc.job.as_ref()?;
+    job.task_groups.iter().find(|g| g.name == alloc.task_group)
 }
 
 /// Whether an allocation runs the job as it is now.
@@ -366,7 +438,9 @@ impl<'a> GroupPlan<'a> {
             &sorted.reschedule,
             &sorted.lost,
         ];
-        let all = parts.into_iter().flatten().map(|a| a.name.as_str());
+        let unseen = sorted.disconnecting.iter().map(|(alloc, _)| alloc);
+        let all = parts.into_iter().flatten().chain(unseen);
+        let all = all.map(|a| a.name.as_str());
         NameIndex::new(&self.job.id, &self.group.name, self.count(), all)
     }
 
@@ -394,6 +468,49 @@ impl<'a> GroupPlan<'a> {
         for alloc in stop {
             self.desired.stop += 1;
             self.stop(&alloc, NOT_NEEDED, false);
+        }
+    }
+
+    /// Of an allocation that is heard of again and its replacement, one stays.
+    fn reconcile_reconnecting(&mut self, sorted: &mut Sorted, decisions: &mut Decisions) {
+        for original in std::mem::take(&mut sorted.reconnecting) {
+            let twin = sorted
+                .untainted
+                .iter()
+                .position(|a| a.id != original.id && a.name == original.name && !a.is_terminal());
+            let replacement = twin.map(|at| Arc::clone(&sorted.untainted[at]));
+            let fits = is_version(&original, self.job);
+            let keeps = match &replacement {
+                _ if !fits => false,
+                None => true,
+                Some(replacement) => original_stays(self.group, &original, replacement),
+            };
+            if !keeps {
+                self.desired.stop += 1;
+                self.stop(&original, RECONNECTED, false);
+                continue;
+            }
+            if let (Some(at), Some(replacement)) = (twin, replacement) {
+                self.desired.stop += 1;
+                self.stop(&replacement, RECONNECTED, false);
+                sorted.untainted.remove(at);
+                sorted.later.retain(|(a, _)| a.id != replacement.id);
+            }
+            decisions.reconnected.push(Arc::clone(&original));
+            sorted.untainted.push(original);
+        }
+    }
+
+    /// Unknown allocations count for their group where they must not be replaced.
+    fn settle_unknown(&self, sorted: &mut Sorted, decisions: &mut Decisions) {
+        let newly = sorted.disconnecting.iter().cloned();
+        decisions
+            .unknown
+            .extend(newly.map(|(a, until)| (a, UNKNOWN, until)));
+        if !self.group.replaces_disconnected() {
+            sorted.untainted.append(&mut sorted.unknown);
+            let newly = std::mem::take(&mut sorted.disconnecting);
+            sorted.untainted.extend(newly.into_iter().map(|(a, _)| a));
         }
     }
 
@@ -589,7 +706,8 @@ impl<'a> GroupPlan<'a> {
             });
         }
         let mut existing = sorted.untainted.len() + sorted.migrate.len() + sorted.reschedule.len();
-        for alloc in &sorted.lost {
+        let unseen = sorted.disconnecting.iter().map(|(alloc, _)| alloc);
+        for alloc in sorted.lost.iter().chain(unseen) {
             if existing >= self.count() {
                 break;
             }
@@ -627,7 +745,9 @@ impl<'a> GroupPlan<'a> {
         rollout: &Rollout,
     ) -> usize {
         let ready = self.is_ready();
-        let lost: BTreeSet<&str> = sorted.lost.iter().map(|a| a.id.as_str()).collect();
+        let unseen = sorted.disconnecting.iter().map(|(alloc, _)| alloc);
+        let lost = sorted.lost.iter().chain(unseen);
+        let lost: BTreeSet<&str> = lost.map(|a| a.id.as_str()).collect();
         let mut taken = 0;
         for place in places {
             let previous = place.previous.clone();
@@ -704,6 +824,39 @@ impl<'a> GroupPlan<'a> {
             .desired
             .insert(self.group.name.clone(), self.desired);
     }
+}
+
+/// Whether the allocation that is heard of again stays, and its replacement goes.
+fn original_stays(group: &TaskGroup, original: &Allocation, replacement: &Allocation) -> bool {
+    let started = |alloc: &Allocation| {
+        let times = alloc
+            .task_states
+            .values()
+            .map(|task| task.started_at.clone());
+        times.filter(|at| !at.is_empty()).min()
+    };
+    match group.reconcile() {
+        "keep_original" => true,
+        "keep_replacement" => false,
+        "longest_running" => match (started(original), started(replacement)) {
+            (Some(a), Some(b)) => a <= b,
+            (a, _) => a.is_some(),
+        },
+        // The better node's; the original's of equals.
+        _ => {
+            let failed = |alloc: &Allocation| alloc.client_status == AllocClientStatus::Failed;
+            !failed(original) && score(original) >= score(replacement)
+        }
+    }
+}
+
+fn score(alloc: &Allocation) -> f64 {
+    let scores = alloc
+        .metrics
+        .iter()
+        .flat_map(|m| m.score_meta_data.iter().flatten());
+    let mut own = scores.filter(|score| score.node_id == alloc.node_id);
+    own.next().map_or(0.0, |score| score.norm_score)
 }
 
 fn is_canary(alloc: &Allocation) -> bool {

@@ -196,6 +196,48 @@ pub struct ScalingEvent {
     pub create_index: u64,
 }
 
+/// When a task of a group has its turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
+pub enum Hook {
+    #[default]
+    Prestart,
+    Poststart,
+    Poststop,
+}
+
+/// Makes a task one that prepares, accompanies or cleans up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct Lifecycle {
+    pub hook: Hook,
+    pub sidecar: bool,
+}
+
+/// What becomes of a group's allocations while their client is not heard of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct Disconnect {
+    pub lost_after: Option<Nanos>,
+    pub stop_on_client_after: Option<Nanos>,
+    /// Nomad's default is true.
+    pub replace: Option<bool>,
+    /// `best_score`, `keep_original`, `keep_replacement` or `longest_running`.
+    pub reconcile: String,
+}
+
 /// Where a dispatched job's task finds the payload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -229,8 +271,45 @@ pub struct TaskGroup {
     pub services: Option<Vec<Service>>,
     pub tasks: Vec<Task>,
     pub scaling: Option<Scaling>,
+    pub disconnect: Option<Disconnect>,
+    pub max_client_disconnect: Option<Nanos>,
+    pub stop_after_client_disconnect: Option<Nanos>,
+    pub prevent_reschedule_on_lost: bool,
     pub meta: Option<BTreeMap<String, String>>,
     pub shutdown_delay: Option<Nanos>,
+}
+
+impl TaskGroup {
+    /// How long its allocations may be unknown before they are lost.
+    #[must_use]
+    pub fn lost_after(&self) -> Option<Nanos> {
+        let own = self.disconnect.as_ref().and_then(|d| d.lost_after);
+        own.or(self.max_client_disconnect).filter(|t| *t > 0)
+    }
+
+    /// How long a client that hears of no server keeps its allocations.
+    #[must_use]
+    pub fn stop_on_client_after(&self) -> Option<Nanos> {
+        let own = self
+            .disconnect
+            .as_ref()
+            .and_then(|d| d.stop_on_client_after);
+        own.or(self.stop_after_client_disconnect).filter(|t| *t > 0)
+    }
+
+    /// Whether allocations are replaced while nothing is known of them.
+    #[must_use]
+    pub fn replaces_disconnected(&self) -> bool {
+        let own = self.disconnect.as_ref().and_then(|d| d.replace);
+        own.unwrap_or(!self.prevent_reschedule_on_lost)
+    }
+
+    /// Which side stays when a client is heard of again.
+    #[must_use]
+    pub fn reconcile(&self) -> &str {
+        let own = self.disconnect.as_ref().map(|d| d.reconcile.as_str());
+        own.filter(|own| !own.is_empty()).unwrap_or("best_score")
+    }
 }
 
 /// One process of a group.
@@ -259,6 +338,7 @@ pub struct Task {
     pub shutdown_delay: Nanos,
     pub log_config: Option<LogConfig>,
     pub dispatch_payload: Option<DispatchPayload>,
+    pub lifecycle: Option<Lifecycle>,
 }
 
 /// Rotation of a task's logs.

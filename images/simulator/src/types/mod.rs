@@ -19,9 +19,10 @@ pub use alloc::{
 pub use deployment::{Deployment, DeploymentState, DeploymentStatus};
 pub use eval::{EvalStatus, EvalTrigger, Evaluation};
 pub use job::{
-    Affinity, Constraint, DispatchPayload, Job, JobStatus, JobType, LogConfig, MigrateStrategy,
-    Network, Parameterized, Periodic, Port, ReschedulePolicy, Resources, RestartPolicy, Scaling,
-    ScalingEvent, Service, Spread, SpreadTarget, Task, TaskGroup, UpdateStrategy,
+    Affinity, Constraint, Disconnect, DispatchPayload, Hook, Job, JobStatus, JobType, Lifecycle,
+    LogConfig, MigrateStrategy, Network, Parameterized, Periodic, Port, ReschedulePolicy,
+    Resources, RestartPolicy, Scaling, ScalingEvent, Service, Spread, SpreadTarget, Task,
+    TaskGroup, UpdateStrategy,
 };
 pub use node::{
     DrainStatus, DrainStrategy, DriverInfo, LastDrain, Node, NodeEligibility, NodeEvent,

@@ -155,6 +155,7 @@ fn group_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
     found.check(group.name.is_empty(), "Missing task group name");
     found.check(group.count < 0, "Task group count can't be negative");
     found.check(group.tasks.is_empty(), "Missing tasks for task group");
+    found.part(policies::disconnect(group, kind));
     if let Some(scaling) = &group.scaling {
         found.part(scaling_errors(scaling, group.count));
     }
@@ -239,6 +240,24 @@ fn tasks(group: &TaskGroup, found: &mut Findings) {
             ));
         }
         seen.push(&task.name);
+    }
+    let main = group.tasks.iter().filter(|t| t.lifecycle.is_none());
+    found.check(
+        !group.tasks.is_empty() && main.count() == 0,
+        format!(
+            "Task group {} must have at least one task without a lifecycle hook",
+            group.name
+        ),
+    );
+    for task in group
+        .tasks
+        .iter()
+        .filter(|t| t.leader && t.lifecycle.is_some())
+    {
+        found.0.push(format!(
+            "Task {} cannot be a leader and have a lifecycle hook",
+            task.name
+        ));
     }
     let leaders = group.tasks.iter().filter(|t| t.leader).count();
     found.check(leaders > 1, "Only one task may be marked as leader");
