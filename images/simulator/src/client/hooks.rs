@@ -179,3 +179,35 @@ async fn a_dispatched_payload_is_in_the_tasks_directory() {
         .await;
     assert_eq!(turns(&rig, "a1"), ["hello"]);
 }
+
+#[tokio::test]
+async fn templates_are_written_before_the_task_starts() {
+    let rig = Rig::start();
+    let mut job = job(
+        "batch",
+        &[(
+            "main",
+            "",
+            "cat local/conf >> \"$NOMAD_ALLOC_DIR/turns\"; echo $COLOUR >> \"$NOMAD_ALLOC_DIR/turns\"",
+        )],
+    );
+    let template = |path: &str, text: &str, envvars| crate::types::Template {
+        dest_path: path.to_owned(),
+        embedded_tmpl: text.to_owned(),
+        envvars,
+        ..crate::types::Template::default()
+    };
+    job.task_groups[0].tasks[0].templates = Some(vec![
+        template(
+            "local/conf",
+            "task {{ env \"NOMAD_TASK_NAME\" | toUpper }}\n",
+            false,
+        ),
+        template("${NOMAD_SECRETS_DIR}/vars", "COLOUR=\"dark red\"\n", true),
+    ]);
+    rig.servers.want(alloc("a1", job));
+    rig.servers
+        .until_status("a1", AllocClientStatus::Complete)
+        .await;
+    assert_eq!(turns(&rig, "a1"), ["task MAIN", "dark red"]);
+}

@@ -21,6 +21,8 @@ mod runner;
 mod store;
 mod task;
 mod taskenv;
+pub mod template;
+mod templates;
 mod updates;
 pub(crate) mod usage;
 

@@ -11,6 +11,7 @@ use super::events;
 use super::lifecycle::Phase;
 use super::restarts::{Next, Restarts};
 use super::taskenv::{Parts, TaskDirs, TaskEnv};
+use super::templates;
 use crate::clock;
 use crate::drivers::raw_exec::{
     self, Exit, Found, Process, Rotation, StartError, TaskConfig, signal_named,
@@ -272,6 +273,7 @@ impl TaskRunner {
             dirs: &dirs,
         };
         let env = TaskEnv::new(&parts, std::env::vars());
+        let env = templates::write(task, &dirs, env).map_err(StartError::Template)?;
         let config = task.config.clone().unwrap_or_default();
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => env.replace(text),

@@ -101,6 +101,11 @@ impl TaskEnv {
         env
     }
 
+    /// Adds variables over those that there are.
+    pub(super) fn add(&mut self, variables: Vec<(String, String)>) {
+        self.vars.extend(variables);
+    }
+
     /// The whole environment.
     pub(super) fn vars(&self) -> &BTreeMap<String, String> {
         &self.vars

@@ -65,6 +65,12 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
     },
+    /// What is to be written for it cannot be.
+    #[error("{0}")]
+    Template(
+        /// Why.
+        String,
+    ),
     /// Its log files cannot be opened.
     #[error("failed to open log files in {dir:?}: {source}")]
     Logs {

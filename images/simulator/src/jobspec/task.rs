@@ -2,9 +2,11 @@
 
 use super::policies;
 use super::reader::BlockReader;
+use crate::client::template;
 use crate::drivers::raw_exec;
 use crate::types::{
     DispatchPayload, Hook, Lifecycle, Network, Port, Resources, RestartPolicy, Service, Task,
+    Template,
 };
 
 /// Known to Nomad, but not honoured here.
@@ -20,7 +22,6 @@ const NOT_SIMULATED: &[&str] = &[
     "scaling",
     "schedule",
     "secret",
-    "template",
     "user",
     "vault",
     "volume_mount",
@@ -55,6 +56,7 @@ pub(super) fn read(block: BlockReader<'_>, restart: &RestartPolicy) -> Task {
         log_config: policies::logs(&block),
         dispatch_payload: dispatch_payload(&block),
         lifecycle: lifecycle(&block),
+        templates: templates(&block),
         name,
         driver,
         user: String::new(),
@@ -72,6 +74,43 @@ fn raw_exec_config(task: &BlockReader<'_>) {
         config.refuse(raw_exec::NOT_SIMULATED);
         config.finish();
     }
+}
+
+/// `template` blocks, as far as their functions are simulated.
+fn templates(task: &BlockReader<'_>) -> Option<Vec<Template>> {
+    let mut all = Vec::new();
+    for block in task.blocks("template") {
+        block.no_label();
+        block.refuse(&[
+            "change_script",
+            "error_on_missing_key",
+            "gid",
+            "once",
+            "source",
+            "uid",
+            "wait",
+        ]);
+        let default = Template::default();
+        let read = Template {
+            dest_path: block.string("destination").unwrap_or_default(),
+            embedded_tmpl: block.string("data").unwrap_or_default(),
+            change_mode: block.string("change_mode").unwrap_or(default.change_mode),
+            change_signal: block.string("change_signal").unwrap_or_default(),
+            splay: block.duration("splay").unwrap_or(default.splay),
+            perms: block.string("perms").unwrap_or(default.perms),
+            left_delim: block.string("left_delimiter").unwrap_or(default.left_delim),
+            right_delim: block
+                .string("right_delimiter")
+                .unwrap_or(default.right_delim),
+            envvars: block.bool("env").unwrap_or(false),
+        };
+        if let Some(what) = template::not_simulated(&read) {
+            block.problem_at("data", format!("{what} is not simulated"));
+        }
+        block.finish();
+        all.push(read);
+    }
+    (!all.is_empty()).then_some(all)
 }
 
 fn lifecycle(task: &BlockReader<'_>) -> Option<Lifecycle> {

@@ -35,6 +35,7 @@ fn task_differs(
     let size = |t: &Task| t.resources.as_ref().map(|r| (r.cpu, r.memory_mb));
     a.driver != b.driver
         || a.lifecycle != b.lifecycle
+        || a.templates != b.templates
         || a.dispatch_payload != b.dispatch_payload
         || a.user != b.user
         || a.config.clone().unwrap_or_default() != b.config.clone().unwrap_or_default()

@@ -238,6 +238,44 @@ pub struct Disconnect {
     pub reconcile: String,
 }
 
+/// A file, or variables, made of a text with functions in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct Template {
+    pub dest_path: String,
+    pub embedded_tmpl: String,
+    /// What a change of the data does; nothing that is simulated changes.
+    pub change_mode: String,
+    pub change_signal: String,
+    pub splay: Nanos,
+    /// In octal digits.
+    pub perms: String,
+    pub left_delim: String,
+    pub right_delim: String,
+    pub envvars: bool,
+}
+
+impl Default for Template {
+    /// Nomad's own defaults (`DefaultTemplate`).
+    fn default() -> Self {
+        Self {
+            dest_path: String::new(),
+            embedded_tmpl: String::new(),
+            change_mode: "restart".to_owned(),
+            change_signal: String::new(),
+            splay: 5 * super::SECOND,
+            perms: "0644".to_owned(),
+            left_delim: "{{".to_owned(),
+            right_delim: "}}".to_owned(),
+            envvars: false,
+        }
+    }
+}
+
 /// Where a dispatched job's task finds the payload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -339,6 +377,7 @@ pub struct Task {
     pub log_config: Option<LogConfig>,
     pub dispatch_payload: Option<DispatchPayload>,
     pub lifecycle: Option<Lifecycle>,
+    pub templates: Option<Vec<Template>>,
 }
 
 /// Rotation of a task's logs.

@@ -22,7 +22,7 @@ pub use job::{
     Affinity, Constraint, Disconnect, DispatchPayload, Hook, Job, JobStatus, JobType, Lifecycle,
     LogConfig, MigrateStrategy, Network, Parameterized, Periodic, Port, ReschedulePolicy,
     Resources, RestartPolicy, Scaling, ScalingEvent, Service, Spread, SpreadTarget, Task,
-    TaskGroup, UpdateStrategy,
+    TaskGroup, Template, UpdateStrategy,
 };
 pub use node::{
     DrainStatus, DrainStrategy, DriverInfo, LastDrain, Node, NodeEligibility, NodeEvent,

@@ -9,7 +9,7 @@ mod policies;
 use std::collections::BTreeSet;
 
 use crate::state::multierror;
-use crate::types::{Job, JobType, LogConfig, Resources, Scaling, Task, TaskGroup};
+use crate::types::{Job, JobType, LogConfig, Resources, Scaling, Task, TaskGroup, Template};
 
 /// Collects errors that hold.
 #[derive(Default)]
@@ -283,6 +283,10 @@ fn task_errors(task: &Task) -> Vec<String> {
         task.shutdown_delay < 0,
         "ShutdownDelay must be a positive value",
     );
+    for (i, one) in task.templates.iter().flatten().enumerate() {
+        let title = format!("Template {} validation failed", i + 1);
+        found.titled(&title, template_errors(one));
+    }
     match &task.resources {
         None => found.0.push("Missing task resources".to_owned()),
         Some(resources) => found.part(resource_errors(resources)),
@@ -292,6 +296,30 @@ fn task_errors(task: &Task) -> Vec<String> {
     }
     conditions::constraints(task.constraints.as_deref(), &mut found);
     conditions::affinities(task.affinities.as_deref(), &mut found);
+    found.0
+}
+
+fn template_errors(template: &Template) -> Vec<String> {
+    let mut found = Findings::default();
+    found.check(
+        template.embedded_tmpl.is_empty(),
+        "Must specify a source path or have an embedded template",
+    );
+    found.check(
+        template.dest_path.is_empty(),
+        "Must specify a destination for the template",
+    );
+    let outside = template.dest_path.split('/').any(|part| part == "..");
+    found.check(outside, "template destination escapes allocation directory");
+    found.check(
+        !matches!(template.change_mode.as_str(), "noop" | "restart" | "signal"),
+        format!("Invalid change mode given {:?}", template.change_mode),
+    );
+    let octal = u32::from_str_radix(&template.perms, 8);
+    found.check(
+        octal.is_err(),
+        format!("Failed to parse {:?} as octal", template.perms),
+    );
     found.0
 }
 
