@@ -135,6 +135,10 @@ impl Run<'_> {
         }
         extra.extend(self.lose_sight(decisions.unknown));
         for alloc in &decisions.reconnected {
+            // One that is too many now ends all the same.
+            if self.plan.stops.iter().any(|stop| stop.id == alloc.id) {
+                continue;
+            }
             let mut known = Allocation::clone(alloc);
             known.unknown_since = 0;
             known.followup_eval_id = String::new();
