@@ -16,7 +16,7 @@ use super::*;
 use crate::http::{ClientContext, Settings, client_router, own_router};
 use crate::rpc::{Callee, Kind, Listener, Pool};
 use crate::solo::{self, Relay, Solo};
-use crate::types::AllocClientStatus;
+use crate::types::{AllocClientStatus, TaskStateKind};
 
 /// A server that listens, and a client that is connected to it.
 struct Pair {
@@ -27,9 +27,18 @@ struct Pair {
 }
 
 impl Drop for Pair {
+    /// Also ends the tasks' processes, which would outlive the test as they outlive a client.
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
+        }
+        for id in self.server.state().allocs.keys() {
+            let view = self.client.allocation(id).unwrap_or_default();
+            for pid in view.processes.into_values() {
+                let group = nix::unistd::Pid::from_raw(pid);
+                // It may have ended by itself.
+                let _gone = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
+            }
         }
     }
 }
@@ -199,7 +208,7 @@ async fn orders_and_statistics_reach_the_client() {
     pair.server.put(&restart, &json!({})).await.json();
     let restarted = |state: &crate::state::State| {
         let found = state.allocs.get(&id).and_then(|a| a.task_states.get("t"));
-        found.is_some_and(|t| t.restarts == 1)
+        found.is_some_and(|t| t.restarts == 1 && t.state == TaskStateKind::Running)
     };
     pair.server.until("a restart", restarted).await;
     let unknown = format!("/v1/client/allocation/{id}/exec");
