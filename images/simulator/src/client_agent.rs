@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::client::{Client, ClientConfig, StartError};
 use crate::config::{self, AgentConfig, ClientOptions, ConfigError};
 use crate::http::{self, AgentInfo, ClientContext};
-use crate::rpc::{Kind, Listener, ListenerError, Pool, ServerClient, Tls};
+use crate::rpc::{Callee, Kind, Listener, ListenerError, Pool, ServerClient, Tls};
 
 /// Port of servers that are configured without one.
 const RPC_PORT: u16 = 4647;
@@ -64,14 +64,25 @@ impl ClientAgent {
         }
         let servers = Arc::new(ServerClient::new(pool.clone(), servers));
         let client = Arc::new(Client::start(settings, servers.clone())?);
+        let callee = Callee {
+            pool: pool.clone(),
+            servers: {
+                let servers = servers.clone();
+                Arc::new(move || servers.servers())
+            },
+            node_id: client.node_id().to_owned(),
+            secret_id: client.secret_id().to_owned(),
+            router: http::own_router(Arc::clone(&client)),
+        };
         let context = ClientContext {
             servers: Arc::new(move || servers.servers()),
             forward: Arc::new(pool),
             agent: Arc::new(info),
-            node_id: client.node_id().to_owned(),
-            stats: Arc::new(move || client.stats()),
+            client,
+            acl_enabled: config.acl_enabled,
         };
         let mut tasks = JoinSet::new();
+        tasks.spawn(callee.keep());
         tasks.spawn(http.serve(http::client_router(context)));
         Ok(Self { _tasks: tasks })
     }

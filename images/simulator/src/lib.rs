@@ -20,6 +20,7 @@ pub mod http;
 pub mod jobspec;
 pub mod leader;
 mod logging;
+pub mod periodic;
 pub mod raft;
 pub mod rpc;
 pub mod scheduler;

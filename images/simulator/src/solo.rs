@@ -133,10 +133,21 @@ impl Consensus for Solo {
     }
 }
 
+/// What may befall a server that is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Trouble {
+    /// It never answers.
+    Silence,
+    /// It dies over the question.
+    Death,
+}
+
 /// A way to other servers which answers what the test says, and notes what was asked.
 #[derive(Default)]
 pub struct Relay {
     pub asked: Mutex<Vec<(SocketAddr, String, HeaderMap)>>,
+    /// What the next calls come to instead, in this order.
+    pub troubles: Mutex<Vec<Trouble>>,
     /// Headers of the reply; `None` where nobody can be reached.
     pub answer: Mutex<Option<HeaderMap>>,
 }
@@ -151,6 +162,15 @@ impl Forward for Relay {
         let line = format!("{} {}", request.method(), request.uri());
         let note = (to, line, request.headers().clone());
         self.asked.lock().unwrap().push(note);
+        let trouble = {
+            let mut troubles = self.troubles.lock().unwrap();
+            (!troubles.is_empty()).then(|| troubles.remove(0))
+        };
+        match trouble {
+            Some(Trouble::Silence) => return std::future::pending().await,
+            Some(Trouble::Death) => return Err(ForwardError("EOF".to_owned())),
+            None => {}
+        }
         let Some(headers) = self.answer.lock().unwrap().clone() else {
             let text = format!("failed to get conn: dial tcp {to}: connect: connection refused");
             return Err(ForwardError(text));
@@ -252,6 +272,11 @@ impl Server {
     pub fn on_duty(mut self) -> Self {
         self.duties = Some(crate::leader::start(self.ctx.clone()));
         self
+    }
+
+    /// What it serves, for a listener.
+    pub fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub fn state(&self) -> Arc<State> {

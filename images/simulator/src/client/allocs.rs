@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Servers;
 use super::identity::Identity;
-use super::runner::{AllocRunner, Message, Setup};
+use super::runner::{AllocRunner, Heard, Message, Setup, View};
 use super::store::{Record, Store};
 use super::task::Place;
 use super::updates::Updates;
@@ -25,15 +25,16 @@ const WAIT: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Pauses after an error: first and longest. (Nomad waits 30 s and more, but wakes up early
-/// when another call to the servers succeeds.)
-const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// when another call to the servers succeeds.) Servers without a leader hold a query back
+/// themselves, so the pause only bounds how soon the new leader is asked.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(400));
 
 struct Handle {
     messages: mpsc::UnboundedSender<Message>,
     /// Last change by the servers that was passed on.
     index: u64,
     done: watch::Receiver<bool>,
-    tasks: BTreeSet<String>,
+    view: watch::Receiver<View>,
 }
 
 /// See the module.
@@ -46,6 +47,8 @@ pub(super) struct Allocs {
     pub(super) dir: PathBuf,
     pub(super) store: Store,
     pub(super) updates: Updates,
+    /// When a server was last heard of ([`crate::types::Nanos`] since the epoch), 0 before.
+    pub(super) heard: Heard,
     runners: Mutex<BTreeMap<String, Handle>>,
     /// Allocations from before the client restarted, until a server was heard.
     remembered: Mutex<BTreeMap<String, Record>>,
@@ -91,6 +94,7 @@ impl Allocs {
             dir,
             store,
             updates,
+            heard: Arc::new(|| 0),
             runners: Mutex::default(),
             remembered: Mutex::new(remembered),
         }
@@ -100,6 +104,13 @@ impl Allocs {
     pub(super) fn count(&self) -> usize {
         let runners = self.runners.lock();
         runners.unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// What is known of an allocation here.
+    pub(super) fn view(&self, alloc_id: &str) -> Option<View> {
+        let runners = self.runners.lock();
+        let runners = runners.unwrap_or_else(PoisonError::into_inner);
+        Some(runners.get(alloc_id)?.view.borrow().clone())
     }
 
     /// Passes a user's order on.
@@ -114,7 +125,8 @@ impl Allocs {
         let handle = runners
             .get(alloc_id)
             .ok_or_else(|| OrderError::UnknownAllocation(alloc_id.to_owned()))?;
-        if let Some(task) = task.filter(|task| !handle.tasks.contains(*task)) {
+        let tasks = &handle.view.borrow().tasks;
+        if let Some(task) = task.filter(|task| !tasks.contains_key(*task)) {
             return Err(OrderError::UnknownTask(task.to_owned()));
         }
         if *handle.done.borrow() {
@@ -167,6 +179,19 @@ impl Allocs {
             tracing::warn!(target: "client", error, "error querying node allocations");
             clock::sleep(pause).await;
             pause = (pause * 2).min(RETRY.1);
+        }
+    }
+
+    /// Takes up the processes that survived the client's restart, before any server is heard.
+    pub(super) fn take_up(&self) {
+        let mut runners = self.runners.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered = self.remembered.lock();
+        let mut remembered = remembered.unwrap_or_else(PoisonError::into_inner);
+        let alive = |record: &Record| record.processes.values().any(|found| found.is_alive());
+        let records = remembered.values().filter(|record| alive(record));
+        let allocs: Vec<Allocation> = records.map(|record| record.alloc.clone()).collect();
+        for alloc in allocs {
+            self.add(alloc, &mut runners, &mut remembered);
         }
     }
 
@@ -240,22 +265,21 @@ impl Allocs {
             }),
             store: self.store.clone(),
             updates: self.updates.clone(),
+            heard: Arc::clone(&self.heard),
             messages,
             previous: previous.map(|handle| handle.done.clone()),
             done,
         };
-        let groups = alloc.job.iter().flat_map(|job| &job.task_groups);
-        let tasks = groups
-            .filter(|g| g.name == alloc.task_group)
-            .flat_map(|g| &g.tasks);
+        let (id, index) = (alloc.id.clone(), alloc.alloc_modify_index);
+        let done = setup.done.subscribe();
+        let runner = AllocRunner::new(setup, Arc::new(alloc), record);
         let handle = Handle {
             messages: sender,
-            index: alloc.alloc_modify_index,
-            done: setup.done.subscribe(),
-            tasks: tasks.map(|t| t.name.clone()).collect(),
+            index,
+            done,
+            view: runner.view(),
         };
-        runners.insert(alloc.id.clone(), handle);
-        let runner = AllocRunner::new(setup, Arc::new(alloc), record);
+        runners.insert(id, handle);
         tokio::spawn(runner.run());
     }
 

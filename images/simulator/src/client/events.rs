@@ -174,6 +174,20 @@ pub(super) fn leader_dead() -> TaskEvent {
     )
 }
 
+/// A sidecar ends because its group's main tasks did.
+pub(super) fn main_dead() -> TaskEvent {
+    event(
+        "Main Tasks Dead",
+        "Main tasks in the group died".to_owned(),
+        &[],
+    )
+}
+
+/// The servers hear of it again.
+pub(super) fn reconnected() -> TaskEvent {
+    event("Reconnected", "Client reconnected".to_owned(), &[])
+}
+
 /// The deployment counts it as unhealthy.
 pub(super) fn unhealthy(why: &str) -> TaskEvent {
     event(

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use super::lifecycle::Phase;
 use crate::clock;
 use crate::jobspec::duration;
-use crate::types::{Allocation, JobType, Nanos, TaskState, TaskStateKind};
+use crate::types::{Allocation, JobType, Nanos, Task, TaskState, TaskStateKind};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +60,20 @@ impl HealthRule {
     /// A failure counts once all tasks have ended (the others are killed for it), as in Nomad.
     pub(super) fn judge(
         &self,
-        tasks: &BTreeMap<String, TaskState>,
+        group: &[Task],
+        states: &BTreeMap<String, TaskState>,
         started: &BTreeMap<String, Nanos>,
         now: Nanos,
     ) -> Verdict {
+        // What prepares or cleans up need not run, but must not fail.
+        let lasts = |(name, state): &(&String, &TaskState)| {
+            let mut own = group.iter().filter(|task| task.name == **name);
+            state.failed || !own.any(|task| Phase::of(task).is_ephemeral())
+        };
+        let lasting = states.iter().filter(lasts);
+        let tasks: BTreeMap<String, TaskState> = lasting
+            .map(|(name, state)| (name.clone(), state.clone()))
+            .collect();
         let since = |name: &str, state: &TaskState| match state.state {
             TaskStateKind::Running => started.get(name).copied(),
             TaskStateKind::Pending | TaskStateKind::Dead => None,
@@ -124,6 +135,7 @@ mod tests {
         };
         let started = started.map(|s| ("t".to_owned(), s * SECOND));
         RULE.judge(
+            &[],
             &BTreeMap::from([("t".to_owned(), task)]),
             &started.into_iter().collect(),
             now * SECOND,
@@ -182,9 +194,9 @@ mod tests {
         ]);
         let started = BTreeMap::from([("good".to_owned(), 101 * SECOND)]);
         let at = 105 * SECOND;
-        assert_eq!(RULE.judge(&tasks, &started, at), Verdict::Undecided);
+        assert_eq!(RULE.judge(&[], &tasks, &started, at), Verdict::Undecided);
         tasks.insert("good".to_owned(), task(TaskStateKind::Dead, false));
-        let verdict = RULE.judge(&tasks, &started, at);
+        let verdict = RULE.judge(&[], &tasks, &started, at);
         let Verdict::Unhealthy(why) = verdict else {
             panic!("{verdict:?}");
         };

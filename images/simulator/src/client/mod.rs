@@ -4,21 +4,27 @@
 //! `runner.rs` for each allocation and a `task.rs` for each of its tasks; `updates.rs` reports
 //! back, `store.rs` remembers over a restart.
 //!
-//! Missing: garbage collection of ended allocations that the servers still list, task
-//! statistics, `exec`, task life cycles (prestart, poststop).
+//! `files/` and `usage.rs` show what is on the node.
+//!
+//! Missing: garbage collection of ended allocations that the servers still list, `exec`.
 
 mod allocs;
 mod events;
+pub mod files;
 mod fingerprint;
 mod health;
 mod identity;
+mod lifecycle;
 mod registration;
 mod restarts;
 mod runner;
 mod store;
 mod task;
 mod taskenv;
+pub mod template;
+mod templates;
 mod updates;
+pub(crate) mod usage;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,6 +37,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use allocs::OrderError;
+pub use runner::View;
 
 use allocs::Allocs;
 use identity::Identity;
@@ -163,6 +170,8 @@ pub struct Client {
     alloc_root: PathBuf,
     allocs: Arc<Allocs>,
     stats: Arc<Mutex<ClientStats>>,
+    /// Speed of a core.
+    mhz: f64,
     loops: Vec<tokio::task::JoinHandle<()>>,
 }
 
@@ -180,9 +189,11 @@ impl Client {
         identity::make_dir(&alloc_root)?;
         identity::make_dir(&store_dir)?;
         let node = Arc::new(fingerprint::node(&config, &identity));
+        let speed = node.attributes.get("cpu.frequency");
+        let mhz = speed.and_then(|mhz| mhz.parse().ok()).unwrap_or(0.0);
         let stats = Arc::new(Mutex::new(ClientStats::default()));
         let (updates, sending) = updates::channel(Arc::clone(&servers), identity.clone());
-        let allocs = Arc::new(Allocs::new(
+        let mut allocs = Allocs::new(
             identity.clone(),
             Arc::clone(&servers),
             Arc::clone(&node),
@@ -190,7 +201,13 @@ impl Client {
             alloc_root.clone(),
             Store::new(&store_dir),
             updates,
-        ));
+        );
+        let heard = Arc::clone(&stats);
+        allocs.heard = Arc::new(move || {
+            let stats = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            stats.last_heartbeat
+        });
+        let allocs = Arc::new(allocs);
         tracing::info!(target: "client", node_id = identity.node_id, "started client");
         let ready = watch::Sender::new(false);
         let mut registered = ready.subscribe();
@@ -203,6 +220,7 @@ impl Client {
         };
         let following = Arc::clone(&allocs);
         let follow = async move {
+            following.take_up();
             // An error means that the client ends.
             if registered.wait_for(|ready| *ready).await.is_ok() {
                 following.follow().await;
@@ -218,6 +236,7 @@ impl Client {
             alloc_root,
             allocs,
             stats,
+            mhz,
             loops,
         })
     }
@@ -244,12 +263,48 @@ impl Client {
         self.alloc_root.join(alloc_id)
     }
 
-    /// Restarts a task, or all tasks, of an allocation.
+    /// What is known of an allocation here; `None` where it is not on this node.
+    #[must_use]
+    pub fn allocation(&self, alloc_id: &str) -> Option<View> {
+        self.allocs.view(alloc_id)
+    }
+
+    /// What an allocation's tasks use, as Nomad's `AllocResourceUsage`; `None` where it is not
+    /// on this node.
+    #[must_use]
+    pub fn usage(&self, alloc_id: &str) -> Option<serde_json::Value> {
+        let view = self.allocs.view(alloc_id)?;
+        let running = view
+            .processes
+            .iter()
+            .map(|(task, pid)| (task.as_str(), *pid));
+        Some(usage::allocation(running, self.mhz))
+    }
+
+    /// What the machine uses, as Nomad's `HostStats`.
+    #[must_use]
+    pub fn host_usage(&self) -> serde_json::Value {
+        usage::host(&self.alloc_root)
+    }
+
+    /// The node's secret, which proves to servers whose connection it is.
+    #[must_use]
+    pub fn secret_id(&self) -> &str {
+        &self.identity.secret_id
+    }
+
+    /// Restarts a task, or all running tasks, or all tasks (`ended_too`), of an allocation.
     ///
     /// # Errors
     /// Where there is no such allocation or task here, or it has ended.
-    pub fn restart(&self, alloc_id: &str, task: Option<&str>) -> Result<(), OrderError> {
-        self.allocs.order(alloc_id, task, runner::Message::Restart)
+    pub fn restart(
+        &self,
+        alloc_id: &str,
+        task: Option<&str>,
+        ended_too: bool,
+    ) -> Result<(), OrderError> {
+        let message = |task| runner::Message::Restart { task, ended_too };
+        self.allocs.order(alloc_id, task, message)
     }
 
     /// Signals a task, or all tasks, of an allocation; the name as `SIGHUP` or `HUP`, and
@@ -271,6 +326,10 @@ impl Drop for Client {
 }
 
 #[cfg(test)]
-mod tests;
+mod asked;
+#[cfg(test)]
+mod hooks;
+#[cfg(test)]
+pub(crate) mod tests;
 #[cfg(test)]
 mod whole;

@@ -1,6 +1,6 @@
 //! Runs one allocation: its tasks, what they are together, and whether that is healthy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +9,15 @@ use tokio::sync::{mpsc, watch};
 
 use super::events;
 use super::health::{HealthRule, Verdict};
+use super::lifecycle::{self, Phase};
 use super::store::{Record, Store};
 use super::task::{News, Order, Place, TaskRunner, kill_timeout};
 use super::updates::Updates;
 use crate::clock;
+use crate::drivers::raw_exec::Found;
 use crate::types::{
     AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, Allocation, Nanos, Task,
-    TaskEvent, TaskState, TaskStateKind,
+    TaskEvent, TaskGroup, TaskState, TaskStateKind,
 };
 
 /// How often health is looked at (Nomad's `healthLookback`... interval of its checks).
@@ -27,18 +29,38 @@ pub(super) enum Message {
     /// The servers changed it.
     Update(Arc<Allocation>),
     /// A user restarts one task, or all.
-    Restart(Option<String>),
+    Restart {
+        /// Which one.
+        task: Option<String>,
+        /// Also those that have ended.
+        ended_too: bool,
+    },
     /// A user signals one task, or all.
     Signal(Option<String>, Signal),
     /// It is garbage: end it and forget it.
     Destroy,
 }
 
+/// What an allocation is on this node.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its tasks.
+    pub tasks: BTreeMap<String, TaskState>,
+    /// The process that leads each running task's group.
+    pub processes: BTreeMap<String, i32>,
+}
+
+/// Tells when a server was last heard of.
+pub(super) type Heard = Arc<dyn Fn() -> Nanos + Send + Sync>;
+
 /// What a runner needs.
 pub(super) struct Setup {
     pub(super) place: Arc<Place>,
     pub(super) store: Store,
     pub(super) updates: Updates,
+    pub(super) heard: Heard,
     pub(super) messages: mpsc::UnboundedReceiver<Message>,
     /// Becomes true when nothing of it runs any more.
     pub(super) done: watch::Sender<bool>,
@@ -53,6 +75,14 @@ pub(super) struct AllocRunner {
     states: BTreeMap<String, TaskState>,
     started: BTreeMap<String, Nanos>,
     orders: BTreeMap<String, mpsc::UnboundedSender<Order>>,
+    processes: BTreeMap<String, Found>,
+    view: watch::Sender<View>,
+    /// What tasks tell comes by this; a copy is given to each.
+    tell: mpsc::UnboundedSender<(String, News)>,
+    /// Tasks whose turn has not come.
+    waiting: BTreeSet<String>,
+    /// Tasks whose process has run.
+    ran: BTreeSet<String>,
     deployment_status: Option<AllocDeploymentStatus>,
     health: Option<HealthRule>,
     killing: bool,
@@ -70,29 +100,46 @@ impl AllocRunner {
             states.entry(task.name).or_default();
         }
         let health = HealthRule::of(&alloc, clock::now());
+        let view = watch::Sender::new(View {
+            namespace: alloc.namespace.clone(),
+            tasks: states.clone(),
+            processes: BTreeMap::new(),
+        });
         Self {
             setup,
             alloc: watch::Sender::new(alloc),
             states,
             started: BTreeMap::new(),
             orders: BTreeMap::new(),
+            processes: record.processes,
+            view,
+            // Replaced when it runs.
+            tell: mpsc::unbounded_channel().0,
+            waiting: BTreeSet::new(),
+            ran: BTreeSet::new(),
             deployment_status: record.deployment_status,
             health,
             killing: false,
         }
     }
 
+    /// What is known of it, kept up to date.
+    pub(super) fn view(&self) -> watch::Receiver<View> {
+        self.view.subscribe()
+    }
+
     /// Runs until the allocation is destroyed.
     pub(super) async fn run(mut self) {
         let (news_to_us, mut news) = mpsc::unbounded_channel();
+        self.tell = news_to_us;
         if self.waits_for_previous().await {
-            self.start_tasks(&news_to_us);
+            self.begin();
         } else {
             self.never_ran();
         }
         self.publish();
         loop {
-            let ticks = self.health.is_some();
+            let ticks = self.health.is_some() || self.patience().is_some();
             tokio::select! {
                 message = self.setup.messages.recv() => match message {
                     None => return,
@@ -111,12 +158,37 @@ impl AllocRunner {
                     self.publish();
                 }
                 () = clock::sleep(clock::scaled(HEALTH_TICK)), if ticks => {
-                    if self.judge_health() {
+                    let news = self.judge_health() | self.lose_patience();
+                    if news {
                         self.publish();
                     }
                 }
             }
         }
+    }
+
+    /// How long it is kept running while no server is heard of; `None` for ever.
+    fn patience(&self) -> Option<Nanos> {
+        if self.killing {
+            return None;
+        }
+        group_of(&self.alloc.borrow())?.stop_on_client_after()
+    }
+
+    /// Ends it where no server was heard of for too long; whether it did.
+    fn lose_patience(&mut self) -> bool {
+        let heard = (self.setup.heard)();
+        let Some(patience) = self.patience().filter(|_| heard > 0) else {
+            return false;
+        };
+        let silence = u64::try_from(clock::now() - heard).unwrap_or(0);
+        if Duration::from_nanos(silence) < clock::scaled_nanos(patience) {
+            return false;
+        }
+        tracing::info!(target: "client.alloc_runner", alloc_id = self.alloc.borrow().id, "stopping alloc due to heartbeat");
+        self.health = None;
+        self.kill(None);
+        true
     }
 
     fn is_wanted(&self) -> bool {
@@ -141,39 +213,98 @@ impl AllocRunner {
                         }
                     }
                     Some(Message::Destroy) | None => return false,
-                    Some(Message::Restart(_) | Message::Signal(..)) => {}
+                    Some(Message::Restart { .. } | Message::Signal(..)) => {}
                 },
             }
         }
     }
 
-    /// Starts what has not ended, again where it ran before the client restarted (its process
-    /// died with the container).
-    fn start_tasks(&mut self, news: &mpsc::UnboundedSender<(String, News)>) {
-        let unfinished: Vec<String> = self
-            .states
-            .iter()
-            .filter(|(_, state)| state.state != TaskStateKind::Dead)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in unfinished {
-            let (orders, receiver) = mpsc::unbounded_channel();
-            let runner = TaskRunner {
-                name: name.clone(),
-                place: Arc::clone(&self.setup.place),
-                alloc: self.alloc.subscribe(),
-                orders: receiver,
-                news: news.clone(),
-            };
-            self.orders.insert(name, orders);
-            tokio::spawn(runner.run());
+    /// Starts what has not ended. After a restart of the client, a process that survived it is
+    /// taken up again; one that did not (it died with the container) is started again.
+    fn begin(&mut self) {
+        let mut survivors = Vec::new();
+        for (name, state) in &mut self.states {
+            let found = self.processes.get(name).filter(|found| found.is_alive());
+            match (state.state, found) {
+                (TaskStateKind::Dead, _) => {
+                    self.ran.insert(name.clone());
+                }
+                (TaskStateKind::Running, Some(found)) => survivors.push((name.clone(), *found)),
+                _ => {
+                    events::push(state, events::received());
+                    self.waiting.insert(name.clone());
+                }
+            }
         }
+        self.processes.clear();
+        for (name, found) in survivors {
+            self.ran.insert(name.clone());
+            self.start(&name, Some(found));
+        }
+        self.next_tasks();
+    }
+
+    /// Starts the tasks whose turn has come, and ends sidecars that nobody needs any more.
+    fn next_tasks(&mut self) {
+        let tasks = tasks_of(&self.alloc.borrow());
+        let ran = |name: &str| self.ran.contains(name);
+        let ready: Vec<&Task> = tasks
+            .iter()
+            .filter(|task| self.waiting.contains(&task.name))
+            .filter(|task| Phase::of(task).may_start(&tasks, &self.states, &ran))
+            .collect();
+        for task in ready {
+            self.waiting.remove(&task.name);
+            self.start(&task.name, None);
+        }
+        if self.killing || !lifecycle::main_is_over(&tasks, &self.states) {
+            return;
+        }
+        for task in tasks.iter().filter(|task| Phase::of(task).is_sidecar()) {
+            self.kill_task(task, Some(events::main_dead()), Duration::ZERO);
+        }
+    }
+
+    fn start(&mut self, name: &str, found: Option<Found>) {
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let runner = TaskRunner {
+            name: name.to_owned(),
+            place: Arc::clone(&self.setup.place),
+            alloc: self.alloc.subscribe(),
+            orders: receiver,
+            news: self.tell.clone(),
+            found,
+        };
+        self.orders.insert(name.to_owned(), orders);
+        tokio::spawn(runner.run());
+    }
+
+    /// Runs tasks that have ended once more, because a user wants it.
+    fn start_again(&mut self, reason: &'static str) {
+        if self.killing {
+            return;
+        }
+        for (name, state) in &mut self.states {
+            if state.state == TaskStateKind::Dead {
+                events::push(state, events::restart_signaled(reason));
+                events::push(state, events::restarting(0, Some("")));
+                state.state = TaskStateKind::Pending;
+                state.failed = false;
+                state.restarts += 1;
+                state.last_restart = clock::rfc3339(clock::now());
+                self.ran.remove(name);
+                self.waiting.insert(name.clone());
+            }
+        }
+        self.next_tasks();
+        self.publish();
     }
 
     /// It was stopped before it started, or while the client was away.
     fn never_ran(&mut self) {
         self.killing = true;
         self.health = None;
+        self.waiting.clear();
         for state in self.states.values_mut() {
             if state.state != TaskStateKind::Dead {
                 state.state = TaskStateKind::Dead;
@@ -185,12 +316,16 @@ impl AllocRunner {
     fn handle(&mut self, message: Message) {
         match message {
             Message::Update(alloc) => self.update(alloc),
-            Message::Restart(task) => {
+            Message::Restart { task, ended_too } => {
                 let reason = match task {
                     Some(_) => "User requested task to restart",
+                    None if ended_too => "User requested all tasks to restart",
                     None => "User requested running tasks to restart",
                 };
                 self.order(task.as_deref(), || Order::Restart(reason));
+                if ended_too {
+                    self.start_again(reason);
+                }
             }
             Message::Signal(task, signal) => self.order(task.as_deref(), || Order::Signal(signal)),
             Message::Destroy => {}
@@ -222,6 +357,12 @@ impl AllocRunner {
         if alloc.desired_status != AllocDesiredStatus::Run && !self.is_done() {
             self.health = None;
             self.kill(None);
+        } else if alloc.client_status == AllocClientStatus::Unknown {
+            // The servers had lost sight of it: they are told again how it is.
+            for state in self.states.values_mut() {
+                events::push(state, events::reconnected());
+            }
+            self.publish();
         }
         self.save();
     }
@@ -233,18 +374,35 @@ impl AllocRunner {
         }
         self.killing = true;
         let alloc = Arc::clone(&self.alloc.borrow());
+        // The group's own delay is for its services to be forgotten; a failure has none.
+        let delay = group_of(&alloc).and_then(|group| group.shutdown_delay);
+        let delay = delay.filter(|_| cause.is_none()).unwrap_or(0);
         for task in tasks_of(&alloc) {
-            let Some(state) = self.states.get_mut(&task.name) else {
-                continue;
-            };
-            if state.state == TaskStateKind::Dead {
-                // Nomad tells those that are over, too.
-                events::push(state, events::killing(kill_timeout(&task)));
-            } else if let Some(orders) = self.orders.get(&task.name) {
-                let reason = cause.map(|(name, event)| event(name));
-                // It may end by itself meanwhile.
-                let _ended = orders.send(Order::Kill(reason));
+            let reason = cause.map(|(name, event)| event(name));
+            self.kill_task(&task, reason, clock::scaled_nanos(delay));
+        }
+        self.next_tasks();
+    }
+
+    /// Ends one task; those that clean up have their turn after the others.
+    fn kill_task(&mut self, task: &Task, reason: Option<TaskEvent>, delay: Duration) {
+        let Some(state) = self.states.get_mut(&task.name) else {
+            return;
+        };
+        let cleans_up = Phase::of(task) == Phase::Poststop;
+        if self.waiting.contains(&task.name) && !cleans_up {
+            self.waiting.remove(&task.name);
+            if let Some(reason) = reason {
+                events::push(state, reason);
             }
+            state.state = TaskStateKind::Dead;
+            state.finished_at = clock::rfc3339(clock::now());
+        } else if state.state == TaskStateKind::Dead {
+            // Nomad tells those that are over, too.
+            events::push(state, events::killing(kill_timeout(task)));
+        } else if let Some(orders) = self.orders.get(&task.name).filter(|_| !cleans_up) {
+            // It may end by itself meanwhile.
+            let _ended = orders.send(Order::Kill { reason, delay });
         }
     }
 
@@ -257,7 +415,9 @@ impl AllocRunner {
         };
         match news {
             News::Event(event) => events::push(state, event),
-            News::Running => {
+            News::Running { process } => {
+                self.processes.insert(task.to_owned(), process);
+                self.ran.insert(task.to_owned());
                 // After a restart of the client it was running all along, as Nomad has it.
                 if state.state != TaskStateKind::Running {
                     state.started_at = shown;
@@ -270,15 +430,18 @@ impl AllocRunner {
                 state.restarts += 1;
                 state.last_restart = shown;
                 self.started.remove(task);
+                self.processes.remove(task);
             }
             News::Dead { failed } => {
                 state.state = TaskStateKind::Dead;
                 state.failed = failed;
                 state.finished_at = shown;
                 self.started.remove(task);
+                self.processes.remove(task);
                 self.after_death(task, failed);
             }
         }
+        self.next_tasks();
     }
 
     /// A failed task takes its siblings with it; so does the leader, however it ends.
@@ -300,7 +463,8 @@ impl AllocRunner {
         let Some(rule) = &self.health else {
             return false;
         };
-        let healthy = match rule.judge(&self.states, &self.started, clock::now()) {
+        let tasks = tasks_of(&self.alloc.borrow());
+        let healthy = match rule.judge(&tasks, &self.states, &self.started, clock::now()) {
             Verdict::Undecided => return false,
             Verdict::Healthy => true,
             Verdict::Unhealthy(reasons) => {
@@ -329,6 +493,13 @@ impl AllocRunner {
     /// Stores the state and reports it.
     fn publish(&mut self) {
         self.save();
+        self.view.send_modify(|view| {
+            view.tasks.clone_from(&self.states);
+            let processes = self.processes.iter();
+            view.processes = processes
+                .map(|(task, found)| (task.clone(), found.pid))
+                .collect();
+        });
         let alloc = Arc::clone(&self.alloc.borrow());
         let (client_status, description) = status_of(self.states.values());
         self.setup.updates.push(Allocation {
@@ -351,6 +522,7 @@ impl AllocRunner {
             alloc: Allocation::clone(&self.alloc.borrow()),
             task_states: self.states.clone(),
             deployment_status: self.deployment_status.clone(),
+            processes: self.processes.clone(),
         };
         if let Err(error) = self.setup.store.save(&record) {
             tracing::error!(target: "client.alloc_runner", alloc_id = record.alloc.id, %error, "failed to store state");
@@ -379,11 +551,15 @@ impl AllocRunner {
     }
 }
 
+fn group_of(alloc: &Allocation) -> Option<&TaskGroup> {
+    let mut groups = alloc.job.iter().flat_map(|job| &job.task_groups);
+    groups.find(|group| group.name == alloc.task_group)
+}
+
 /// Tasks of an allocation's group.
 fn tasks_of(alloc: &Allocation) -> Vec<Task> {
-    let groups = alloc.job.iter().flat_map(|job| &job.task_groups);
-    let mut own = groups.filter(|g| g.name == alloc.task_group);
-    own.next().map(|g| g.tasks.clone()).unwrap_or_default()
+    let group = group_of(alloc);
+    group.map(|group| group.tasks.clone()).unwrap_or_default()
 }
 
 /// What the tasks are together, in Nomad's words.

@@ -1,7 +1,8 @@
 //! What a client remembers of its allocations over a restart: one JSON file each.
 //!
-//! The processes do not survive (they die with the container), so what matters is which tasks
-//! were not finished: those are started again once a server confirms that they are wanted.
+//! Processes that survived (where only the agent restarted, and not its container) are taken up
+//! again at once. Of the others it matters which tasks were not finished: those are started
+//! again once a server confirms that they are wanted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
+use crate::drivers::raw_exec::Found;
 use crate::types::{AllocDeploymentStatus, Allocation, TaskState};
 
 /// One allocation as the client last knew it.
@@ -17,6 +19,9 @@ pub(super) struct Record {
     pub(super) alloc: Allocation,
     pub(super) task_states: BTreeMap<String, TaskState>,
     pub(super) deployment_status: Option<AllocDeploymentStatus>,
+    /// Processes of running tasks.
+    #[serde(default)]
+    pub(super) processes: BTreeMap<String, Found>,
 }
 
 /// The files, in `data_dir/client/allocs`.

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, watch};
 
 use super::events;
+use super::lifecycle::Phase;
 use super::restarts::{Next, Restarts};
 use super::taskenv::{Parts, TaskDirs, TaskEnv};
+use super::templates;
 use crate::clock;
 use crate::drivers::raw_exec::{
-    self, Exit, Process, Rotation, StartError, TaskConfig, signal_named,
+    self, Exit, Found, Process, Rotation, StartError, TaskConfig, signal_named,
 };
 use crate::types::{Allocation, JobType, Nanos, Node, SECOND, Task, TaskEvent};
 
@@ -37,7 +40,12 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) enum Order {
     /// End, for that reason where it needs one.
-    Kill(Option<TaskEvent>),
+    Kill {
+        /// Why.
+        reason: Option<TaskEvent>,
+        /// What the group waits before it (scaled).
+        delay: Duration,
+    },
     /// End and start again, because a user wants it, for the reason given.
     Restart(&'static str),
     /// Deliver a signal.
@@ -50,7 +58,10 @@ pub(super) enum News {
     /// Something happened.
     Event(TaskEvent),
     /// The process runs.
-    Running,
+    Running {
+        /// It leads the task's process group.
+        process: Found,
+    },
     /// It ended, and will be started again.
     Restarting,
     /// It is over.
@@ -77,14 +88,17 @@ pub(super) struct TaskRunner {
     pub(super) alloc: watch::Receiver<Arc<Allocation>>,
     pub(super) orders: mpsc::UnboundedReceiver<Order>,
     pub(super) news: mpsc::UnboundedSender<(String, News)>,
+    /// Its process, where it runs already.
+    pub(super) found: Option<Found>,
 }
 
 impl TaskRunner {
     /// Runs the task to its end.
     pub(super) async fn run(mut self) {
-        self.event(events::received());
-        self.event(events::setup());
-        let failed = match self.set_up() {
+        if self.found.is_none() {
+            self.event(events::setup());
+        }
+        let failed = match self.set_up().and_then(|()| self.put_payload()) {
             Ok(()) => self.keep_running().await,
             Err(why) => {
                 self.event(events::setup_failure(&why));
@@ -138,11 +152,48 @@ impl TaskRunner {
         Ok(())
     }
 
+    /// Puts a dispatched job's payload where the task wants it.
+    fn put_payload(&self) -> Result<(), String> {
+        let job = self.alloc.borrow().job.clone().unwrap_or_default();
+        let wanted = self.task().and_then(|task| task.dispatch_payload);
+        let (Some(payload), Some(wanted)) = (job.payload, wanted) else {
+            return Ok(());
+        };
+        let local = self.dirs().local();
+        let path = local.join(&wanted.file);
+        let inside = std::path::Path::new(&wanted.file)
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        if !inside {
+            return Err(format!(
+                "dispatch_payload file {:?} escapes the task directory",
+                wanted.file
+            ));
+        }
+        let bytes = base64::engine::general_purpose::STANDARD.decode(payload);
+        let bytes = bytes.map_err(|e| format!("failed to decode the payload: {e}"))?;
+        let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        made.and_then(|()| std::fs::write(&path, bytes))
+            .map_err(|e| {
+                format!(
+                    "failed to write dispatch_payload to {}: {e}",
+                    path.display()
+                )
+            })
+    }
+
     /// Starts the process again and again; returns whether the task failed, `None` where the
     /// client ends before it.
     async fn keep_running(&mut self) -> Option<bool> {
         let kind = self.alloc.borrow().job.as_ref().map(|job| job.job_type);
-        let on_success = !matches!(kind, Some(JobType::Batch | JobType::Sysbatch));
+        let phase = self.task().map(|task| Phase::of(&task));
+        let ends = matches!(kind, Some(JobType::Batch | JobType::Sysbatch));
+        // What prepares or cleans up is done once; what accompanies goes on.
+        let on_success = match phase {
+            Some(phase) if phase.is_ephemeral() => false,
+            Some(phase) if phase.is_sidecar() => true,
+            _ => !ends,
+        };
         let mut restarts = Restarts::new(on_success, clock::now());
         loop {
             let Some(task) = self.task() else {
@@ -154,11 +205,16 @@ impl TaskRunner {
                 self.event(events::not_restarting("Error was unrecoverable"));
                 return Some(true);
             }
-            let end = match self.start(&task) {
-                Ok(process) => {
-                    self.event(events::started());
-                    self.tell(News::Running);
-                    self.attend(process).await
+            let found = self.found.take();
+            let end = match self.start(&task, found) {
+                Ok(running) => {
+                    let process = running.found();
+                    // The one that was found may have ended just now.
+                    if found != Some(process) {
+                        self.event(events::started());
+                    }
+                    self.tell(News::Running { process });
+                    self.attend(running).await
                 }
                 Err(error) => {
                     self.event(events::driver_failure(&error.to_string()));
@@ -201,7 +257,8 @@ impl TaskRunner {
         }
     }
 
-    fn start(&self, task: &Task) -> Result<Process, StartError> {
+    /// Starts the task's process, or takes up the one that is found.
+    fn start(&self, task: &Task, found: Option<Found>) -> Result<Process, StartError> {
         let alloc = Arc::clone(&self.alloc.borrow());
         let job = alloc.job.clone().unwrap_or_default();
         let group = job.task_groups.iter().find(|g| g.name == alloc.task_group);
@@ -216,6 +273,7 @@ impl TaskRunner {
             dirs: &dirs,
         };
         let env = TaskEnv::new(&parts, std::env::vars());
+        let env = templates::write(task, &dirs, env).map_err(StartError::Template)?;
         let config = task.config.clone().unwrap_or_default();
         let text = |value: &serde_json::Value| match value {
             serde_json::Value::String(text) => env.replace(text),
@@ -224,7 +282,7 @@ impl TaskRunner {
         let args = config.get("args").and_then(serde_json::Value::as_array);
         let logs = task.log_config.clone();
         let (max_files, size) = logs.map_or((10, 10), |l| (l.max_files, l.max_file_size_mb));
-        Process::start(&TaskConfig {
+        let config = TaskConfig {
             name: self.name.clone(),
             command: config.get("command").map(text).unwrap_or_default(),
             args: args.into_iter().flatten().map(text).collect(),
@@ -235,7 +293,9 @@ impl TaskRunner {
                 max_files: usize::try_from(max_files).unwrap_or(1).max(1),
                 max_bytes: u64::try_from(size).unwrap_or(1).max(1) * 1024 * 1024,
             },
-        })
+        };
+        let attached = found.and_then(|found| Process::attach(&config, found));
+        attached.map_or_else(|| Process::start(&config), Ok)
     }
 
     /// Waits for the process to end, or ends it when told.
@@ -256,10 +316,11 @@ impl TaskRunner {
                     self.event(events::restarting(0, Some("")));
                     return End::Restart;
                 }
-                Some(Order::Kill(reason)) => {
+                Some(Order::Kill { reason, delay }) => {
                     if let Some(reason) = reason {
                         self.event(reason);
                     }
+                    clock::sleep(delay).await;
                     let task = self.task().unwrap_or_default();
                     self.event(events::killing(kill_timeout(&task)));
                     self.end(process).await;
@@ -296,7 +357,7 @@ impl TaskRunner {
             tokio::select! {
                 () = &mut wait => return false,
                 order = self.orders.recv() => match order {
-                    Some(Order::Kill(reason)) => {
+                    Some(Order::Kill { reason, .. }) => {
                         if let Some(reason) = reason {
                             self.event(reason);
                         }

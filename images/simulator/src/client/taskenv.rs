@@ -82,6 +82,10 @@ impl TaskEnv {
             node: node_values(parts.node),
         };
         env.vars.extend(identity(parts));
+        if !parts.job.parent_id.is_empty() {
+            let parent = parts.job.parent_id.clone();
+            env.vars.insert("NOMAD_JOB_PARENT_ID".to_owned(), parent);
+        }
         env.vars.extend(ports(parts));
         for (key, value) in combined_meta(parts.job, parts.group, parts.task) {
             let value = env.replace(&value);
@@ -95,6 +99,11 @@ impl TaskEnv {
             env.vars.insert(key, value);
         }
         env
+    }
+
+    /// Adds variables over those that there are.
+    pub(super) fn add(&mut self, variables: Vec<(String, String)>) {
+        self.vars.extend(variables);
     }
 
     /// The whole environment.

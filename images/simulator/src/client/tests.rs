@@ -11,7 +11,7 @@ use crate::types::{
 };
 
 /// A client's configuration for tests.
-pub(super) fn config(data_dir: &Path) -> ClientConfig {
+pub(crate) fn config(data_dir: &Path) -> ClientConfig {
     ClientConfig {
         data_dir: data_dir.to_owned(),
         name: "client-1".to_owned(),
@@ -33,9 +33,14 @@ pub(super) fn config(data_dir: &Path) -> ClientConfig {
     }
 }
 
+/// A client that no server has anything for.
+pub(crate) fn idle(data_dir: &Path) -> Client {
+    start(&Arc::new(Fake::default()), data_dir)
+}
+
 /// Servers in memory: one node, whatever allocations the test wants.
 #[derive(Default)]
-struct Fake {
+pub(super) struct Fake {
     state: Mutex<FakeState>,
     changed: watch::Sender<u64>,
 }
@@ -57,7 +62,7 @@ impl Fake {
     }
 
     /// Wants an allocation (again, changed).
-    fn want(&self, mut alloc: Allocation) {
+    pub(super) fn want(&self, mut alloc: Allocation) {
         self.changed.send_modify(|index| {
             *index += 1;
             alloc.alloc_modify_index = *index;
@@ -65,20 +70,20 @@ impl Fake {
         });
     }
 
-    fn change(&self, id: &str, change: impl FnOnce(&mut Allocation)) {
+    pub(super) fn change(&self, id: &str, change: impl FnOnce(&mut Allocation)) {
         let mut alloc = self.get(id);
         change(&mut alloc);
         self.want(alloc);
     }
 
-    fn forget(&self, id: &str) {
+    pub(super) fn forget(&self, id: &str) {
         self.changed.send_modify(|index| {
             *index += 1;
             self.lock().allocs.remove(id);
         });
     }
 
-    fn get(&self, id: &str) -> Allocation {
+    pub(super) fn get(&self, id: &str) -> Allocation {
         self.lock().allocs[id].clone()
     }
 
@@ -97,7 +102,7 @@ impl Fake {
     }
 
     /// Waits for a condition on an allocation.
-    async fn until(
+    pub(super) async fn until(
         &self,
         id: &str,
         what: &str,
@@ -113,7 +118,7 @@ impl Fake {
         panic!("{id} did not become {what}: {:#?}", self.get(id));
     }
 
-    async fn until_status(&self, id: &str, status: AllocClientStatus) -> Allocation {
+    pub(super) async fn until_status(&self, id: &str, status: AllocClientStatus) -> Allocation {
         let what = format!("{status:?}");
         self.until(id, &what, |a| a.client_status == status).await
     }
@@ -206,7 +211,7 @@ EOT
     ))
 }
 
-fn alloc(id: &str, job: Job) -> Allocation {
+pub(super) fn alloc(id: &str, job: Job) -> Allocation {
     Allocation {
         id: id.to_owned(),
         name: "j.g[0]".to_owned(),
@@ -224,14 +229,14 @@ fn alloc(id: &str, job: Job) -> Allocation {
     }
 }
 
-struct Rig {
-    servers: Arc<Fake>,
+pub(super) struct Rig {
+    pub(super) servers: Arc<Fake>,
     client: Option<Client>,
     dir: tempfile::TempDir,
 }
 
 impl Rig {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let servers = Arc::new(Fake::default());
         let client = Some(start(&servers, dir.path()));
@@ -242,11 +247,11 @@ impl Rig {
         }
     }
 
-    fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &Client {
         self.client.as_ref().expect("it runs")
     }
 
-    fn log(&self, alloc: &str) -> String {
+    pub(super) fn log(&self, alloc: &str) -> String {
         let path = self.client().alloc_dir(alloc).join("alloc/logs/t.stdout.0");
         std::fs::read_to_string(path).unwrap_or_default()
     }
@@ -574,12 +579,12 @@ async fn a_user_restarts_and_signals_a_task() {
         .signal("a1", Some("t"), "SIGHUP")
         .expect("it runs");
     until("up\nhup\n").await;
-    rig.client().restart("a1", None).expect("it runs");
+    rig.client().restart("a1", None, false).expect("it runs");
     until("up\nhup\nup\n").await;
     let restarted = |a: &Allocation| a.task_states["t"].restarts == 1;
     rig.servers.until("a1", "restarted", restarted).await;
     assert_eq!(
-        rig.client().restart("a9", None),
+        rig.client().restart("a9", None, false),
         Err(OrderError::UnknownAllocation("a9".to_owned()))
     );
     assert_eq!(
@@ -592,7 +597,7 @@ async fn a_user_restarts_and_signals_a_task() {
         .until_status("a1", AllocClientStatus::Complete)
         .await;
     assert_eq!(
-        rig.client().restart("a1", None),
+        rig.client().restart("a1", None, false),
         Err(OrderError::NotRunning)
     );
 }
@@ -681,4 +686,78 @@ async fn reports_are_sent_in_batches() {
         updates < 15,
         "{updates} calls for 5 allocations of several events"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_finds_its_running_tasks_again() {
+    let mut rig = Rig::start();
+    let script = "echo $$; trap 'echo bye; exit' INT; while true; do sleep 0.02; done";
+    rig.servers
+        .want(alloc("a1", job("service", script, "", "")));
+    rig.servers
+        .until_status("a1", AllocClientStatus::Running)
+        .await;
+    let process = async |rig: &Rig| {
+        for _ in 0..500 {
+            let view = rig.client().allocation("a1").unwrap_or_default();
+            if let Some(pid) = view.processes.get("t") {
+                return *pid;
+            }
+            clock::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the task has no process");
+    };
+    let before = process(&rig).await;
+    drop(rig.client.take());
+    // Taken up before any server answers.
+    rig.servers.lock().refusing = Some("No cluster leader".to_owned());
+    clock::sleep(Duration::from_millis(50)).await;
+    rig.client = Some(start(&rig.servers, rig.dir.path()));
+    assert_eq!(process(&rig).await, before);
+    rig.servers.lock().refusing = None;
+    rig.servers
+        .change("a1", |a| a.desired_status = AllocDesiredStatus::Stop);
+    let stopped = rig
+        .servers
+        .until_status("a1", AllocClientStatus::Complete)
+        .await;
+    let started = event_types(&stopped);
+    let started = started.iter().filter(|kind| **kind == "Started").count();
+    assert_eq!(started, 1, "it was not started twice");
+    let text = rig.log("a1");
+    assert!(text.ends_with("bye\n"), "its output is read on: {text:?}");
+    assert_eq!(text.lines().count(), 2, "{text:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_hears_of_no_server_stops_what_asks_for_it() {
+    let rig = Rig::start();
+    let patient = job("service", "exec sleep 1000", "", "");
+    let mut impatient = patient.clone();
+    impatient.task_groups[0].disconnect = Some(crate::types::Disconnect {
+        stop_on_client_after: Some(SECOND),
+        ..crate::types::Disconnect::default()
+    });
+    for (id, job) in [("a1", impatient), ("a2", patient)] {
+        rig.servers.want(alloc(id, job));
+        rig.servers
+            .until_status(id, AllocClientStatus::Running)
+            .await;
+    }
+    rig.servers.lock().refusing = Some("No cluster leader".to_owned());
+    let state = |id: &str| rig.client().allocation(id).unwrap_or_default().tasks["t"].state;
+    for _ in 0..1000 {
+        if state("a1") == TaskStateKind::Dead {
+            break;
+        }
+        clock::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(state("a1"), TaskStateKind::Dead);
+    assert_eq!(state("a2"), TaskStateKind::Running);
+    rig.servers.lock().refusing = None;
+    rig.servers
+        .change("a2", |a| a.desired_status = AllocDesiredStatus::Stop);
+    rig.servers
+        .until_status("a2", AllocClientStatus::Complete)
+        .await;
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::Servers;
 use super::identity::Identity;
@@ -44,6 +45,7 @@ async fn send(
     identity: Identity,
 ) {
     let mut waiting: BTreeMap<String, Allocation> = BTreeMap::new();
+    let began = Instant::now();
     loop {
         if waiting.is_empty() {
             let Some(report) = reports.recv().await else {
@@ -51,7 +53,7 @@ async fn send(
             };
             waiting.insert(report.id.clone(), report);
         }
-        clock::sleep(clock::scaled(BATCH)).await;
+        clock::sleep(until_beat(began.elapsed(), clock::scaled(BATCH))).await;
         while let Ok(report) = reports.try_recv() {
             waiting.insert(report.id.clone(), report);
         }
@@ -67,6 +69,12 @@ async fn send(
             }
         }
     }
+}
+
+/// As Nomad's ticker: a report waits for the next beat, not for a whole one.
+fn until_beat(elapsed: Duration, beat: Duration) -> Duration {
+    let over = elapsed.as_nanos() % beat.as_nanos().max(1);
+    beat.saturating_sub(Duration::from_nanos(u64::try_from(over).unwrap_or(0)))
 }
 
 #[cfg(test)]

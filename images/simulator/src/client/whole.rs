@@ -11,7 +11,7 @@ use crate::solo;
 use crate::types::{AllocClientStatus, DeploymentStatus, JobStatus};
 
 /// The RPC of a server in this process.
-struct Near(Arc<solo::Server>);
+pub(super) struct Near(pub(super) Arc<solo::Server>);
 
 impl Near {
     async fn ask<T: serde::de::DeserializeOwned>(

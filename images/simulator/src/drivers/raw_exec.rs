@@ -2,6 +2,7 @@
 //! own so that a signal reaches what it started, too.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
@@ -10,15 +11,23 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+use serde::{Deserialize, Serialize};
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
 use super::logs::RotatedFile;
 pub use super::logs::Rotation;
+use crate::client::usage::Stat;
+use crate::clock;
 
 /// How long the output of an ended task is still read, where something it started holds the
 /// pipe open.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// How often a process that is not a child is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What to start; everything is interpolated already.
 #[derive(Clone, Debug)]
@@ -56,6 +65,12 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
     },
+    /// What is to be written for it cannot be.
+    #[error("{0}")]
+    Template(
+        /// Why.
+        String,
+    ),
     /// Its log files cannot be opened.
     #[error("failed to open log files in {dir:?}: {source}")]
     Logs {
@@ -91,11 +106,40 @@ impl Exit {
     }
 }
 
+/// How a task's process is found again after the agent restarted: process IDs are given again,
+/// so the time of its start (in ticks since the machine's) goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Process ID, which is its group's too.
+    pub pid: i32,
+    /// When it started.
+    pub started: u64,
+}
+
+impl Found {
+    /// Whether the process still runs.
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        let stat = Stat::of(self.pid);
+        stat.is_some_and(|stat| stat.started == self.started && stat.state != 'Z')
+    }
+}
+
 /// A running task.
 pub struct Process {
-    child: Child,
-    group: Pid,
+    /// The child; `None` where another run of the agent started it.
+    child: Option<Child>,
+    found: Found,
     logs: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for Process {
+    /// The next run of the agent reads on where this one ends.
+    fn drop(&mut self) {
+        for log in &self.logs {
+            log.abort();
+        }
+    }
 }
 
 impl Process {
@@ -107,53 +151,69 @@ impl Process {
         // Looked up here and not by the kernel: under user-mode emulation a spawn of a missing
         // program may look successful.
         let path = look_up(&config.command, &config.dir)?;
-        let open = |stream: &str| {
-            let prefix = format!("{}.{stream}", config.name);
-            RotatedFile::open(&config.log_dir, &prefix, config.rotation.clone()).map_err(|source| {
-                StartError::Logs {
-                    dir: config.log_dir.clone(),
-                    source,
-                }
-            })
-        };
-        let (stdout, stderr) = (open("stdout")?, open("stderr")?);
-        let mut child = Command::new(&path)
+        let (out, mut logs) = (output(config, "stdout")?, Vec::new());
+        let err = output(config, "stderr")?;
+        let child = Command::new(&path)
             .args(&config.args)
             .env_clear()
             .envs(&config.env)
             .current_dir(&config.dir)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(out.end)
+            .stderr(err.end)
             .process_group(0)
             .spawn()
             .map_err(|source| StartError::Spawn { path, source })?;
         let id = child
             .id()
             .expect("a child that was not waited for has an ID");
-        let mut logs = Vec::new();
-        if let Some(stream) = child.stdout.take() {
-            logs.push(tokio::spawn(stdout.copy(stream)));
-        }
-        if let Some(stream) = child.stderr.take() {
-            logs.push(tokio::spawn(stderr.copy(stream)));
-        }
+        let pid = i32::try_from(id).expect("process IDs are positive i32");
+        logs.push(tokio::spawn(out.file.copy(out.stream)));
+        logs.push(tokio::spawn(err.file.copy(err.stream)));
+        let found = Found {
+            pid,
+            // Gone already, if it cannot be seen.
+            started: Stat::of(pid).map_or(0, |stat| stat.started),
+        };
         Ok(Self {
-            child,
-            group: Pid::from_raw(i32::try_from(id).expect("process IDs are positive i32")),
+            child: Some(child),
+            found,
             logs,
         })
     }
 
-    /// The process ID.
+    /// Takes up a process that an earlier run of the agent started, and its output; `None`
+    /// where it has ended. How it ends will not be known: only its parent is told that.
     #[must_use]
-    pub fn pid(&self) -> i32 {
-        self.group.as_raw()
+    pub fn attach(config: &TaskConfig, found: Found) -> Option<Self> {
+        if !found.is_alive() {
+            return None;
+        }
+        let streams = ["stdout", "stderr"].map(|stream| output(config, stream).ok());
+        let logs = streams.into_iter().flatten();
+        Some(Self {
+            child: None,
+            found,
+            logs: logs.map(|o| tokio::spawn(o.file.copy(o.stream))).collect(),
+        })
+    }
+
+    /// How it can be found again.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        self.found
     }
 
     /// Waits for its end, and for its output. May be cancelled and called again.
     pub async fn wait(&mut self) -> Exit {
-        let exit = match self.child.wait().await {
+        let Some(child) = &mut self.child else {
+            while self.found.is_alive() {
+                clock::sleep(LOOK_AGAIN).await;
+            }
+            self.drain().await;
+            return Exit { code: 1, signal: 0 };
+        };
+        let exit = match child.wait().await {
             Ok(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => Exit { code, signal: 0 },
                 (None, Some(signal)) => Exit {
@@ -165,20 +225,56 @@ impl Process {
             // Somebody else waited for it (a reaper); how it ended is lost.
             Err(_) => Exit { code: 1, signal: 0 },
         };
+        self.drain().await;
+        exit
+    }
+
+    /// Reads what is left of its output.
+    async fn drain(&mut self) {
         for mut log in self.logs.drain(..) {
             if tokio::time::timeout(DRAIN, &mut log).await.is_err() {
                 log.abort();
             }
         }
-        exit
     }
 
     /// Sends a signal to the whole group; one that has ended already is none.
     pub fn signal(&self, signal: Signal) {
-        if let Err(error) = killpg(self.group, signal) {
+        if let Err(error) = killpg(Pid::from_raw(self.found.pid), signal) {
             tracing::debug!(target: "client.driver_mgr", %error, %signal, "signal not delivered");
         }
     }
+}
+
+/// One of a task's output streams: a named pipe, so that another run of the agent can go on
+/// reading it. The task's own end is open for both directions: while no agent reads, it is its
+/// own reader, and is not told off for writing.
+struct Output {
+    end: std::fs::File,
+    stream: pipe::Receiver,
+    file: RotatedFile,
+}
+
+fn output(config: &TaskConfig, stream: &str) -> Result<Output, StartError> {
+    let failed = |source| StartError::Logs {
+        dir: config.log_dir.clone(),
+        source,
+    };
+    let prefix = format!("{}.{stream}", config.name);
+    let path = config.log_dir.join(format!(".{prefix}.fifo"));
+    match mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR) {
+        Ok(()) | Err(nix::errno::Errno::EEXIST) => {}
+        Err(errno) => return Err(failed(errno.into())),
+    }
+    let end = OpenOptions::new().read(true).write(true).open(&path);
+    let end = end.map_err(failed)?;
+    let stream = pipe::OpenOptions::new().open_receiver(&path);
+    let file = RotatedFile::open(&config.log_dir, &prefix, config.rotation.clone());
+    Ok(Output {
+        end,
+        stream: stream.map_err(failed)?,
+        file: file.map_err(failed)?,
+    })
 }
 
 /// Finds a program as Nomad's executor does: in the task's `local` directory, in the task's

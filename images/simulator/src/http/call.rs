@@ -263,7 +263,7 @@ fn rights(ctx: &Context, headers: &HeaderMap) -> Result<Acl, ApiError> {
 }
 
 /// `X-Nomad-Token`, or `Authorization: Bearer`.
-fn secret(headers: &HeaderMap) -> String {
+pub(super) fn secret(headers: &HeaderMap) -> String {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = || text(header::AUTHORIZATION)?.strip_prefix("Bearer ");
     let own = text(HeaderName::from_static("x-nomad-token"));

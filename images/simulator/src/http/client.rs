@@ -9,18 +9,21 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 
 use super::context::ClientContext;
 use super::gate::{MAX_BODY, outgoing, relayed};
 use super::reply::{self, ApiError};
-use super::{agent, marked, unknown};
+use super::{agent, marked, own, unknown};
 use crate::clock;
+use crate::leader::MayRequest;
 
 /// The API of a client agent.
 pub fn client_router(ctx: ClientContext) -> Router {
     Router::new()
-        .route("/v1/agent/self", get(own))
+        .route("/v1/agent/self", get(of_self))
         .route("/v1/agent/health", get(health))
         .route("/v1/agent/servers", get(servers))
         .fallback(pass_on)
@@ -33,6 +36,16 @@ async fn pass_on(State(ctx): State<ClientContext>, request: Request) -> Response
         return unknown(request).await;
     }
     let (parts, body) = request.into_parts();
+    match own::is_own(&ctx, &parts.uri, &parts.headers).await {
+        Some(Ok(())) => {
+            let request = Request::from_parts(parts, body);
+            let inner = TowerToHyperService::new(own::own_router(ctx.client));
+            let answered = inner.call(request).await;
+            return answered.unwrap_or_else(|never| match never {});
+        }
+        Some(Err(refused)) => return refused,
+        None => {}
+    }
     match axum::body::to_bytes(body, MAX_BODY).await {
         Ok(body) => ask(&ctx, &parts, &body).await,
         Err(error) => ApiError::bad(error.to_string()).into_response(),
@@ -57,21 +70,36 @@ async fn ask(ctx: &ClientContext, parts: &Parts, body: &Bytes) -> Response {
     ApiError::server(format!("rpc error: {failure}")).into_response()
 }
 
+/// Whether whoever asks may, as a server says.
+pub(super) async fn may(ctx: &ClientContext, question: &MayRequest) -> Result<(), Response> {
+    let body = serde_json::to_vec(question).expect("questions are JSON");
+    let (mut parts, ()) = axum::http::Request::new(()).into_parts();
+    parts.method = Method::POST;
+    parts.uri = axum::http::Uri::from_static("/client/may");
+    let json = axum::http::HeaderValue::from_static("application/json");
+    parts.headers.insert(axum::http::header::CONTENT_TYPE, json);
+    let reply = ask(ctx, &parts, &Bytes::from(body)).await;
+    if reply.status() == StatusCode::OK {
+        return Ok(());
+    }
+    Err(reply)
+}
+
 /// Who may read agents is the servers' to say: the same question, put to one of them.
-async fn own(State(ctx): State<ClientContext>, request: Request<Body>) -> Response {
+async fn of_self(State(ctx): State<ClientContext>, request: Request<Body>) -> Response {
     let (parts, _) = request.into_parts();
     let allowed = ask(&ctx, &parts, &Bytes::new()).await;
     if allowed.status() != StatusCode::OK {
         return allowed;
     }
-    let stats = (ctx.stats)();
+    let stats = ctx.client.stats();
     let known: Vec<_> = (ctx.servers)().iter().map(ToString::to_string).collect();
     let value = json!({
         "config": agent::config(&ctx.agent),
         "member": null,
         "stats": {
             "client": {
-                "node_id": ctx.node_id,
+                "node_id": ctx.client.node_id(),
                 "known_servers": known.join(","),
                 "num_allocations": stats.num_allocations.to_string(),
                 "last_heartbeat": clock::rfc3339(stats.last_heartbeat),

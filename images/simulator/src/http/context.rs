@@ -9,9 +9,10 @@ use axum::body::Body;
 use axum::http::{Request, Response};
 use bytes::Bytes;
 
-use crate::client::ClientStats;
+use crate::client::Client;
 use crate::consensus::Consensus;
 use crate::leader::{AutopilotConfig, LeaderState};
+use crate::rpc::Reverse;
 
 /// Header of a request that a server passed on to the leader: it is served there or refused,
 /// never passed on a second time. Honoured only together with [`Forwarded`].
@@ -121,6 +122,8 @@ pub struct Context {
     pub settings: Arc<Settings>,
     /// What only a leader knows: heartbeat deadlines, autopilot's history. Empty elsewhere.
     pub leader: Arc<LeaderState>,
+    /// The way to clients.
+    pub clients: Reverse,
 }
 
 impl Context {
@@ -139,6 +142,7 @@ impl Context {
             agent: Arc::new(agent),
             settings: Arc::new(settings),
             leader: Arc::new(LeaderState::default()),
+            clients: Reverse::default(),
         }
     }
 }
@@ -152,8 +156,8 @@ pub struct ClientContext {
     pub forward: Arc<dyn Forward>,
     /// This agent.
     pub agent: Arc<AgentInfo>,
-    /// Node ID, for `agent/self`.
-    pub node_id: String,
-    /// What `agent/self` shows of the client.
-    pub stats: Arc<dyn Fn() -> ClientStats + Send + Sync>,
+    /// The client itself.
+    pub client: Arc<Client>,
+    /// `acl { enabled }`.
+    pub acl_enabled: bool,
 }

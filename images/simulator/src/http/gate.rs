@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -50,7 +50,7 @@ pub async fn gate(State(ctx): State<Context>, request: Request, next: Next) -> R
     let passed_on =
         parts.extensions.get::<Forwarded>().is_some() && parts.headers.contains_key(HOP_HEADER);
     let hold = clock::scaled(ctx.settings.rpc_hold);
-    let deadline = Instant::now() + hold;
+    let mut deadline = Instant::now() + hold;
     let mut leadership = ctx.consensus.leadership();
     loop {
         let seen = leadership.borrow_and_update().clone();
@@ -59,7 +59,22 @@ pub async fn gate(State(ctx): State<Context>, request: Request, next: Next) -> R
         } else if passed_on {
             return refusal();
         } else if let Some(leader) = seen.leader.filter(|leader| *leader != ctx.agent.rpc_addr) {
-            pass_on(&ctx, leader, &parts, &body).await
+            let passed = pass_on(&ctx, leader, &parts, &body);
+            if is_read(&parts) {
+                // A leader that fell silent does not answer; its successor will.
+                let mut watch = ctx.consensus.leadership();
+                let moved =
+                    watch.wait_for(|now| now.leader != Some(leader) && now.leader.is_some());
+                tokio::select! {
+                    attempt = passed => attempt,
+                    _changed = moved => {
+                        deadline = Instant::now() + hold;
+                        Attempt::Again
+                    }
+                }
+            } else {
+                passed.await
+            }
         } else {
             Attempt::Again
         };
@@ -103,6 +118,8 @@ async fn pass_on(ctx: &Context, leader: SocketAddr, parts: &Parts, body: &Bytes)
     {
         Ok(reply) if reply.headers().contains_key(NOT_LEADER_HEADER) => Attempt::Again,
         Ok(reply) => Attempt::Done(relayed(reply)),
+        // It died over the question, which may be put again where it changes nothing.
+        Err(error) if error.to_string() == "EOF" && is_read(parts) => Attempt::Again,
         Err(error) => {
             let text = format!("rpc error: {error}");
             Attempt::Done(ApiError::server(text).into_response())
@@ -110,19 +127,35 @@ async fn pass_on(ctx: &Context, leader: SocketAddr, parts: &Parts, body: &Bytes)
     }
 }
 
+/// Whether a request changes nothing.
+fn is_read(parts: &Parts) -> bool {
+    parts.method == Method::GET || parts.uri.path() == "/client/allocs"
+}
+
 /// The request as it is sent to another agent.
 pub(super) fn outgoing(parts: &Parts, body: &Bytes, hop: bool) -> axum::http::Request<Bytes> {
-    let mut request = axum::http::Request::new(body.clone());
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = parts.uri.clone();
-    for name in ["x-nomad-token", "authorization", "content-type", "accept"] {
-        if let Some(value) = parts.headers.get(name) {
-            request.headers_mut().insert(name, value.clone());
-        }
-    }
+    let mut request = outgoing_to(&parts.method, &parts.uri, &parts.headers, body);
     if hop {
         let yes = HeaderValue::from_static("1");
         request.headers_mut().insert(HOP_HEADER, yes);
+    }
+    request
+}
+
+/// The same, of a request that was taken apart further.
+pub(super) fn outgoing_to(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+) -> axum::http::Request<Bytes> {
+    let mut request = axum::http::Request::new(body.clone());
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = uri.clone();
+    for name in ["x-nomad-token", "authorization", "content-type", "accept"] {
+        if let Some(value) = headers.get(name) {
+            request.headers_mut().insert(name, value.clone());
+        }
     }
     request
 }

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::reply::ApiError;
+use crate::client::template;
 use crate::jobspec;
 use crate::types::Job;
 
@@ -12,7 +13,7 @@ fn is_harmless(name: &str, value: &Value) -> bool {
     match name {
         "EphemeralDisk" => *value == json!({ "Sticky": false, "SizeMB": 300, "Migrate": false }),
         // Set by the servers, or by clients that send back what they read.
-        "NomadTokenID" | "Dispatched" => true,
+        "NomadTokenID" => true,
         "Consul" => value.as_object().is_none_or(|fields| {
             let defaults = [json!(""), json!("default")];
             fields.values().all(|value| defaults.contains(value))
@@ -49,6 +50,12 @@ pub fn read(given: Option<Value>) -> Result<Job, ApiError> {
     }
     let mut unknown = Vec::new();
     not_honoured(&given, &json!(job), "Job", &mut unknown);
+    let tasks = job.task_groups.iter().flat_map(|group| &group.tasks);
+    for task in tasks {
+        let templates = task.templates.iter().flatten();
+        let refused = templates.filter_map(template::not_simulated);
+        unknown.extend(refused.map(|what| format!("{what} in task `{}`", task.name)));
+    }
     if !unknown.is_empty() {
         return Err(ApiError::not_simulated(&unknown.join(", ")));
     }

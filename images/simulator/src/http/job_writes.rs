@@ -47,7 +47,9 @@ async fn submit(call: &Call, given: Register, at: Option<&str>) -> Reply {
         eval.priority = eval_priority(given.eval_priority)?;
     }
     let enforce = given.enforce_index.then_some(given.job_modify_index);
-    store(call, job, Some(eval), enforce).await
+    // These are launched later, by their calendar or by whoever dispatches them.
+    let runs = !job.is_periodic() && !job.is_parameterized();
+    store(call, job, runs.then_some(eval), enforce).await
 }
 
 /// The submitted job in the namespace that counts: of the query, of the body, its own.
@@ -126,7 +128,7 @@ fn keep_counts(call: &Call, job: &mut Job) {
 }
 
 /// Registers, and answers as every registration does.
-async fn store(
+pub(super) async fn store(
     call: &Call,
     job: Job,
     eval: Option<Evaluation>,
@@ -144,7 +146,7 @@ async fn store(
     registered(call, applied.index, &namespace, &id, eval_id)
 }
 
-fn registered(
+pub(super) fn registered(
     call: &Call,
     index: u64,
     namespace: &str,
@@ -181,16 +183,18 @@ pub async fn deregister(call: Call, Path(id): Path<String>) -> Reply {
         let text = "Failed to parse value of \"eval_priority\" as a int";
         eval.priority = eval_priority(parsed.map_err(|_| ApiError::server(text))?)?;
     }
-    let eval_id = eval.id.clone();
+    let ran = !job.is_periodic() && !job.is_parameterized();
+    let eval = ran.then_some(eval);
+    let eval_id = eval.as_ref().map(|eval| eval.id.clone());
     let command = Command::JobDeregister {
         namespace: call.namespace.clone(),
         id: id.clone(),
         purge: call.flag("purge"),
-        eval: Some(eval),
+        eval,
         now,
     };
     let applied = call.propose(command).await?;
-    registered(&call, applied.index, &call.namespace, &id, Some(eval_id))
+    registered(&call, applied.index, &call.namespace, &id, eval_id)
 }
 
 #[derive(Deserialize, Default)]
@@ -267,58 +271,6 @@ fn matches_path(given: &str, path: &str) -> Result<(), ApiError> {
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
-struct Scale {
-    target: std::collections::BTreeMap<String, String>,
-    count: Option<i64>,
-    error: bool,
-}
-
-/// Registers the job with another count of one group.
-pub async fn scale(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
-    let given: Scale = call::body(&body)?;
-    let may = ["scale-job", "submit-job"].map(|right| call.acl.allows(&call.namespace, right));
-    if !may.contains(&true) {
-        return Err(ApiError::denied());
-    }
-    let state = call.state();
-    let Some(current) = state.job(&call.namespace, &id) else {
-        return Err(ApiError::missing(format!("job {id:?} not found")));
-    };
-    let (Some(count), false) = (given.count, given.error) else {
-        return Err(ApiError::not_simulated("a scaling event without a count"));
-    };
-    if count < 0 {
-        return Err(ApiError::bad(
-            "scaling action error: count must be non-negative",
-        ));
-    }
-    let deployments = state.deployments_of_job(&call.namespace, &id);
-    if deployments.iter().any(|d| d.status.is_active()) {
-        return Err(ApiError::bad(
-            "job scaling blocked due to active deployment",
-        ));
-    }
-    let mut job = Job::clone(current);
-    let name = given
-        .target
-        .get("Group")
-        .map_or("", String::as_str)
-        .to_owned();
-    let mut groups = job.task_groups.iter_mut();
-    let Some(group) = groups.find(|group| group.name == name) else {
-        return Err(ApiError::bad(format!(
-            "task group {name:?} specified for scaling does not exist in job"
-        )));
-    };
-    group.count = count;
-    check(&state, &job)?;
-    let unchanged_since = Some(job.job_modify_index);
-    let eval = new_eval(&job, EvalTrigger::JobScaling, clock::now());
-    store(&call, job, Some(eval), unchanged_since).await
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "PascalCase", default)]
 struct Evaluate {
     eval_options: EvalOptions,
 }
@@ -337,6 +289,12 @@ pub async fn evaluate(call: Call, Path(id): Path<String>, body: Bytes) -> Reply 
     let Some(job) = state.job(&call.namespace, &id) else {
         return Err(ApiError::server("job not found"));
     };
+    if job.is_periodic() {
+        return Err(ApiError::server("can't evaluate periodic job"));
+    }
+    if job.is_parameterized() {
+        return Err(ApiError::server("can't evaluate parameterized job"));
+    }
     let now = clock::now();
     let eval = new_eval(job, EvalTrigger::JobRegister, now);
     let eval_id = eval.id.clone();

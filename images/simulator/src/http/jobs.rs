@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::call::{self, Call};
 use super::context::Context;
@@ -17,7 +17,7 @@ use super::reply::{ApiError, Reply};
 use super::{given_job, job_writes, shape, write};
 use crate::jobspec;
 use crate::state::{State, Table, multierror};
-use crate::types::{AllocClientStatus, Allocation, Job};
+use crate::types::{Allocation, Job};
 
 pub fn routes() -> Router<Context> {
     Router::new()
@@ -35,10 +35,6 @@ pub fn routes() -> Router<Context> {
         .route("/v1/job/{id}/evaluations", get(evaluations))
         .route("/v1/job/{id}/deployments", get(deployments))
         .route("/v1/job/{id}/deployment", get(deployment))
-        .route(
-            "/v1/job/{id}/scale",
-            get(scale_status).merge(write(job_writes::scale)),
-        )
         .route("/v1/job/{id}/revert", write(job_writes::revert))
         .route("/v1/job/{id}/stable", write(job_writes::stable))
         .route("/v1/job/{id}/evaluate", write(job_writes::evaluate))
@@ -149,7 +145,7 @@ async fn list(call: Call) -> Reply {
 
 /// Waits for a job's own index, or the table's where it does not exist; a job that is not
 /// there is a 404 with `missing`.
-async fn found(
+pub(super) async fn found(
     call: &Call,
     id: &str,
     missing: &str,
@@ -255,47 +251,4 @@ async fn deployment(call: Call, Path(id): Path<String>) -> Reply {
         .await;
     let shown = latest(&state).map(|deployment| shape::deployment(&deployment));
     call.query(index, &json!(shown))
-}
-
-async fn scale_status(call: Call, Path(id): Path<String>) -> Reply {
-    match found(&call, &id, "job not found", shape::summary_index).await {
-        Ok((state, index, job)) => {
-            let mut groups = Map::new();
-            for group in &job.task_groups {
-                let counts = scale_counts(&state, &job, &group.name, group.count);
-                groups.insert(group.name.clone(), counts);
-            }
-            let value = json!({
-                "JobID": job.id,
-                "Namespace": job.namespace,
-                "JobCreateIndex": job.create_index,
-                "JobModifyIndex": job.job_modify_index,
-                "JobStopped": job.stop,
-                "TaskGroups": groups,
-            });
-            call.query(index, &value)
-        }
-        Err(reply) => reply,
-    }
-}
-
-fn scale_counts(state: &State, job: &Job, group: &str, desired: i64) -> Value {
-    let live: Vec<_> = state
-        .allocs_of_job(&job.namespace, &job.id)
-        .filter(|alloc| alloc.task_group == group && !alloc.is_terminal())
-        .collect();
-    let healthy = |wanted: bool| {
-        let health = |alloc: &Allocation| alloc.deployment_status.as_ref()?.healthy;
-        let counted = live.iter().filter(|alloc| health(alloc) == Some(wanted));
-        counted.count()
-    };
-    let running = |alloc: &&&Arc<Allocation>| alloc.client_status == AllocClientStatus::Running;
-    json!({
-        "Desired": desired,
-        "Placed": live.len(),
-        "Running": live.iter().filter(running).count(),
-        "Healthy": healthy(true),
-        "Unhealthy": healthy(false),
-        "Events": null,
-    })
 }

@@ -8,17 +8,24 @@ mod agent;
 mod allocs;
 mod call;
 mod client;
+mod client_alloc;
+mod client_fs;
 mod context;
 mod deployments;
+mod drain;
 mod evals;
 mod gate;
 mod given_job;
+mod job_launch;
+mod job_scale;
 mod job_writes;
 mod jobs;
 mod nodes;
 mod operator;
+mod own;
 mod plan;
 mod reply;
+mod search;
 mod shape;
 mod status;
 mod system;
@@ -39,6 +46,7 @@ pub use context::{
     NOT_LEADER_HEADER, Settings,
 };
 pub(crate) use gate::gate;
+pub use own::own_router;
 pub use reply::ApiError;
 
 /// Header which says that no Nomad answered.
@@ -50,7 +58,11 @@ pub fn router(ctx: Context) -> Router {
         .merge(operator::routes())
         .merge(acl::routes())
         .merge(nodes::routes())
+        .merge(drain::routes())
         .merge(jobs::routes())
+        .merge(job_scale::routes())
+        .merge(job_launch::routes())
+        .merge(search::routes())
         .merge(evals::routes())
         .merge(allocs::routes())
         .merge(deployments::routes())
@@ -61,6 +73,7 @@ pub fn router(ctx: Context) -> Router {
         .merge(status::routes())
         .merge(agent::routes())
         .merge(jobs::local_routes())
+        .merge(own::routes())
         .method_not_allowed_fallback(invalid_method);
     gated
         .merge(local)

@@ -149,7 +149,7 @@ async fn purge(call: Call, Path(id): Path<String>) -> Reply {
 }
 
 /// Writes answer 500 for a node that is not there, unlike reads.
-fn found<'a>(
+pub(super) fn found<'a>(
     nodes: &'a std::collections::BTreeMap<String, std::sync::Arc<Node>>,
     id: &str,
 ) -> Result<&'a Node, ApiError> {
@@ -158,7 +158,7 @@ fn found<'a>(
         .ok_or_else(|| ApiError::server("node not found"))
 }
 
-fn changed(call: &Call, index: u64, evals: &[Evaluation]) -> Reply {
+pub(super) fn changed(call: &Call, index: u64, evals: &[Evaluation]) -> Reply {
     let ids: Vec<_> = evals.iter().map(|eval| &eval.id).collect();
     let ids = if ids.is_empty() {
         Value::Null

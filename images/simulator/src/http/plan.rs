@@ -13,6 +13,7 @@ use super::job_writes::{check, job_of};
 use super::reply::{ApiError, Reply};
 use crate::clock;
 use crate::leader::new_eval;
+use crate::periodic;
 use crate::scheduler;
 use crate::state::{Command, State};
 use crate::types::{EvalTrigger, Job};
@@ -52,6 +53,8 @@ pub async fn plan(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     let done = outcome.evals.iter().find(|eval| eval.id == eval_id);
     let failed = done.map(|eval| &eval.failed_tg_allocs);
     let failed = failed.filter(|failed| !failed.is_empty());
+    let calendar = job.periodic.as_ref().filter(|p| p.enabled);
+    let next_launch = calendar.and_then(|p| periodic::next(p, now)).unwrap_or(0);
     let created: Vec<_> = outcome.evals.iter().filter(|e| e.id != eval_id).collect();
     call.plain(&json!({
         "Annotations": {
@@ -62,7 +65,7 @@ pub async fn plan(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
         "JobModifyIndex": current.map_or(0, |job| job.job_modify_index),
         "CreatedEvals": if created.is_empty() { Value::Null } else { json!(created) },
         "Diff": if given.diff { difference(&state, &job) } else { Value::Null },
-        "NextPeriodicLaunch": clock::rfc3339(0),
+        "NextPeriodicLaunch": clock::rfc3339(next_launch),
         "Warnings": "",
     }))
 }

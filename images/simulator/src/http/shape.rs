@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::clock;
 use crate::state::State;
 use crate::types::{
-    AclToken, AllocClientStatus, Allocation, Deployment, EvalStatus, Evaluation, Job, Node,
-    NodeResources,
+    AclToken, AllocClientStatus, Allocation, Deployment, EvalStatus, Evaluation, Job, JobStatus,
+    Node, NodeResources,
 };
 
 /// An object's fields.
@@ -41,9 +41,9 @@ pub fn node(node: &Node) -> Value {
         node_resources(&node.node_resources),
     );
     object.insert("ReservedResources".to_owned(), reserved());
-    for empty in ["DrainStrategy", "LastDrain", "HostVolumes"] {
-        object.insert(empty.to_owned(), Value::Null);
-    }
+    object.insert("DrainStrategy".to_owned(), drain_strategy(node));
+    object.insert("LastDrain".to_owned(), last_drain(node));
+    object.insert("HostVolumes".to_owned(), Value::Null);
     object.insert("ComputedClass".to_owned(), json!(""));
     Value::Object(object)
 }
@@ -68,7 +68,7 @@ pub fn node_stub(node: &Node, resources: bool) -> Value {
         "StatusDescription": node.status_description,
         "Drivers": node.drivers,
         "HostVolumes": null,
-        "LastDrain": null,
+        "LastDrain": last_drain(node),
         "CreateIndex": node.create_index,
         "ModifyIndex": node.modify_index,
     });
@@ -77,6 +77,29 @@ pub fn node_stub(node: &Node, resources: bool) -> Value {
         stub["ReservedResources"] = reserved();
     }
     stub
+}
+
+fn drain_strategy(node: &Node) -> Value {
+    node.drain_strategy.map_or(Value::Null, |strategy| {
+        json!({
+            "Deadline": strategy.deadline,
+            "IgnoreSystemJobs": strategy.ignore_system_jobs,
+            "ForceDeadline": clock::rfc3339(strategy.force_deadline),
+            "StartedAt": clock::rfc3339(strategy.started_at),
+        })
+    })
+}
+
+fn last_drain(node: &Node) -> Value {
+    node.last_drain.as_ref().map_or(Value::Null, |last| {
+        json!({
+            "StartedAt": clock::rfc3339(last.started_at),
+            "UpdatedAt": clock::rfc3339(last.updated_at),
+            "Status": last.status,
+            "AccessorID": last.accessor_id,
+            "Meta": last.meta,
+        })
+    })
 }
 
 fn node_resources(resources: &NodeResources) -> Value {
@@ -103,16 +126,9 @@ fn reserved() -> Value {
 /// A full job, with the parts of Nomad's that are never set here.
 pub fn job(job: &Job) -> Value {
     let mut object = fields(job);
-    for absent in ["Periodic", "ParameterizedJob", "Multiregion", "Payload"] {
-        object.insert(absent.to_owned(), Value::Null);
-    }
-    for no in ["Dispatched", "NomadTokenID", "VaultToken", "ConsulToken"] {
-        let value = if no == "Dispatched" {
-            json!(false)
-        } else {
-            json!("")
-        };
-        object.insert(no.to_owned(), value);
+    object.insert("Multiregion".to_owned(), Value::Null);
+    for no in ["NomadTokenID", "VaultToken", "ConsulToken"] {
+        object.insert(no.to_owned(), json!(""));
     }
     Value::Object(object)
 }
@@ -129,8 +145,8 @@ pub fn job_stub(state: &State, job: &Job, meta: bool) -> Value {
         "Multiregion": null,
         "Type": job.job_type,
         "Priority": job.priority,
-        "Periodic": false,
-        "ParameterizedJob": false,
+        "Periodic": job.is_periodic(),
+        "ParameterizedJob": job.is_parameterized(),
         "Stop": job.stop,
         "Status": job.status,
         "StatusDescription": job.status_description,
@@ -162,9 +178,22 @@ pub fn job_summary(state: &State, job: &Job) -> Value {
         "JobID": job.id,
         "Namespace": job.namespace,
         "Summary": groups,
-        "Children": { "Pending": 0, "Running": 0, "Dead": 0 },
+        "Children": children(state, job),
         "CreateIndex": job.create_index,
         "ModifyIndex": summary_index(state, job),
+    })
+}
+
+/// How many jobs that this one launched are in which state.
+fn children(state: &State, job: &Job) -> Value {
+    let of = |status: JobStatus| {
+        let children = state.children_of(job);
+        children.filter(|child| child.status == status).count()
+    };
+    json!({
+        "Pending": of(JobStatus::Pending),
+        "Running": of(JobStatus::Running),
+        "Dead": of(JobStatus::Dead),
     })
 }
 
@@ -172,7 +201,8 @@ pub fn job_summary(state: &State, job: &Job) -> Value {
 pub fn summary_index(state: &State, job: &Job) -> u64 {
     let allocs = state.allocs_of_job(&job.namespace, &job.id);
     let newest = allocs.map(|alloc| alloc.modify_index).max();
-    newest.unwrap_or(0).max(job.modify_index)
+    let child = state.children_of(job).map(|child| child.modify_index).max();
+    newest.max(child).unwrap_or(0).max(job.modify_index)
 }
 
 fn counts(state: &State, job: &Job, group: &str) -> Value {
@@ -219,7 +249,7 @@ pub fn eval(eval: &Evaluation) -> Value {
 /// A full allocation.
 pub fn alloc(alloc: &Allocation) -> Value {
     let mut object = fields(alloc);
-    for internal in ["Ports", "Cpu", "MemoryMb", "Reschedules"] {
+    for internal in ["Ports", "Cpu", "MemoryMb", "Reschedules", "UnknownSince"] {
         object.remove(internal);
     }
     if let Some(running) = &alloc.job {

@@ -15,6 +15,13 @@ pub fn canonicalize(job: &mut Job) {
     if job.datacenters.as_ref().is_none_or(Vec::is_empty) {
         job.datacenters = Some(vec!["*".to_owned()]);
     }
+    if let Some(periodic) = &mut job.periodic {
+        fill(&mut periodic.spec_type, "cron");
+        fill(&mut periodic.time_zone, "UTC");
+    }
+    if let Some(parameterized) = &mut job.parameterized_job {
+        fill(&mut parameterized.payload, "optional");
+    }
     if job.job_type == JobType::Service {
         job.update.get_or_insert_with(UpdateStrategy::default);
     }
@@ -31,6 +38,15 @@ fn fill(field: &mut String, default: &str) {
 }
 
 fn canonicalize_group(group: &mut TaskGroup, kind: JobType, update: Option<&UpdateStrategy>) {
+    if let Some(disconnect) = &mut group.disconnect {
+        disconnect.replace.get_or_insert(true);
+        fill(&mut disconnect.reconcile, "best_score");
+    }
+    if let Some(scaling) = &mut group.scaling {
+        fill(&mut scaling.scaling_type, "horizontal");
+        scaling.enabled.get_or_insert(true);
+        scaling.min.get_or_insert(group.count);
+    }
     if group.update.is_none() && matches!(kind, JobType::Service | JobType::System) {
         group.update = update.cloned();
     }

@@ -1,5 +1,6 @@
 //! `job` and `group`.
 
+use super::launch;
 use super::policies::{self, PartialUpdate};
 use super::reader::BlockReader;
 use super::task;
@@ -9,25 +10,13 @@ use crate::types::{Job, JobType, MigrateStrategy, ReschedulePolicy, RestartPolic
 const JOB_NOT_SIMULATED: &[&str] = &[
     "consul_token",
     "multiregion",
-    "parameterized",
-    "periodic",
     "ui",
     "vault",
     "vault_token",
     "version_tag",
 ];
 
-const GROUP_NOT_SIMULATED: &[&str] = &[
-    "consul",
-    "disconnect",
-    "ephemeral_disk",
-    "max_client_disconnect",
-    "prevent_reschedule_on_lost",
-    "scaling",
-    "stop_after_client_disconnect",
-    "vault",
-    "volume",
-];
+const GROUP_NOT_SIMULATED: &[&str] = &["consul", "ephemeral_disk", "vault", "volume"];
 
 /// What groups inherit from their job.
 struct Inherited {
@@ -74,6 +63,8 @@ pub(super) fn read(block: BlockReader<'_>) -> Job {
         spreads: policies::spreads(&block),
         task_groups,
         update: inherited.update.clone().map(PartialUpdate::complete),
+        periodic: launch::periodic(&block),
+        parameterized_job: launch::parameterized(&block),
         meta: block.string_map("meta"),
         ..Job::default()
     };
@@ -144,6 +135,11 @@ fn read_group(block: BlockReader<'_>, inherited: &Inherited) -> TaskGroup {
         networks: task::networks(&block),
         services: task::services(&block),
         tasks,
+        scaling: launch::scaling(&block),
+        disconnect: policies::disconnect(&block),
+        max_client_disconnect: block.duration("max_client_disconnect"),
+        stop_after_client_disconnect: block.duration("stop_after_client_disconnect"),
+        prevent_reschedule_on_lost: block.bool("prevent_reschedule_on_lost").unwrap_or(false),
         meta: block.string_map("meta"),
         shutdown_delay: block.duration("shutdown_delay"),
         name,

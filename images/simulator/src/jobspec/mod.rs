@@ -11,6 +11,7 @@ pub mod duration;
 mod eval;
 mod functions;
 mod job;
+mod launch;
 mod policies;
 mod reader;
 mod source;

@@ -6,7 +6,7 @@
 
 use super::reader::BlockReader;
 use crate::types::{
-    Affinity, Constraint, JobType, LogConfig, MigrateStrategy, Nanos, ReschedulePolicy,
+    Affinity, Constraint, Disconnect, JobType, LogConfig, MigrateStrategy, Nanos, ReschedulePolicy,
     RestartPolicy, SECOND, Spread, SpreadTarget, UpdateStrategy,
 };
 
@@ -173,6 +173,20 @@ pub(super) fn migrate(
     };
     block.finish();
     Some(policy)
+}
+
+/// `disconnect` of a group.
+pub(super) fn disconnect(group: &BlockReader<'_>) -> Option<Disconnect> {
+    let block = group.block("disconnect")?;
+    block.no_label();
+    let read = Disconnect {
+        lost_after: block.duration("lost_after"),
+        stop_on_client_after: block.duration("stop_on_client_after"),
+        replace: block.bool("replace"),
+        reconcile: block.string("reconcile").unwrap_or_default(),
+    };
+    block.finish();
+    Some(read)
 }
 
 /// Nomad's default: one at a time, 10 s healthy, within 5 min; only service jobs have it.

@@ -2,8 +2,12 @@
 
 use super::policies;
 use super::reader::BlockReader;
+use crate::client::template;
 use crate::drivers::raw_exec;
-use crate::types::{Network, Port, Resources, RestartPolicy, Service, Task};
+use crate::types::{
+    DispatchPayload, Hook, Lifecycle, Network, Port, Resources, RestartPolicy, Service, Task,
+    Template,
+};
 
 /// Known to Nomad, but not honoured here.
 const NOT_SIMULATED: &[&str] = &[
@@ -12,15 +16,12 @@ const NOT_SIMULATED: &[&str] = &[
     "consul",
     "csi_plugin",
     "device",
-    "dispatch_payload",
     "identity",
     "kind",
-    "lifecycle",
     "numa",
     "scaling",
     "schedule",
     "secret",
-    "template",
     "user",
     "vault",
     "volume_mount",
@@ -53,6 +54,9 @@ pub(super) fn read(block: BlockReader<'_>, restart: &RestartPolicy) -> Task {
         leader: block.bool("leader").unwrap_or(false),
         shutdown_delay: block.duration("shutdown_delay").unwrap_or(0),
         log_config: policies::logs(&block),
+        dispatch_payload: dispatch_payload(&block),
+        lifecycle: lifecycle(&block),
+        templates: templates(&block),
         name,
         driver,
         user: String::new(),
@@ -70,6 +74,73 @@ fn raw_exec_config(task: &BlockReader<'_>) {
         config.refuse(raw_exec::NOT_SIMULATED);
         config.finish();
     }
+}
+
+/// `template` blocks, as far as their functions are simulated.
+fn templates(task: &BlockReader<'_>) -> Option<Vec<Template>> {
+    let mut all = Vec::new();
+    for block in task.blocks("template") {
+        block.no_label();
+        block.refuse(&[
+            "change_script",
+            "error_on_missing_key",
+            "gid",
+            "once",
+            "source",
+            "uid",
+            "wait",
+        ]);
+        let default = Template::default();
+        let read = Template {
+            dest_path: block.string("destination").unwrap_or_default(),
+            embedded_tmpl: block.string("data").unwrap_or_default(),
+            change_mode: block.string("change_mode").unwrap_or(default.change_mode),
+            change_signal: block.string("change_signal").unwrap_or_default(),
+            splay: block.duration("splay").unwrap_or(default.splay),
+            perms: block.string("perms").unwrap_or(default.perms),
+            left_delim: block.string("left_delimiter").unwrap_or(default.left_delim),
+            right_delim: block
+                .string("right_delimiter")
+                .unwrap_or(default.right_delim),
+            envvars: block.bool("env").unwrap_or(false),
+        };
+        if let Some(what) = template::not_simulated(&read) {
+            block.problem_at("data", format!("{what} is not simulated"));
+        }
+        block.finish();
+        all.push(read);
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+fn lifecycle(task: &BlockReader<'_>) -> Option<Lifecycle> {
+    let block = task.block("lifecycle")?;
+    block.no_label();
+    let hook = match block.string("hook").as_deref() {
+        Some("prestart") => Hook::Prestart,
+        Some("poststart") => Hook::Poststart,
+        Some("poststop") => Hook::Poststop,
+        Some(other) => {
+            let text = format!("invalid hook `{other}`, expected prestart, poststart or poststop");
+            block.problem_at("hook", text);
+            Hook::default()
+        }
+        None => {
+            block.problem("missing required attribute `hook` in `lifecycle`");
+            Hook::default()
+        }
+    };
+    let sidecar = block.bool("sidecar").unwrap_or(false);
+    block.finish();
+    Some(Lifecycle { hook, sidecar })
+}
+
+fn dispatch_payload(task: &BlockReader<'_>) -> Option<DispatchPayload> {
+    let block = task.block("dispatch_payload")?;
+    block.no_label();
+    let file = block.string("file").unwrap_or_default();
+    block.finish();
+    Some(DispatchPayload { file })
 }
 
 fn resources(task: &BlockReader<'_>) -> Option<Resources> {

@@ -216,3 +216,62 @@ fn what_the_servers_refuse_is_listed_at_once() {
         assert!(found.contains(text), "{text} is missing in:\n{found}");
     }
 }
+
+#[test]
+fn launches_hooks_and_templates_are_read() {
+    let text = r#"
+job "report" {
+  type = "batch"
+  periodic {
+    crons            = ["@daily"]
+    prohibit_overlap = true
+    time_zone        = "Europe/Berlin"
+  }
+  parameterized {
+    payload       = "required"
+    meta_required = ["who"]
+  }
+  group "g" {
+    scaling {
+      min = 1
+      max = 3
+      policy { cooldown = "1m" }
+    }
+    task "before" {
+      driver = "raw_exec"
+      lifecycle {
+        hook    = "prestart"
+        sidecar = true
+      }
+      config { command = "/bin/before" }
+    }
+    task "main" {
+      driver = "raw_exec"
+      config { command = "/bin/main" }
+      dispatch_payload { file = "in" }
+      template {
+        destination = "local/conf"
+        data        = "who={{ env \"NOMAD_META_who\" }}"
+      }
+    }
+  }
+}
+"#;
+    let mut job = parse(text, &BTreeMap::new()).expect("it is a job");
+    super::canonicalize(&mut job);
+    assert_eq!(super::validate(&job), Vec::<String>::new());
+    let periodic = job.periodic.as_ref().expect("a calendar");
+    assert!(periodic.enabled && periodic.prohibit_overlap);
+    let group = &job.task_groups[0];
+    assert_eq!(group.scaling.as_ref().and_then(|s| s.max), Some(3));
+    assert!(group.tasks[0].lifecycle.expect("a hook").sidecar);
+    let templates = group.tasks[1].templates.as_ref().expect("a template");
+    assert_eq!(templates[0].perms, "0644");
+    let bad = text.replace("env \\\"NOMAD_META_who\\\"", "key \\\"a/b\\\"");
+    let errors = parse(&bad, &BTreeMap::new()).expect_err("`key` is refused");
+    assert!(errors[0].message.contains("`key`"), "{errors:?}");
+    assert!(
+        errors[0].message.ends_with("is not simulated"),
+        "{errors:?}"
+    );
+}

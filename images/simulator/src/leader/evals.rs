@@ -37,7 +37,8 @@ pub fn node_evals(state: &State, node: &Node, now: Nanos) -> Vec<Evaluation> {
     }
     for job in state.jobs.values() {
         let everywhere = matches!(job.job_type, JobType::System | JobType::Sysbatch);
-        if everywhere && !job.stop {
+        let runs = !job.stop && !job.is_periodic() && !job.is_parameterized();
+        if everywhere && runs {
             jobs.insert((&job.namespace, &job.id));
         }
     }

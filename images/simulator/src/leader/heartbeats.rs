@@ -10,7 +10,7 @@ use super::{Deadline, insist, node_evals};
 use crate::clock;
 use crate::http::Context;
 use crate::state::{Command, State};
-use crate::types::NodeStatus;
+use crate::types::{Nanos, Node, NodeStatus};
 
 /// Longest wait without looking at the deadlines again.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -65,19 +65,59 @@ async fn expire(ctx: &Context, id: &str) {
     if node.status == NodeStatus::Down {
         return;
     }
-    tracing::warn!(target: "nomad.heartbeat", "node TTL expired: node_id={id}");
     let now = clock::now();
+    let returns_by = returns_by(&state, node, now);
+    if let Some(by) = returns_by {
+        let nanos = u64::try_from(by - now).unwrap_or(0);
+        let deadline = Deadline {
+            by: Instant::now() + Duration::from_nanos(nanos),
+            term: term(ctx),
+        };
+        ctx.leader.lock_deadlines().insert(id.to_owned(), deadline);
+        if node.status == NodeStatus::Disconnected {
+            return;
+        }
+    }
+    tracing::warn!(target: "nomad.heartbeat", "node TTL expired: node_id={id}");
     let evals = node_evals(&state, node, now);
     let covered: BTreeSet<_> = evals.iter().map(|eval| eval.job_id.clone()).collect();
     let down = Command::NodeStatus {
         id: id.to_owned(),
-        status: NodeStatus::Down,
+        status: if returns_by.is_some() {
+            NodeStatus::Disconnected
+        } else {
+            NodeStatus::Down
+        },
         message: "Node heartbeat missed".to_owned(),
         now,
         evals,
     };
     insist(ctx, down).await;
     cover_the_rest(ctx, id, &covered).await;
+}
+
+/// Until when allocations on a silent node may be unknown rather than lost; `None` where it is
+/// down, because nothing on it allows that or the time is over.
+fn returns_by(state: &State, node: &Node, now: Nanos) -> Option<Nanos> {
+    if node.status == NodeStatus::Initializing {
+        return None;
+    }
+    let allocs = state.allocs_of_node(&node.id);
+    let windows = allocs
+        .filter(|alloc| !alloc.is_terminal())
+        .filter_map(|alloc| {
+            let job = alloc.job.as_ref()?;
+            let mut groups = job.task_groups.iter();
+            let window = groups.find(|g| g.name == alloc.task_group)?.lost_after()?;
+            let window = Nanos::try_from(clock::scaled_nanos(window).as_nanos());
+            let since = if alloc.unknown_since > 0 {
+                alloc.unknown_since
+            } else {
+                now
+            };
+            Some(since.saturating_add(window.unwrap_or(Nanos::MAX)))
+        });
+    windows.max().filter(|by| *by > now)
 }
 
 /// A plan may have put work of another job on the node just before it was marked down.

@@ -1,5 +1,5 @@
 //! What only the leader does: evaluations are processed, missed heartbeats noticed, rollouts
-//! carried on, servers' health watched, garbage collected.
+//! carried on, nodes drained, periodic jobs launched, servers' health watched, garbage collected.
 //!
 //! Every duty works from the replicated state alone and is begun anew by the next leader, so
 //! that nothing is lost with a leader but the time until the next is elected. The only things
@@ -8,6 +8,8 @@
 
 mod autopilot;
 mod broker;
+mod calendar;
+mod drainer;
 mod evals;
 mod garbage;
 mod heartbeats;
@@ -26,10 +28,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 pub use autopilot::{AutopilotConfig, Health, ServerHealth, autopilot_config, autopilot_health};
+pub use calendar::launch;
 pub use evals::{new_eval, node_evals};
 pub use garbage::{Age, garbage};
 pub use rpc::{
-    AllocsReply, AllocsRequest, HeartbeatRequest, RegisterRequest, UpdateRequest, rpc_routes,
+    AllocsReply, AllocsRequest, HeartbeatRequest, MayRequest, RegisterRequest, UpdateRequest,
+    rpc_routes,
 };
 
 use crate::clock;
@@ -135,6 +139,8 @@ fn begin(ctx: &Context) -> JoinSet<()> {
     duties.spawn(broker::run(ctx.clone()));
     duties.spawn(heartbeats::run(ctx.clone()));
     duties.spawn(rollouts::run(ctx.clone()));
+    duties.spawn(drainer::run(ctx.clone()));
+    duties.spawn(calendar::run(ctx.clone()));
     duties.spawn(autopilot::run(ctx.clone()));
     duties.spawn(garbage::run(ctx.clone()));
     duties

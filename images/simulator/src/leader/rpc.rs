@@ -7,19 +7,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State as Shared};
+use axum::extract::{DefaultBodyLimit, Request, State as Shared};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
 use super::{evals, heartbeats};
+use crate::acl::{Acl, Level};
 use crate::client::HeartbeatReply;
 use crate::clock;
 use crate::http::{ApiError, Context, gate};
+use crate::rpc::{REVERSE_PATH, Reverse};
 use crate::scheduler;
 use crate::state::{Command, State};
 use crate::types::{
@@ -91,7 +93,47 @@ pub fn rpc_routes(ctx: Context) -> Router {
         .layer(from_fn_with_state(ctx.clone(), gate))
         // The gate has its own limit; axum's is smaller than a large client's updates.
         .layer(DefaultBodyLimit::disable())
+        // Every server serves these itself.
+        .route(REVERSE_PATH, get(connect))
+        .route("/client/may", post(may))
         .with_state(ctx)
+}
+
+/// Takes a connection by which this server may ask the client.
+async fn connect(Shared(ctx): Shared<Context>, request: Request) -> Reply {
+    let claimed = Reverse::claimed(request.headers());
+    let (id, secret) = claimed.ok_or_else(|| ApiError::bad("missing node ID or secret ID"))?;
+    own_node(&ctx.consensus.snapshot(), &id, &secret)?;
+    Ok(ctx.clients.accept(id, request))
+}
+
+/// Body of `/client/may`: a client asks whether the holder of a token may do something on it.
+/// The reply is empty.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MayRequest {
+    /// Secret of the token.
+    pub token: String,
+    /// Namespace, where the question is not about the node.
+    pub namespace: Option<String>,
+    /// Capabilities of which one is enough.
+    pub capabilities: Vec<String>,
+}
+
+async fn may(Shared(ctx): Shared<Context>, Json(given): Json<MayRequest>) -> Reply {
+    if !ctx.settings.acl_enabled {
+        return Ok(().into_response());
+    }
+    let state = ctx.consensus.snapshot();
+    let acl = Acl::of(&state, &given.token).map_err(|_| ApiError::denied())?;
+    let allowed = match &given.namespace {
+        Some(namespace) => given.capabilities.iter().any(|c| acl.allows(namespace, c)),
+        None => acl.node(Level::Read),
+    };
+    if allowed {
+        Ok(().into_response())
+    } else {
+        Err(ApiError::denied())
+    }
 }
 
 type Reply = Result<Response, ApiError>;
@@ -132,7 +174,8 @@ async fn heartbeat(Shared(ctx): Shared<Context>, Json(given): Json<HeartbeatRequ
     let node = own_node(&state, &given.node_id, &given.secret_id)?;
     if node.status != given.status {
         let now = clock::now();
-        let returns = node.status == NodeStatus::Down && given.status != NodeStatus::Down;
+        let unseen = [NodeStatus::Down, NodeStatus::Disconnected];
+        let returns = unseen.contains(&node.status) && !unseen.contains(&given.status);
         let message = if returns {
             "Node reregistered by heartbeat"
         } else {
@@ -241,7 +284,7 @@ fn failure_evals(state: &State, reported: &[Allocation], now: Nanos) -> Vec<Eval
         let trigger = match (known.client_status, report.client_status) {
             (AllocClientStatus::Failed, _) => continue,
             (_, AllocClientStatus::Failed) => EvalTrigger::AllocFailure,
-            (AllocClientStatus::Unknown, AllocClientStatus::Running) => EvalTrigger::Reconnect,
+            (AllocClientStatus::Unknown, _) => EvalTrigger::Reconnect,
             _ => continue,
         };
         let mut wanted = known.desired_status == AllocDesiredStatus::Run;

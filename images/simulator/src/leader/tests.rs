@@ -497,3 +497,80 @@ async fn a_rollout_goes_on_under_the_next_leader() {
             .all(|alloc| alloc.job_version() == 1)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_nodes_work_moves_and_the_drain_completes() {
+    let server = Server::leading().on_duty();
+    let leaving = server.add_node("client-1").await;
+    submit(&server, &service(2)).await;
+    roll_out(&server, std::slice::from_ref(&leaving), 0, |_| {}).await;
+    let staying = server.add_node("client-2").await;
+    let spec = json!({ "DrainSpec": { "Deadline": 0 } });
+    server
+        .put(&format!("/v1/node/{leaving}/drain"), &spec)
+        .await
+        .json();
+    for _ in 0..2000 {
+        if !server.state().nodes[&leaving].drain {
+            break;
+        }
+        obey(&server, &leaving).await;
+        obey(&server, &staying).await;
+        crate::clock::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let state = server.state();
+    assert!(!state.nodes[&leaving].drain);
+    let live = live(&state);
+    assert_eq!(live.len(), 2);
+    assert!(live.iter().all(|alloc| alloc.node_id == staying));
+    let evals = state.evals.values();
+    assert!(
+        evals
+            .into_iter()
+            .any(|eval| eval.triggered_by == EvalTrigger::NodeDrain)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_node_is_disconnected_where_its_work_may_be_unknown() {
+    let server = Server::leading().on_duty();
+    let silent = server.add_node("client-1").await;
+    let mut job = service(1);
+    job["TaskGroups"][0]["Disconnect"] = json!({ "LostAfter": 3_600_000_000_000_i64 });
+    submit(&server, &job).await;
+    roll_out(&server, std::slice::from_ref(&silent), 0, |_| {}).await;
+    let alive = server.add_node("client-2").await;
+    while server.state().nodes[&silent].status == NodeStatus::Ready {
+        server.heartbeat(&alive).await;
+        crate::clock::sleep(std::time::Duration::from_millis(500)).await;
+    }
+    assert_eq!(
+        server.state().nodes[&silent].status,
+        NodeStatus::Disconnected
+    );
+    let state = server
+        .until("a replacement", |state| {
+            state.allocs_of_node(&alive).next().is_some()
+        })
+        .await;
+    let unknown = state.allocs_of_node(&silent).next().unwrap();
+    assert_eq!(unknown.client_status, AllocClientStatus::Unknown);
+    assert_eq!(unknown.desired_status, AllocDesiredStatus::Run);
+    // It comes back, and so does its allocation; the replacement goes.
+    server.heartbeat(&silent).await;
+    let mut again = Allocation::clone(unknown);
+    again.client_status = AllocClientStatus::Running;
+    report(&server, &silent, &[again]).await;
+    let state = server
+        .until("one side", |state| {
+            let live = live(state);
+            live.len() == 1 && live[0].node_id == silent
+        })
+        .await;
+    let evals = state.evals.values();
+    assert!(
+        evals
+            .into_iter()
+            .any(|eval| eval.triggered_by == EvalTrigger::Reconnect)
+    );
+}

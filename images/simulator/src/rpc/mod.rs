@@ -6,6 +6,7 @@
 
 mod listener;
 mod pool;
+mod reverse;
 mod servers;
 mod tls;
 #[cfg(test)]
@@ -13,6 +14,7 @@ pub(crate) mod trial;
 
 pub use listener::{Kind, Listener, ListenerError};
 pub use pool::{Pool, RpcError};
+pub use reverse::{Callee, PATH as REVERSE_PATH, Reverse, ReverseError};
 pub use servers::ServerClient;
 pub use tls::{Tls, TlsError, TlsSettings};
 

@@ -173,24 +173,46 @@ impl Pool {
     }
 
     async fn dial(&self, to: SocketAddr) -> Result<Sender, String> {
+        start(self.open(to).await?).await
+    }
+
+    /// A new connection that the pool does not keep.
+    ///
+    /// # Errors
+    /// Where there is none within the time that connecting may take.
+    pub(super) async fn stream(&self, to: SocketAddr) -> Result<Stream, RpcError> {
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT, self.open(to)).await;
+        let opened = opened.unwrap_or_else(|_elapsed| Err("i/o timeout".to_owned()));
+        opened.map_err(|problem| RpcError::Connect { to, problem })
+    }
+
+    async fn open(&self, to: SocketAddr) -> Result<Stream, String> {
         let tcp = TcpStream::connect(to).await.map_err(|e| describe_io(&e))?;
         tcp.set_nodelay(true).map_err(|e| e.to_string())?;
         let Some(tls) = &self.0.tls else {
-            return start(TokioIo::new(tcp)).await;
+            return Ok(TokioIo::new(Box::new(tcp)));
         };
         let name = ServerName::try_from(tls.server_name()).map_err(|e| e.to_string())?;
         let stream = TlsConnector::from(tls.client())
             .connect(name, tcp)
             .await
             .map_err(|e| describe_io(&e))?;
-        start(TokioIo::new(stream)).await
+        Ok(TokioIo::new(Box::new(stream)))
     }
 }
 
-async fn start<I>(io: I) -> Result<Sender, String>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+/// Plain or with TLS.
+pub(super) trait Duplex:
+    tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send
 {
+}
+
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// An open connection.
+pub(super) type Stream = TokioIo<Box<dyn Duplex>>;
+
+async fn start(io: Stream) -> Result<Sender, String> {
     let (sender, connection) = http1::handshake(io).await.map_err(|e| e.to_string())?;
     tokio::spawn(async move {
         if let Err(problem) = connection.await {

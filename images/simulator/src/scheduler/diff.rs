@@ -34,6 +34,9 @@ fn task_differs(
 ) -> bool {
     let size = |t: &Task| t.resources.as_ref().map(|r| (r.cpu, r.memory_mb));
     a.driver != b.driver
+        || a.lifecycle != b.lifecycle
+        || a.templates != b.templates
+        || a.dispatch_payload != b.dispatch_payload
         || a.user != b.user
         || a.config.clone().unwrap_or_default() != b.config.clone().unwrap_or_default()
         || a.env.clone().unwrap_or_default() != b.env.clone().unwrap_or_default()

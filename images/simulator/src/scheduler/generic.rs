@@ -14,8 +14,8 @@ use super::reschedule;
 use super::rollout::Rollout;
 use crate::state::{Plan, State};
 use crate::types::{
-    AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, Allocation, Evaluation, Job,
-    Nanos, Node, NodeStatus, TaskGroup,
+    AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, Allocation, EvalTrigger,
+    Evaluation, Job, Nanos, Node, NodeStatus, TaskGroup,
 };
 
 /// Processes an evaluation of a service or batch job.
@@ -96,7 +96,8 @@ impl Run<'_> {
     fn stop_stranded(&mut self, allocs: &[Arc<Allocation>]) {
         for alloc in allocs {
             let node = self.state.nodes.get(&alloc.node_id);
-            let gone = node.is_none_or(|node| node.status == NodeStatus::Down);
+            let unseen = [NodeStatus::Down, NodeStatus::Disconnected];
+            let gone = node.is_none_or(|node| unseen.contains(&node.status));
             let waits = alloc.desired_status != AllocDesiredStatus::Run
                 && !alloc.client_status.is_terminal();
             if gone && waits {
@@ -131,6 +132,17 @@ impl Run<'_> {
         }
         for alloc in &decisions.in_place {
             self.update_in_place(alloc);
+        }
+        extra.extend(self.lose_sight(decisions.unknown));
+        for alloc in &decisions.reconnected {
+            // One that is too many now ends all the same.
+            if self.plan.stops.iter().any(|stop| stop.id == alloc.id) {
+                continue;
+            }
+            let mut known = Allocation::clone(alloc);
+            known.unknown_since = 0;
+            known.followup_eval_id = String::new();
+            self.plan.placements.push(known);
         }
         for group in self.job.iter().flat_map(|job| &job.task_groups) {
             self.findings.queued.insert(group.name.clone(), 0);
@@ -168,6 +180,35 @@ impl Run<'_> {
         }
         self.placer.usage.remove(&stop.alloc);
         self.plan.stops.push(alloc);
+    }
+
+    /// Marks allocations unknown; the evaluations that will find them lost.
+    fn lose_sight(
+        &mut self,
+        unknown: Vec<(Arc<Allocation>, &'static str, Option<Nanos>)>,
+    ) -> Vec<Evaluation> {
+        let mut follow_ups: Vec<Evaluation> = Vec::new();
+        for (alloc, description, until) in unknown {
+            let mut unseen = Allocation::clone(&alloc);
+            unseen.client_status = AllocClientStatus::Unknown;
+            description.clone_into(&mut unseen.client_description);
+            unseen.unknown_since = self.now;
+            if let Some(until) = until {
+                let existing = follow_ups.iter().position(|e| e.wait_until == until);
+                let at = existing.unwrap_or_else(|| {
+                    follow_ups.push(Evaluation {
+                        triggered_by: EvalTrigger::MaxDisconnectTimeout,
+                        status_description: "created for delayed disconnect timeout".to_owned(),
+                        wait_until: until,
+                        ..outcome::offspring(self.eval, &mut self.placer.chance, self.now)
+                    });
+                    follow_ups.len() - 1
+                });
+                unseen.followup_eval_id.clone_from(&follow_ups[at].id);
+            }
+            self.plan.stops.push(unseen);
+        }
+        follow_ups
     }
 
     fn update_in_place(&mut self, old: &Arc<Allocation>) {

@@ -5,7 +5,7 @@
 //! `feasible.rs` (may it run there), `network.rs` (ports) and `rank.rs` (where it runs best).
 //!
 //! Missing: preemption, devices, volumes, reserved resources, the quick check of node classes
-//! (`ComputedClass`), `disconnect` blocks.
+//! (`ComputedClass`).
 
 mod diff;
 mod feasible;

@@ -10,7 +10,8 @@ use super::rank::Ranking;
 use super::usage::Usage;
 use crate::state::State;
 use crate::types::{
-    AllocMetrics, AllocatedPort, Allocation, Job, JobType, Node, NodeScoreMeta, TaskGroup,
+    AllocMetrics, AllocatedPort, Allocation, Hook, Job, JobType, Lifecycle, Node, NodeScoreMeta,
+    TaskGroup,
 };
 
 /// Candidates with a score of 0 or less that are put aside while others may follow
@@ -34,11 +35,28 @@ struct Candidate {
     score: f64,
 }
 
-/// CPU (MHz) and memory (MiB) of a group: the sum of its tasks.
+/// CPU (MHz) and memory (MiB) of a group: the sum of its tasks, as far as they run at the same
+/// time. What prepares or cleans up shares its part with the main tasks.
 pub(super) fn size_of(group: &TaskGroup) -> (i64, i64) {
-    group.tasks.iter().fold((0, 0), |(cpu, memory), task| {
-        let resources = task.resources.clone().unwrap_or_default();
-        (cpu + resources.cpu, memory + resources.memory_mb)
+    let sum = |wanted: &dyn Fn(&Option<Lifecycle>) -> bool| {
+        let tasks = group.tasks.iter().filter(|task| wanted(&task.lifecycle));
+        tasks.fold((0, 0), |(cpu, memory), task| {
+            let resources = task.resources.clone().unwrap_or_default();
+            (cpu + resources.cpu, memory + resources.memory_mb)
+        })
+    };
+    let once = |hook: Hook| {
+        sum(&|own: &Option<Lifecycle>| own.is_some_and(|l| l.hook == hook && !l.sidecar))
+    };
+    let beside = sum(&|own: &Option<Lifecycle>| own.is_some_and(|l| l.sidecar));
+    let (main, poststart) = (sum(&Option::is_none), once(Hook::Poststart));
+    let turns = [
+        once(Hook::Prestart),
+        (main.0 + poststart.0, main.1 + poststart.1),
+        once(Hook::Poststop),
+    ];
+    turns.into_iter().fold(beside, |(cpu, memory), turn| {
+        (cpu.max(beside.0 + turn.0), memory.max(beside.1 + turn.1))
     })
 }
 

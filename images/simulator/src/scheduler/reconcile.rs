@@ -4,6 +4,8 @@
 //! where. The order of the steps follows Nomad's reconciler, because their interplay (canaries,
 //! limits, failed deployments) is what scenarios observe.
 
+mod unseen;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use crate::types::{
     AllocClientStatus, AllocDesiredStatus, Allocation, Deployment, DeploymentState,
     DeploymentStatus, Job, JobType, Nanos, NodeStatus, TaskGroup,
 };
+use unseen::is_out_of_sight;
 
 /// Nomad's descriptions of a stop (`scheduler/util.go`).
 pub(super) const NOT_NEEDED: &str = "alloc not needed due to job update";
@@ -71,6 +74,10 @@ pub(super) struct Decisions {
     pub(super) stops: Vec<Stop>,
     pub(super) places: Vec<Place>,
     pub(super) in_place: Vec<Arc<Allocation>>,
+    /// Allocations that were unknown, and stay now that they are heard of again.
+    pub(super) reconnected: Vec<Arc<Allocation>>,
+    /// Allocations that become unknown, why, and when they are lost (if ever).
+    pub(super) unknown: Vec<(Arc<Allocation>, &'static str, Option<Nanos>)>,
     /// Failed allocations that wait, and until when.
     pub(super) later: Vec<(Arc<Allocation>, Nanos)>,
     /// A new deployment, or the current one with a new group or description.
@@ -100,6 +107,12 @@ struct Sorted {
     lost: Allocs,
     reschedule: Allocs,
     later: Vec<(Arc<Allocation>, Nanos)>,
+    /// Newly unknown: with when they will be lost, if ever.
+    disconnecting: Vec<(Arc<Allocation>, Option<Nanos>)>,
+    /// Unknown for a while.
+    unknown: Allocs,
+    /// Heard of again.
+    reconnecting: Allocs,
 }
 
 impl View<'_> {
@@ -163,6 +176,10 @@ impl View<'_> {
         stop(running(sorted.untainted), NOT_NEEDED, false);
         stop(sorted.migrate, NOT_NEEDED, false);
         stop(sorted.lost, LOST, true);
+        stop(sorted.reconnecting, NOT_NEEDED, false);
+        stop(sorted.unknown, NOT_NEEDED, false);
+        let disconnecting = sorted.disconnecting.into_iter().map(|(alloc, _)| alloc);
+        stop(disconnecting.collect(), NOT_NEEDED, false);
     }
 
     /// One group; returns whether nothing is left to do for its deployment.
@@ -177,6 +194,8 @@ impl View<'_> {
         let mut plan = GroupPlan::new(job, group, rollout);
         let mut sorted = self.sort(own.to_vec(), rollout.current());
         plan.stop_unneeded_canaries(&mut sorted, rollout);
+        plan.reconcile_reconnecting(&mut sorted, decisions);
+        plan.settle_unknown(&mut sorted, decisions);
         let waiting: BTreeSet<String> = sorted.later.iter().map(|(a, _)| a.id.clone()).collect();
         let canaries = plan.split_canaries(&sorted.untainted, rollout);
         let mut names = plan.names(&sorted);
@@ -223,7 +242,12 @@ impl View<'_> {
     fn change_of(&self, alloc: &Allocation, group: &TaskGroup) -> Change {
         let job = self.job.expect("only called for a job that exists");
         // A batch allocation that is done stays as it is.
-        if is_version(alloc, job) || alloc.client_status.is_terminal() {
+        let unseen = self
+            .state
+            .nodes
+            .get(&alloc.node_id)
+            .is_none_or(|n| is_out_of_sight(n));
+        if is_version(alloc, job) || alloc.client_status.is_terminal() || unseen {
             return Change::None;
         }
         (self.change)(alloc, group)
@@ -242,10 +266,20 @@ impl View<'_> {
                 continue;
             }
             let node = self.state.nodes.get(&alloc.node_id);
-            let gone = node.is_none_or(|node| node.status == NodeStatus::Down);
+            let alive = node.is_some_and(|node| !is_out_of_sight(node));
             if !alloc.client_status.is_terminal() {
-                if gone {
-                    sorted.lost.push(alloc);
+                if !alive {
+                    let there = node.is_some_and(|n| n.status == NodeStatus::Disconnected);
+                    self.sort_unseen(alloc, there, &mut sorted);
+                    continue;
+                }
+                if alloc.client_status == AllocClientStatus::Unknown {
+                    // Its client has not said yet how it is.
+                    sorted.unknown.push(alloc);
+                    continue;
+                }
+                if alloc.unknown_since > 0 {
+                    sorted.reconnecting.push(alloc);
                     continue;
                 }
                 if alloc.desired_transition.migrate == Some(true) {
@@ -366,7 +400,9 @@ impl<'a> GroupPlan<'a> {
             &sorted.reschedule,
             &sorted.lost,
         ];
-        let all = parts.into_iter().flatten().map(|a| a.name.as_str());
+        let unseen = sorted.disconnecting.iter().map(|(alloc, _)| alloc);
+        let all = parts.into_iter().flatten().chain(unseen);
+        let all = all.map(|a| a.name.as_str());
         NameIndex::new(&self.job.id, &self.group.name, self.count(), all)
     }
 
@@ -589,7 +625,8 @@ impl<'a> GroupPlan<'a> {
             });
         }
         let mut existing = sorted.untainted.len() + sorted.migrate.len() + sorted.reschedule.len();
-        for alloc in &sorted.lost {
+        let unseen = sorted.disconnecting.iter().map(|(alloc, _)| alloc);
+        for alloc in sorted.lost.iter().chain(unseen) {
             if existing >= self.count() {
                 break;
             }
@@ -627,7 +664,9 @@ impl<'a> GroupPlan<'a> {
         rollout: &Rollout,
     ) -> usize {
         let ready = self.is_ready();
-        let lost: BTreeSet<&str> = sorted.lost.iter().map(|a| a.id.as_str()).collect();
+        let unseen = sorted.disconnecting.iter().map(|(alloc, _)| alloc);
+        let lost = sorted.lost.iter().chain(unseen);
+        let lost: BTreeSet<&str> = lost.map(|a| a.id.as_str()).collect();
         let mut taken = 0;
         for place in places {
             let previous = place.previous.clone();

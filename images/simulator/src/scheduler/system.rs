@@ -70,7 +70,7 @@ impl Run<'_> {
 
     fn is_gone(&self, alloc: &Allocation) -> bool {
         let node = self.state.nodes.get(&alloc.node_id);
-        node.is_none_or(|node| node.status == NodeStatus::Down)
+        node.is_none_or(|node| matches!(node.status, NodeStatus::Down | NodeStatus::Disconnected))
     }
 
     fn stop_all(&mut self, allocs: &[Arc<Allocation>]) {
@@ -142,7 +142,10 @@ impl Run<'_> {
             || allocs.iter().any(|a| {
                 let here = a.node_id == node.id && a.task_group == group.name && !stopped(&a.id);
                 let done = job.job_type == JobType::Sysbatch
-                    && a.client_status == AllocClientStatus::Complete
+                    && matches!(
+                        a.client_status,
+                        AllocClientStatus::Complete | AllocClientStatus::Failed
+                    )
                     && is_version(a, job);
                 here && (done || !a.is_terminal())
             })
@@ -163,13 +166,9 @@ impl Run<'_> {
             .iter()
             .find(|g| g.name == alloc.task_group && g.count > 0);
         let node = nodes.iter().find(|n| n.id == alloc.node_id);
+        let gone = self.is_gone(alloc);
         let updates = self.desired.entry(alloc.task_group.clone()).or_default();
-        if self
-            .state
-            .nodes
-            .get(&alloc.node_id)
-            .is_none_or(|n| n.status == NodeStatus::Down)
-        {
+        if gone {
             updates.stop += 1;
             self.stop(alloc, LOST, true);
             return;

@@ -507,3 +507,114 @@ fn changes_of_a_job_are_classified_as_by_nomad() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A service of `count` whose allocations may be unknown for a minute.
+fn patient(count: i64, extra: &str) -> Job {
+    job(
+        count,
+        "1",
+        &format!("disconnect {{\n lost_after = \"60s\"\n {extra}\n }}"),
+    )
+}
+
+/// One allocation, healthy, on the node that is handed back; then a second node.
+fn disconnected(job: &Job) -> (World, String) {
+    let mut world = World::with_nodes(1);
+    world.register(job);
+    world.settle_healthy();
+    world.add_node("n2");
+    world.set_node("n1", NodeStatus::Disconnected);
+    world.settle();
+    let original = world
+        .state
+        .allocs_of_node("n1")
+        .next()
+        .expect("it is placed");
+    let id = original.id.clone();
+    (world, id)
+}
+
+/// The node returns, and its client says that the allocation runs.
+fn reconnect(world: &mut World, id: &str) {
+    world.set_node("n1", NodeStatus::Ready);
+    world.settle();
+    let mut report = Allocation::clone(&world.state.allocs[id]);
+    report.client_status = AllocClientStatus::Running;
+    world.report(report);
+    let job = world
+        .state
+        .job("default", "whoami")
+        .expect("it is there")
+        .clone();
+    world.evaluate(&job);
+    world.settle();
+}
+
+#[test]
+fn an_allocation_on_a_disconnected_node_is_unknown_and_replaced() {
+    let (world, id) = disconnected(&patient(1, ""));
+    let original = &world.state.allocs[&id];
+    assert_eq!(original.client_status, AllocClientStatus::Unknown);
+    assert_eq!(original.desired_status, AllocDesiredStatus::Run);
+    let follow = &world.state.evals[&original.followup_eval_id];
+    assert_eq!(follow.triggered_by, EvalTrigger::MaxDisconnectTimeout);
+    assert_eq!(follow.wait_until, world.now + 60 * SECOND);
+    let replacement = world
+        .state
+        .allocs_of_node("n2")
+        .next()
+        .expect("it is replaced");
+    assert_eq!(replacement.previous_allocation, id);
+    assert_eq!(replacement.name, original.name);
+}
+
+#[test]
+fn when_its_time_is_over_it_is_lost() {
+    let (mut world, id) = disconnected(&patient(1, ""));
+    world.now += 60 * SECOND;
+    world.settle();
+    let original = &world.state.allocs[&id];
+    assert_eq!(original.client_status, AllocClientStatus::Lost);
+    assert_eq!(original.desired_status, AllocDesiredStatus::Stop);
+    assert_eq!(world.wanted().len(), 1);
+}
+
+#[test]
+fn without_a_disconnect_block_it_is_lost_at_once() {
+    let (world, id) = disconnected(&job(1, "1", ""));
+    assert_eq!(
+        world.state.allocs[&id].client_status,
+        AllocClientStatus::Lost
+    );
+    assert_eq!(world.wanted().len(), 1);
+}
+
+#[test]
+fn of_both_sides_one_stays_as_the_group_says() {
+    for (rule, stays) in [
+        ("", true),
+        ("reconcile = \"keep_original\"", true),
+        ("reconcile = \"keep_replacement\"", false),
+        ("reconcile = \"best_score\"", true),
+    ] {
+        let (mut world, id) = disconnected(&patient(1, rule));
+        reconnect(&mut world, &id);
+        let wanted = world.wanted();
+        assert_eq!(wanted.len(), 1, "{rule}");
+        assert_eq!(wanted[0].id == id, stays, "{rule}");
+        assert_eq!(wanted[0].unknown_since, 0, "{rule}");
+    }
+}
+
+#[test]
+fn one_that_must_not_be_replaced_is_waited_for() {
+    let (mut world, id) = disconnected(&patient(1, "replace = false"));
+    assert_eq!(
+        world.state.allocs[&id].client_status,
+        AllocClientStatus::Unknown
+    );
+    assert_eq!(world.state.allocs_of_node("n2").count(), 0);
+    reconnect(&mut world, &id);
+    assert_eq!(world.wanted().len(), 1);
+    assert_eq!(world.wanted()[0].id, id);
+}

@@ -3,11 +3,14 @@
 //! A command holds everything its effect needs (IDs, times, random choices are made by the
 //! proposer), so that applying it is the same on every server and after every restart.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
     AclPolicy, AclToken, AllocClientStatus, Allocation, Deployment, DeploymentStatus,
-    DesiredTransition, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus,
+    DesiredTransition, DrainStrategy, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus,
+    ScalingEvent,
 };
 
 /// The scheduler's answer to one evaluation.
@@ -24,6 +27,34 @@ pub struct Plan {
     pub deployment: Option<Deployment>,
     /// Older deployments to end: ID, status, description.
     pub deployment_updates: Vec<(String, DeploymentStatus, String)>,
+}
+
+/// What becomes of a node's drain.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum DrainChange {
+    /// It begins, or is changed.
+    Set {
+        /// How.
+        strategy: DrainStrategy,
+        /// Whose token asked for it; empty without ACLs.
+        accessor_id: String,
+        /// What the asker notes.
+        meta: Option<BTreeMap<String, String>>,
+    },
+    /// An operator ends it early.
+    Cancel {
+        /// Whether the node takes work again.
+        mark_eligible: bool,
+        /// As for [`DrainChange::Set`].
+        accessor_id: String,
+        /// As for [`DrainChange::Set`].
+        meta: Option<BTreeMap<String, String>>,
+    },
+    /// The node is empty, or its time is over.
+    Complete {
+        /// The time was over.
+        deadlined: bool,
+    },
 }
 
 /// One log entry.
@@ -54,6 +85,13 @@ pub enum Command {
         now: Nanos,
         evals: Vec<Evaluation>,
     },
+    /// Begins, changes or (without a strategy) ends a drain.
+    NodeDrain {
+        id: String,
+        change: DrainChange,
+        now: Nanos,
+        evals: Vec<Evaluation>,
+    },
     NodeDeregister {
         id: String,
         evals: Vec<Evaluation>,
@@ -66,6 +104,13 @@ pub enum Command {
         #[serde(default)]
         enforce_index: Option<u64>,
         now: Nanos,
+    },
+    /// Notes what `scale` does; written together with the registration, if that is part of it.
+    ScalingEvent {
+        namespace: String,
+        job_id: String,
+        group: String,
+        event: ScalingEvent,
     },
     JobDeregister {
         namespace: String,

@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use command::{Applied, Command, Plan};
+pub use command::{Applied, Command, DrainChange, Plan};
 
 use crate::types::{
-    AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Node,
+    AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Nanos, Node,
+    ScalingEvent,
 };
 
 /// Nomad's table names, for the index that a list reply or blocking query carries.
@@ -47,6 +48,12 @@ pub struct State {
     pub jobs: BTreeMap<String, Arc<Job>>,
     /// Versions of each job, newest first; Nomad keeps 6.
     pub job_versions: BTreeMap<String, Vec<Arc<Job>>>,
+    /// Last launch of each periodic job; its registration counts as one.
+    #[serde(default)]
+    pub periodic_launches: BTreeMap<String, Nanos>,
+    /// What `scale` did to each job's groups, newest first; Nomad keeps 20.
+    #[serde(default)]
+    pub scaling_events: BTreeMap<String, BTreeMap<String, Vec<ScalingEvent>>>,
     /// By evaluation ID.
     pub evals: BTreeMap<String, Arc<Evaluation>>,
     /// By allocation ID.
@@ -84,6 +91,13 @@ impl State {
         self.job_versions
             .get(&Self::job_key(namespace, id))
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// Jobs that a periodic or parameterized one launched.
+    pub fn children_of<'a>(&'a self, job: &'a Job) -> impl Iterator<Item = &'a Arc<Job>> {
+        let parent = job.is_periodic() || job.is_parameterized();
+        let jobs = parent.then(|| self.jobs.values()).into_iter().flatten();
+        jobs.filter(move |child| child.parent_id == job.id && child.namespace == job.namespace)
     }
 
     /// Allocations of a job, terminal ones too.

@@ -89,6 +89,9 @@ pub struct Allocation {
     pub followup_eval_id: String,
     /// Times ([`Nanos`] since the epoch) of earlier reschedules in this chain, oldest first.
     pub reschedules: Vec<Nanos>,
+    /// Since when ([`Nanos`] since the epoch) nothing is known of it; 0 otherwise. Kept after it
+    /// is heard of again until the scheduler has decided which side stays.
+    pub unknown_since: Nanos,
     pub metrics: Option<AllocMetrics>,
     pub create_index: u64,
     pub modify_index: u64,

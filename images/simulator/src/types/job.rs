@@ -60,6 +60,12 @@ pub struct Job {
     pub spreads: Option<Vec<Spread>>,
     pub task_groups: Vec<TaskGroup>,
     pub update: Option<UpdateStrategy>,
+    pub periodic: Option<Periodic>,
+    pub parameterized_job: Option<Parameterized>,
+    /// Of a dispatched job, in base64.
+    pub payload: Option<String>,
+    pub dispatched: bool,
+    pub dispatch_idempotency_token: String,
     pub meta: Option<BTreeMap<String, String>>,
     pub stop: bool,
     pub status: JobStatus,
@@ -70,6 +76,216 @@ pub struct Job {
     pub create_index: u64,
     pub modify_index: u64,
     pub job_modify_index: u64,
+}
+
+impl Job {
+    /// Whether it is launched by its calendar, and never runs itself.
+    #[must_use]
+    pub fn is_periodic(&self) -> bool {
+        self.periodic.is_some()
+    }
+
+    /// Whether it is a template for dispatched jobs, and never runs itself.
+    #[must_use]
+    pub fn is_parameterized(&self) -> bool {
+        self.parameterized_job.is_some() && !self.dispatched
+    }
+}
+
+/// A calendar by which a job is launched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct Periodic {
+    pub enabled: bool,
+    pub spec: String,
+    pub specs: Option<Vec<String>>,
+    /// `cron`.
+    pub spec_type: String,
+    pub prohibit_overlap: bool,
+    /// An IANA name; Nomad's default is `UTC`.
+    pub time_zone: String,
+}
+
+impl Default for Periodic {
+    /// Nomad's own defaults (`api/jobs.go`).
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            spec: String::new(),
+            specs: None,
+            spec_type: "cron".to_owned(),
+            prohibit_overlap: false,
+            time_zone: "UTC".to_owned(),
+        }
+    }
+}
+
+/// What a dispatch of a parameterized job must and may carry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct Parameterized {
+    /// `optional`, `required` or `forbidden`.
+    pub payload: String,
+    pub meta_required: Option<Vec<String>>,
+    pub meta_optional: Option<Vec<String>>,
+}
+
+impl Default for Parameterized {
+    /// Nomad's own default (`DispatchPayloadOptional`).
+    fn default() -> Self {
+        Self {
+            payload: "optional".to_owned(),
+            meta_required: None,
+            meta_optional: None,
+        }
+    }
+}
+
+/// Bounds for a group's count, and what an autoscaler notes for itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct Scaling {
+    #[serde(rename = "Type")]
+    pub scaling_type: String,
+    pub min: Option<i64>,
+    pub max: Option<i64>,
+    pub enabled: Option<bool>,
+    pub policy: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Default for Scaling {
+    fn default() -> Self {
+        Self {
+            scaling_type: "horizontal".to_owned(),
+            min: None,
+            max: None,
+            enabled: None,
+            policy: None,
+        }
+    }
+}
+
+/// One change of a group's count by way of `scale` (or a note there).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct ScalingEvent {
+    pub time: Nanos,
+    pub previous_count: i64,
+    pub count: Option<i64>,
+    pub message: String,
+    pub error: bool,
+    pub meta: Option<BTreeMap<String, serde_json::Value>>,
+    #[serde(rename = "EvalID")]
+    pub eval_id: Option<String>,
+    pub create_index: u64,
+}
+
+/// When a task of a group has its turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
+pub enum Hook {
+    #[default]
+    Prestart,
+    Poststart,
+    Poststop,
+}
+
+/// Makes a task one that prepares, accompanies or cleans up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct Lifecycle {
+    pub hook: Hook,
+    pub sidecar: bool,
+}
+
+/// What becomes of a group's allocations while their client is not heard of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct Disconnect {
+    pub lost_after: Option<Nanos>,
+    pub stop_on_client_after: Option<Nanos>,
+    /// Nomad's default is true.
+    pub replace: Option<bool>,
+    /// `best_score`, `keep_original`, `keep_replacement` or `longest_running`.
+    pub reconcile: String,
+}
+
+/// A file, or variables, made of a text with functions in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct Template {
+    pub dest_path: String,
+    pub embedded_tmpl: String,
+    /// What a change of the data does; nothing that is simulated changes.
+    pub change_mode: String,
+    pub change_signal: String,
+    pub splay: Nanos,
+    /// In octal digits.
+    pub perms: String,
+    pub left_delim: String,
+    pub right_delim: String,
+    pub envvars: bool,
+}
+
+impl Default for Template {
+    /// Nomad's own defaults (`DefaultTemplate`).
+    fn default() -> Self {
+        Self {
+            dest_path: String::new(),
+            embedded_tmpl: String::new(),
+            change_mode: "restart".to_owned(),
+            change_signal: String::new(),
+            splay: 5 * super::SECOND,
+            perms: "0644".to_owned(),
+            left_delim: "{{".to_owned(),
+            right_delim: "}}".to_owned(),
+            envvars: false,
+        }
+    }
+}
+
+/// Where a dispatched job's task finds the payload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct DispatchPayload {
+    /// In the task's `local` directory.
+    pub file: String,
 }
 
 /// Tasks placed together on one node.
@@ -92,8 +308,46 @@ pub struct TaskGroup {
     pub networks: Option<Vec<Network>>,
     pub services: Option<Vec<Service>>,
     pub tasks: Vec<Task>,
+    pub scaling: Option<Scaling>,
+    pub disconnect: Option<Disconnect>,
+    pub max_client_disconnect: Option<Nanos>,
+    pub stop_after_client_disconnect: Option<Nanos>,
+    pub prevent_reschedule_on_lost: bool,
     pub meta: Option<BTreeMap<String, String>>,
     pub shutdown_delay: Option<Nanos>,
+}
+
+impl TaskGroup {
+    /// How long its allocations may be unknown before they are lost.
+    #[must_use]
+    pub fn lost_after(&self) -> Option<Nanos> {
+        let own = self.disconnect.as_ref().and_then(|d| d.lost_after);
+        own.or(self.max_client_disconnect).filter(|t| *t > 0)
+    }
+
+    /// How long a client that hears of no server keeps its allocations.
+    #[must_use]
+    pub fn stop_on_client_after(&self) -> Option<Nanos> {
+        let own = self
+            .disconnect
+            .as_ref()
+            .and_then(|d| d.stop_on_client_after);
+        own.or(self.stop_after_client_disconnect).filter(|t| *t > 0)
+    }
+
+    /// Whether allocations are replaced while nothing is known of them.
+    #[must_use]
+    pub fn replaces_disconnected(&self) -> bool {
+        let own = self.disconnect.as_ref().and_then(|d| d.replace);
+        own.unwrap_or(!self.prevent_reschedule_on_lost)
+    }
+
+    /// Which side stays when a client is heard of again.
+    #[must_use]
+    pub fn reconcile(&self) -> &str {
+        let own = self.disconnect.as_ref().map(|d| d.reconcile.as_str());
+        own.filter(|own| !own.is_empty()).unwrap_or("best_score")
+    }
 }
 
 /// One process of a group.
@@ -121,6 +375,9 @@ pub struct Task {
     pub leader: bool,
     pub shutdown_delay: Nanos,
     pub log_config: Option<LogConfig>,
+    pub dispatch_payload: Option<DispatchPayload>,
+    pub lifecycle: Option<Lifecycle>,
+    pub templates: Option<Vec<Template>>,
 }
 
 /// Rotation of a task's logs.

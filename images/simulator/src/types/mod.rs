@@ -19,11 +19,15 @@ pub use alloc::{
 pub use deployment::{Deployment, DeploymentState, DeploymentStatus};
 pub use eval::{EvalStatus, EvalTrigger, Evaluation};
 pub use job::{
-    Affinity, Constraint, Job, JobStatus, JobType, LogConfig, MigrateStrategy, Network, Port,
-    ReschedulePolicy, Resources, RestartPolicy, Service, Spread, SpreadTarget, Task, TaskGroup,
-    UpdateStrategy,
+    Affinity, Constraint, Disconnect, DispatchPayload, Hook, Job, JobStatus, JobType, Lifecycle,
+    LogConfig, MigrateStrategy, Network, Parameterized, Periodic, Port, ReschedulePolicy,
+    Resources, RestartPolicy, Scaling, ScalingEvent, Service, Spread, SpreadTarget, Task,
+    TaskGroup, Template, UpdateStrategy,
 };
-pub use node::{DriverInfo, Node, NodeEligibility, NodeEvent, NodeResources, NodeStatus};
+pub use node::{
+    DrainStatus, DrainStrategy, DriverInfo, LastDrain, Node, NodeEligibility, NodeEvent,
+    NodeResources, NodeStatus,
+};
 
 /// Nanoseconds, as Nomad's JSON carries durations and most timestamps.
 pub type Nanos = i64;

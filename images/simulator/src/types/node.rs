@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Nanos;
+
 /// Whether a node takes work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,11 +65,62 @@ pub struct Node {
     pub status_description: String,
     pub scheduling_eligibility: NodeEligibility,
     pub drain: bool,
+    pub drain_strategy: Option<DrainStrategy>,
+    pub last_drain: Option<LastDrain>,
     /// Unix seconds (not nanoseconds), as in Nomad.
     pub status_updated_at: i64,
     pub events: Vec<NodeEvent>,
     pub create_index: u64,
     pub modify_index: u64,
+}
+
+/// How a node is being emptied. Kept flat; the HTTP layer shows times as RFC 3339.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct DrainStrategy {
+    /// How long it may take as asked for: 0 is for ever, a negative time is none at all.
+    pub deadline: Nanos,
+    pub ignore_system_jobs: bool,
+    /// [`Nanos`] since the epoch (unscaled `deadline` after its start, scaled); 0 for none.
+    pub force_deadline: Nanos,
+    /// [`Nanos`] since the epoch.
+    pub started_at: Nanos,
+}
+
+/// Where a drain stands. Note Nomad's spelling `canceled`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(
+    missing_docs,
+    reason = "the variants are Nomad's, documented in its API reference"
+)]
+pub enum DrainStatus {
+    #[default]
+    Draining,
+    Complete,
+    Canceled,
+}
+
+/// A node's last drain, the running one too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct LastDrain {
+    /// [`Nanos`] since the epoch.
+    pub started_at: Nanos,
+    /// [`Nanos`] since the epoch.
+    pub updated_at: Nanos,
+    pub status: DrainStatus,
+    #[serde(rename = "AccessorID")]
+    pub accessor_id: String,
+    pub meta: Option<BTreeMap<String, String>>,
 }
 
 /// Health of one task driver.

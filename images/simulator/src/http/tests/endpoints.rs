@@ -428,3 +428,57 @@ async fn a_plan_stores_nothing() {
     assert_eq!(plan["Annotations"]["DesiredTGUpdates"]["web"]["Place"], 3);
     assert_eq!(plan["FailedTGAllocs"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_drain_is_shown_and_can_be_canceled() {
+    let server = Server::leading();
+    let id = server.add_node("client-1").await;
+    let path = format!("/v1/node/{id}/drain");
+    let hour = 3_600_000_000_000_i64;
+    let spec = json!({ "DrainSpec": { "Deadline": hour, "IgnoreSystemJobs": true }, "Meta": { "why": "disk" } });
+    let reply = server.put(&path, &spec).await.json();
+    assert_eq!(reply["EvalIDs"], Value::Null);
+    let node = server.get(&format!("/v1/node/{id}")).await.json();
+    assert_eq!(
+        (&node["Drain"], &node["SchedulingEligibility"]),
+        (&json!(true), &json!("ineligible"))
+    );
+    let strategy = &node["DrainStrategy"];
+    assert_eq!(
+        (&strategy["Deadline"], &strategy["IgnoreSystemJobs"]),
+        (&json!(hour), &json!(true))
+    );
+    assert!(strategy["ForceDeadline"].as_str() > strategy["StartedAt"].as_str());
+    let last = &server.get("/v1/nodes").await.json()[0]["LastDrain"];
+    assert_eq!(
+        (&last["Status"], &last["Meta"]["why"]),
+        (&json!("draining"), &json!("disk"))
+    );
+    let eligible = json!({ "Eligibility": "eligible" });
+    let refused = server
+        .put(&format!("/v1/node/{id}/eligibility"), &eligible)
+        .await;
+    let text = "can not set node's scheduling eligibility to eligible while it is draining";
+    assert_eq!(refused.refusal(), (500, text));
+    let cancel = json!({ "DrainSpec": null, "MarkEligible": true });
+    server.put(&path, &cancel).await.json();
+    let node = server.get(&format!("/v1/node/{id}")).await.json();
+    assert_eq!(
+        (&node["Drain"], &node["DrainStrategy"]),
+        (&json!(false), &Value::Null)
+    );
+    assert_eq!(node["SchedulingEligibility"], "eligible");
+    assert_eq!(node["LastDrain"]["Status"], "canceled");
+    let events = node["Events"].as_array().unwrap().iter().rev().take(2);
+    let events: Vec<_> = events
+        .map(|e| (e["Message"].as_str(), e["Subsystem"].as_str()))
+        .collect();
+    let drain = Some("Drain");
+    assert_eq!(
+        events,
+        [
+            (Some("Node drain strategy disabled"), drain),
+            (Some("Node drain strategy set"), drain)
+        ]
+    );
+}

@@ -2,6 +2,7 @@
 
 mod access;
 mod endpoints;
+mod launching;
 mod serving;
 
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ mod policies;
 use std::collections::BTreeSet;
 
 use crate::state::multierror;
-use crate::types::{Job, JobType, LogConfig, Resources, Task, TaskGroup};
+use crate::types::{Job, JobType, LogConfig, Resources, Scaling, Task, TaskGroup, Template};
 
 /// Collects errors that hold.
 #[derive(Default)]
@@ -76,8 +76,48 @@ pub fn validate(job: &Job) -> Vec<String> {
         conditions::affinities(job.affinities.as_deref(), &mut found);
         conditions::spreads(job.spreads.as_deref(), &mut found);
     }
+    launches(job, &mut found);
     groups(job, &mut found);
     found.0
+}
+
+/// `periodic` and `parameterized`.
+fn launches(job: &Job, found: &mut Findings) {
+    let runs_out = matches!(job.job_type, JobType::Batch | JobType::Sysbatch);
+    if let Some(periodic) = &job.periodic {
+        found.check(
+            !runs_out,
+            "Periodic can only be used with \"batch\" or \"sysbatch\" scheduler",
+        );
+        found.part(crate::periodic::problems(periodic));
+    }
+    let Some(parameterized) = &job.parameterized_job else {
+        return;
+    };
+    found.check(
+        !runs_out,
+        "Parameterized job can only be used with \"batch\" or \"sysbatch\" scheduler",
+    );
+    let mut own = Findings::default();
+    let payload = parameterized.payload.as_str();
+    own.check(
+        !matches!(payload, "optional" | "required" | "forbidden"),
+        format!("Unknown payload requirement: {payload:?}"),
+    );
+    let optional: Vec<_> = parameterized.meta_optional.iter().flatten().collect();
+    let required = parameterized.meta_required.iter().flatten();
+    let both: Vec<_> = required
+        .filter(|key| optional.contains(key))
+        .cloned()
+        .collect();
+    own.check(
+        !both.is_empty(),
+        format!(
+            "Required and optional meta keys should be disjoint. Following keys exist in both: [{}]",
+            both.join(" ")
+        ),
+    );
+    found.part(own.0);
 }
 
 fn groups(job: &Job, found: &mut Findings) {
@@ -115,6 +155,10 @@ fn group_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
     found.check(group.name.is_empty(), "Missing task group name");
     found.check(group.count < 0, "Task group count can't be negative");
     found.check(group.tasks.is_empty(), "Missing tasks for task group");
+    found.part(policies::disconnect(group, kind));
+    if let Some(scaling) = &group.scaling {
+        found.part(scaling_errors(scaling, group.count));
+    }
     conditions::constraints(group.constraints.as_deref(), &mut found);
     if kind != JobType::System {
         conditions::affinities(group.affinities.as_deref(), &mut found);
@@ -159,6 +203,29 @@ fn group_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
     found.0
 }
 
+fn scaling_errors(scaling: &Scaling, count: i64) -> Vec<String> {
+    let mut found = Findings::default();
+    let (min, max) = (scaling.min.unwrap_or(count), scaling.max);
+    found.check(max.is_none(), "maximum count must be specified");
+    if let Some(max) = max {
+        found.check(max < 0, "maximum count must be specified and non-negative");
+        found.check(
+            max < min,
+            "maximum count must not be less than minimum count",
+        );
+        found.check(
+            max < count,
+            format!("task group count must not be greater than maximum count in scaling policy ({count} > {max})"),
+        );
+    }
+    found.check(min < 0, "minimum count must be non-negative");
+    found.check(
+        count < min,
+        format!("task group count must not be less than minimum count in scaling policy ({count} < {min})"),
+    );
+    found.0
+}
+
 fn tasks(group: &TaskGroup, found: &mut Findings) {
     let mut seen: Vec<&str> = Vec::new();
     for (i, task) in group.tasks.iter().enumerate() {
@@ -173,6 +240,24 @@ fn tasks(group: &TaskGroup, found: &mut Findings) {
             ));
         }
         seen.push(&task.name);
+    }
+    let main = group.tasks.iter().filter(|t| t.lifecycle.is_none());
+    found.check(
+        !group.tasks.is_empty() && main.count() == 0,
+        format!(
+            "Task group {} must have at least one task without a lifecycle hook",
+            group.name
+        ),
+    );
+    for task in group
+        .tasks
+        .iter()
+        .filter(|t| t.leader && t.lifecycle.is_some())
+    {
+        found.0.push(format!(
+            "Task {} cannot be a leader and have a lifecycle hook",
+            task.name
+        ));
     }
     let leaders = group.tasks.iter().filter(|t| t.leader).count();
     found.check(leaders > 1, "Only one task may be marked as leader");
@@ -198,6 +283,10 @@ fn task_errors(task: &Task) -> Vec<String> {
         task.shutdown_delay < 0,
         "ShutdownDelay must be a positive value",
     );
+    for (i, one) in task.templates.iter().flatten().enumerate() {
+        let title = format!("Template {} validation failed", i + 1);
+        found.titled(&title, template_errors(one));
+    }
     match &task.resources {
         None => found.0.push("Missing task resources".to_owned()),
         Some(resources) => found.part(resource_errors(resources)),
@@ -207,6 +296,30 @@ fn task_errors(task: &Task) -> Vec<String> {
     }
     conditions::constraints(task.constraints.as_deref(), &mut found);
     conditions::affinities(task.affinities.as_deref(), &mut found);
+    found.0
+}
+
+fn template_errors(template: &Template) -> Vec<String> {
+    let mut found = Findings::default();
+    found.check(
+        template.embedded_tmpl.is_empty(),
+        "Must specify a source path or have an embedded template",
+    );
+    found.check(
+        template.dest_path.is_empty(),
+        "Must specify a destination for the template",
+    );
+    let outside = template.dest_path.split('/').any(|part| part == "..");
+    found.check(outside, "template destination escapes allocation directory");
+    found.check(
+        !matches!(template.change_mode.as_str(), "noop" | "restart" | "signal"),
+        format!("Invalid change mode given {:?}", template.change_mode),
+    );
+    let octal = u32::from_str_radix(&template.perms, 8);
+    found.check(
+        octal.is_err(),
+        format!("Failed to parse {:?} as octal", template.perms),
+    );
     found.0
 }
 

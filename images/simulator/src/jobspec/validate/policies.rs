@@ -3,7 +3,8 @@
 use super::Findings;
 use crate::jobspec::duration::format as shown;
 use crate::types::{
-    MigrateStrategy, Nanos, ReschedulePolicy, RestartPolicy, SECOND, UpdateStrategy,
+    JobType, MigrateStrategy, Nanos, ReschedulePolicy, RestartPolicy, SECOND, TaskGroup,
+    UpdateStrategy,
 };
 
 pub(super) fn restart(policy: &RestartPolicy) -> Vec<String> {
@@ -227,6 +228,68 @@ pub(super) fn update(strategy: &UpdateStrategy) -> Vec<String> {
             "Stagger must be greater than zero: {}",
             shown(strategy.stagger)
         ),
+    );
+    found.0
+}
+
+/// `disconnect`, and the older fields that it replaces (Nomad 1.8 takes either, not both).
+pub(super) fn disconnect(group: &TaskGroup, kind: JobType) -> Vec<String> {
+    let mut found = Findings::default();
+    let older = [
+        (
+            group.max_client_disconnect.is_some(),
+            "max_client_disconnect",
+        ),
+        (
+            group.stop_after_client_disconnect.is_some(),
+            "stop_after_client_disconnect",
+        ),
+        (
+            group.prevent_reschedule_on_lost,
+            "prevent_reschedule_on_lost",
+        ),
+    ];
+    let Some(disconnect) = &group.disconnect else {
+        let both = group.lost_after().is_some() && group.stop_on_client_after().is_some();
+        found.check(
+            both,
+            "Task group cannot be configured with both max_client_disconnect and stop_after_client_disconnect",
+        );
+        return found.0;
+    };
+    for (_, name) in older.into_iter().filter(|(set, _)| *set) {
+        found
+            .0
+            .push(format!("using both {name} and disconnect.* is not allowed"));
+    }
+    let (lost, stop) = (disconnect.lost_after, disconnect.stop_on_client_after);
+    found.check(
+        lost.is_some() && stop.is_some(),
+        "Disconnect Group cannot be configured with both lost_after and stop_on_client_after",
+    );
+    found.check(
+        lost.is_some_and(|t| t < 0),
+        "lost_after cannot be a negative duration",
+    );
+    found.check(
+        stop.is_some_and(|t| t < 0),
+        "stop_on_client_after cannot be a negative duration",
+    );
+    found.check(
+        stop.is_some() && !matches!(kind, JobType::Service | JobType::Batch),
+        "stop_on_client_after can only be used with service and batch job types",
+    );
+    let rule = disconnect.reconcile.as_str();
+    let known = [
+        "",
+        "best_score",
+        "keep_original",
+        "keep_replacement",
+        "longest_running",
+    ];
+    found.check(
+        !known.contains(&rule),
+        format!("reconcile option is invalid: {rule:?}"),
     );
     found.0
 }

@@ -101,6 +101,7 @@ impl State {
             alloc
                 .client_description
                 .clone_from(&stop.client_description);
+            alloc.unknown_since = stop.unknown_since;
         }
         alloc.alloc_modify_index = index;
         self.put_alloc(index, alloc, now);

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use super::Refusal;
 use crate::state::{Command, State, Table};
-use crate::types::{EvalStatus, Evaluation, Job, JobStatus, JobType, Nanos};
+use crate::types::{EvalStatus, Evaluation, Job, JobStatus, JobType, Nanos, SECOND, ScalingEvent};
 
 /// Nomad keeps this many versions of a job (`structs.JobDefaultTrackedVersions`).
 const VERSIONS_KEPT: usize = 6;
+
+/// Nomad keeps this many scaling events of a group (`structs.JobTrackedScalingEvents`).
+const EVENTS_KEPT: usize = 20;
 
 impl State {
     pub(super) fn change_jobs(&mut self, index: u64, command: &Command) -> Result<(), Refusal> {
@@ -19,11 +22,32 @@ impl State {
                 now,
             } => {
                 self.check_enforced(job, *enforce_index)?;
+                self.note_launch(job, *now);
                 if !self.is_same_spec(job) {
                     self.upsert_job(index, job, *now);
                 }
                 self.upsert_job_eval(index, eval.as_ref());
                 self.derive_job_status(index, &job.namespace, &job.id);
+                Ok(())
+            }
+            Command::ScalingEvent {
+                namespace,
+                job_id,
+                group,
+                event,
+            } => {
+                let of_job = self.scaling_events.entry(Self::job_key(namespace, job_id));
+                let events = of_job.or_default().entry(group.clone()).or_default();
+                let create_index = index;
+                events.insert(
+                    0,
+                    ScalingEvent {
+                        create_index,
+                        ..event.clone()
+                    },
+                );
+                events.truncate(EVENTS_KEPT);
+                self.touch(Table::Jobs, index);
                 Ok(())
             }
             Command::JobDeregister {
@@ -45,6 +69,24 @@ impl State {
                 stable,
             } => self.mark_stable(index, namespace, id, *version, *stable),
             other => unreachable!("not about jobs: {other:?}"),
+        }
+    }
+
+    /// A periodic job's registration counts as its first launch, so that no launch is missed
+    /// before there was one; later ones are those of its children.
+    fn note_launch(&mut self, job: &Job, now: Nanos) {
+        let key = Self::job_key(&job.namespace, &job.id);
+        if job.is_periodic() {
+            self.periodic_launches.entry(key).or_insert(now);
+        } else {
+            // Otherwise a job that is made periodic again would catch up on everything.
+            self.periodic_launches.remove(&key);
+        }
+        let at = job.id.strip_prefix(&job.parent_id);
+        let at = at.and_then(|rest| rest.strip_prefix("/periodic-")?.parse::<Nanos>().ok());
+        let parent = Self::job_key(&job.namespace, &job.parent_id);
+        if let (Some(last), Some(at)) = (self.periodic_launches.get_mut(&parent), at) {
+            *last = (*last).max(at * SECOND);
         }
     }
 
@@ -113,6 +155,8 @@ impl State {
         if purge {
             self.jobs.remove(&key);
             self.job_versions.remove(&key);
+            self.periodic_launches.remove(&key);
+            self.scaling_events.remove(&key);
             self.touch(Table::Jobs, index);
         } else {
             let mut stopped = Job::clone(old);
@@ -182,7 +226,7 @@ impl State {
 
     /// Nomad's `getJobStatus`.
     fn status_of(&self, job: &Job) -> JobStatus {
-        if job.job_type == JobType::System {
+        if job.job_type == JobType::System || job.is_periodic() || job.is_parameterized() {
             return if job.stop {
                 JobStatus::Dead
             } else {

@@ -41,8 +41,10 @@ impl State {
             Command::NodeRegister { .. }
             | Command::NodeStatus { .. }
             | Command::NodeEligibility { .. }
+            | Command::NodeDrain { .. }
             | Command::NodeDeregister { .. } => self.change_nodes(index, command),
             Command::JobRegister { .. }
+            | Command::ScalingEvent { .. }
             | Command::JobDeregister { .. }
             | Command::JobStable { .. } => self.change_jobs(index, command),
             Command::EvalUpsert { evals } => {
@@ -110,6 +112,8 @@ impl State {
         }
         for key in jobs {
             self.job_versions.remove(key);
+            self.periodic_launches.remove(key);
+            self.scaling_events.remove(key);
             gone[3] |= self.jobs.remove(key).is_some();
         }
         let tables = [Table::Evals, Table::Allocs, Table::Deployments, Table::Jobs];

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use super::Refusal;
 use crate::clock;
-use crate::state::{Command, State, Table};
-use crate::types::{Nanos, Node, NodeEligibility, NodeEvent, NodeStatus, SECOND};
+use crate::state::{Command, DrainChange, State, Table};
+use crate::types::{
+    DrainStatus, DrainStrategy, LastDrain, Nanos, Node, NodeEligibility, NodeEvent, NodeStatus,
+    SECOND,
+};
 
 /// Nomad keeps this many events of a node (`structs.MaxRetainedNodeEvents`).
 const EVENTS_KEPT: usize = 10;
@@ -52,6 +55,19 @@ impl State {
                 self.upsert_evals(index, evals);
                 Ok(())
             }
+            Command::NodeDrain {
+                id,
+                change,
+                now,
+                evals,
+            } => {
+                let mut node = self.node_copy(id)?;
+                if drain(&mut node, index, change, *now) {
+                    self.put_node(index, node);
+                }
+                self.upsert_evals(index, evals);
+                Ok(())
+            }
             Command::NodeDeregister { id, evals } => {
                 self.nodes.remove(id).ok_or("node not found")?;
                 self.touch(Table::Nodes, index);
@@ -77,6 +93,8 @@ impl State {
             node.events.clone_from(&old.events);
             node.scheduling_eligibility = old.scheduling_eligibility;
             node.drain = old.drain;
+            node.drain_strategy = old.drain_strategy;
+            node.last_drain.clone_from(&old.last_drain);
             if old.status == NodeStatus::Down && node.status != NodeStatus::Down {
                 add_event(&mut node, index, now, "Node re-registered");
             }
@@ -99,14 +117,102 @@ impl State {
     }
 }
 
+/// Changes a node's drain; false where there is nothing to change.
+fn drain(node: &mut Node, index: u64, change: &DrainChange, now: Nanos) -> bool {
+    let was = node.drain_strategy.is_some();
+    let mut details = None;
+    let message = match change {
+        DrainChange::Set { strategy, .. } => {
+            node.scheduling_eligibility = NodeEligibility::Ineligible;
+            node.drain_strategy = Some(DrainStrategy {
+                started_at: node.drain_strategy.map_or(now, |old| old.started_at),
+                ..*strategy
+            });
+            if was {
+                "Node drain strategy updated"
+            } else {
+                "Node drain strategy set"
+            }
+        }
+        DrainChange::Cancel { mark_eligible, .. } => {
+            if *mark_eligible {
+                node.scheduling_eligibility = NodeEligibility::Eligible;
+            }
+            if !was {
+                return *mark_eligible;
+            }
+            node.drain_strategy = None;
+            "Node drain strategy disabled"
+        }
+        DrainChange::Complete { .. } if !was => return false,
+        DrainChange::Complete { deadlined } => {
+            node.drain_strategy = None;
+            let reached = [("deadline_reached".to_owned(), "true".to_owned())];
+            details = deadlined.then(|| reached.into());
+            "Node drain complete"
+        }
+    };
+    node.drain = node.drain_strategy.is_some();
+    remember_drain(node, change, now);
+    push_event(
+        node,
+        NodeEvent {
+            message: message.to_owned(),
+            subsystem: "Drain".to_owned(),
+            timestamp: clock::rfc3339(now),
+            details,
+            create_index: index,
+        },
+    );
+    true
+}
+
+/// Keeps `LastDrain` in step.
+fn remember_drain(node: &mut Node, change: &DrainChange, now: Nanos) {
+    let running = node
+        .last_drain
+        .take()
+        .filter(|last| last.status == DrainStatus::Draining);
+    let mut last = running.unwrap_or_else(|| LastDrain {
+        started_at: now,
+        ..LastDrain::default()
+    });
+    last.updated_at = now;
+    match change {
+        DrainChange::Set {
+            accessor_id, meta, ..
+        }
+        | DrainChange::Cancel {
+            accessor_id, meta, ..
+        } => {
+            last.accessor_id.clone_from(accessor_id);
+            if meta.as_ref().is_some_and(|meta| !meta.is_empty()) {
+                last.meta.clone_from(meta);
+            }
+        }
+        DrainChange::Complete { .. } => {}
+    }
+    last.status = match change {
+        DrainChange::Set { .. } => DrainStatus::Draining,
+        DrainChange::Cancel { .. } => DrainStatus::Canceled,
+        DrainChange::Complete { .. } => DrainStatus::Complete,
+    };
+    node.last_drain = Some(last);
+}
+
 fn add_event(node: &mut Node, index: u64, now: Nanos, message: &str) {
-    node.events.push(NodeEvent {
+    let event = NodeEvent {
         message: message.to_owned(),
         subsystem: "Cluster".to_owned(),
         timestamp: clock::rfc3339(now),
         details: None,
         create_index: index,
-    });
+    };
+    push_event(node, event);
+}
+
+fn push_event(node: &mut Node, event: NodeEvent) {
+    node.events.push(event);
     let surplus = node.events.len().saturating_sub(EVENTS_KEPT);
     node.events.drain(..surplus);
 }
