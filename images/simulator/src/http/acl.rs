@@ -1,5 +1,7 @@
 //! `acl/*`: bootstrap, tokens, policies.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{delete, get};
@@ -10,6 +12,7 @@ use uuid::Uuid;
 
 use super::call::{self, Call};
 use super::context::Context;
+use super::listing::{Listing, Place};
 use super::reply::{self, ApiError, Reply};
 use super::{shape, write};
 use crate::acl::Policy;
@@ -88,8 +91,12 @@ async fn tokens(call: Call) -> Reply {
     let (state, index) = call.block(|state| state.index_of(Table::AclTokens)).await;
     let tokens = state.acl_tokens.values();
     let listed = tokens.filter(|token| token.accessor_id.starts_with(&call.prefix));
-    let stubs: Vec<_> = listed.map(|token| shape::token_stub(token)).collect();
-    call.query(index, &json!(stubs))
+    let listing = Listing {
+        place: |token: &Arc<AclToken>| Place::by_age(&call, token.create_index, &token.accessor_id),
+        fields: |token: &Arc<AclToken>| shape::token_stub(token),
+        stub: |token: &Arc<AclToken>| shape::token_stub(token),
+    };
+    listing.reply(&call, index, listed.cloned().collect())
 }
 
 async fn own_token(call: Call) -> Reply {
@@ -244,7 +251,7 @@ async fn policies(call: Call) -> Reply {
     let (state, index) = call.block(|state| state.index_of(Table::AclPolicies)).await;
     let stored = state.acl_policies.values();
     let seen = stored.filter(|p| p.name.starts_with(&call.prefix) && may_see(&call, &p.name));
-    let stub = |policy: &std::sync::Arc<AclPolicy>| {
+    let stub = |policy: &Arc<AclPolicy>| {
         json!({
             "Name": policy.name,
             "Description": policy.description,
@@ -252,8 +259,12 @@ async fn policies(call: Call) -> Reply {
             "ModifyIndex": policy.modify_index,
         })
     };
-    let stubs: Vec<_> = seen.map(stub).collect();
-    call.query(index, &json!(stubs))
+    let listing = Listing {
+        place: |policy: &Arc<AclPolicy>| Place::Named(policy.name.clone()),
+        fields: |policy: &Arc<AclPolicy>| json!(policy),
+        stub,
+    };
+    listing.reply(&call, index, seen.cloned().collect())
 }
 
 async fn policy(call: Call, Path(name): Path<String>) -> Reply {

@@ -23,9 +23,6 @@ use crate::state::{Applied, Command, State};
 /// Nomad's longest, and default, wait of a blocking query.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
-/// Parameters of list queries that Nomad knows and the simulator does not honour.
-const NOT_HONOURED: &[&str] = &["filter", "per_page", "next_token", "reverse"];
-
 /// What Go takes for a truth value, and nothing at all.
 const BOOLEANS: &[&str] = &[
     "", "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False",
@@ -58,9 +55,6 @@ impl FromRequestParts<Context> for Call {
     async fn from_request_parts(parts: &mut Parts, ctx: &Context) -> Result<Self, ApiError> {
         let parameters = parameters(&parts.uri)?;
         let text = |name: &str| parameters.get(name).cloned();
-        if let Some(name) = NOT_HONOURED.iter().find(|name| text(name).is_some()) {
-            return Err(ApiError::not_simulated(&format!("parameter `{name}`")));
-        }
         let stale = parameters.get("stale").map_or("false", String::as_str);
         if !BOOLEANS.contains(&stale) {
             let text = "Expect `true` or `false` for `stale` query string parameter";

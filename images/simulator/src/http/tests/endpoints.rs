@@ -26,9 +26,6 @@ async fn what_is_not_simulated_says_so_and_what_is_not_there_is_404() {
         .put("/v1/operator/raft/transfer-leadership", &json!({}))
         .await;
     assert_eq!(reply.status, 501);
-    let reply = server.get("/v1/jobs?filter=Name==web").await;
-    let text = "rehearse-simulator: parameter `filter` is not simulated";
-    assert_eq!(reply.refusal(), (501, text));
     assert_eq!(server.get("/nothing").await.status, 404);
     assert_eq!(
         server.delete("/v1/nodes").await.refusal(),

@@ -2,6 +2,7 @@
 
 mod access;
 mod endpoints;
+mod lists;
 mod serving;
 
 use serde_json::{Value, json};
