@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer};
+use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer, PeerChange};
 use crate::http::{AgentInfo, Context, Forward, ForwardError, Settings};
 use crate::state::{Applied, Command, State};
 use crate::types::{DriverInfo, Node, NodeResources, NodeStatus};
@@ -34,6 +34,7 @@ pub struct Solo {
     applied: watch::Sender<u64>,
     leadership: watch::Sender<Leadership>,
     pub members: Mutex<Vec<Member>>,
+    pub peers: Mutex<Vec<Peer>>,
 }
 
 impl Solo {
@@ -64,6 +65,7 @@ impl Solo {
             applied: watch::Sender::new(0),
             leadership: watch::Sender::new(leadership),
             members: Mutex::new(vec![member]),
+            peers: Mutex::new(vec![peer(1)]),
         })
     }
 
@@ -117,19 +119,49 @@ impl Consensus for Solo {
         }
     }
 
+    async fn change_peers(&self, change: PeerChange) -> Result<(), ConsensusError> {
+        let mut peers = self.peers.lock().unwrap();
+        match change {
+            PeerChange::Add { id, address } => peers.push(Peer {
+                id,
+                address,
+                voter: false,
+                ..peer(0)
+            }),
+            PeerChange::Promote { id } => {
+                let mut peers = peers.iter_mut();
+                peers.find(|peer| peer.id == id).unwrap().voter = true;
+            }
+            PeerChange::Remove { id } => peers.retain(|peer| peer.id != id),
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&self, to: &str) -> Result<(), ConsensusError> {
+        let peers = self.peers.lock().unwrap().clone();
+        let address = peers.iter().find(|peer| peer.id == to).unwrap().address;
+        self.elect(Some(&address.to_string()));
+        Ok(())
+    }
+
     fn peers(&self) -> Vec<Peer> {
-        vec![Peer {
-            id: "id-1".to_owned(),
-            name: "server-1.global".to_owned(),
-            address: OWN.parse().unwrap(),
-            voter: true,
-            last_index: None,
-            last_contact_ms: Some(0),
-        }]
+        self.peers.lock().unwrap().clone()
     }
 
     fn members(&self) -> Vec<Member> {
         self.members.lock().unwrap().clone()
+    }
+}
+
+/// The server `id-N` at `10.0.0.N`, with a vote.
+pub fn peer(n: u8) -> Peer {
+    Peer {
+        id: format!("id-{n}"),
+        name: format!("server-{n}.global"),
+        address: SocketAddr::from(([10, 0, 0, n], 4647)),
+        voter: true,
+        last_index: None,
+        last_contact_ms: Some(0),
     }
 }
 
@@ -256,6 +288,11 @@ impl Server {
 
     pub fn state(&self) -> Arc<State> {
         self.solo.snapshot()
+    }
+
+    /// The API, for replies that are not text.
+    pub fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -116,11 +116,14 @@ impl Call {
         let jitter = Duration::from_secs_f64(sixteenth * rand::rng().random::<f64>());
         let deadline = Instant::now() + self.wait + jitter;
         let mut applied = self.ctx.consensus.applied();
+        let restores = self.state().restores;
         loop {
             applied.borrow_and_update();
             let state = self.state();
             let index = index_of(&state);
-            if self.index == 0 || index > self.index {
+            // What is waited for may never come after a restore: as in Nomad, look again.
+            let replaced = state.restores != restores;
+            if self.index == 0 || index > self.index || replaced {
                 return (state, index);
             }
             match tokio::time::timeout_at(deadline, applied.changed()).await {

@@ -14,14 +14,17 @@ mod evals;
 mod filter;
 mod gate;
 mod given_job;
+mod gossip;
 mod job_writes;
 mod jobs;
 mod listing;
 mod nodes;
 mod operator;
 mod plan;
+mod raft;
 mod reply;
 mod shape;
+mod snapshot;
 mod status;
 mod system;
 #[cfg(test)]
@@ -41,6 +44,8 @@ pub use context::{
     NOT_LEADER_HEADER, Settings,
 };
 pub(crate) use gate::gate;
+pub(crate) use gossip::force_leave;
+pub use gossip::gossip_rpc;
 pub use reply::ApiError;
 
 /// Header which says that no Nomad answered.
@@ -50,6 +55,8 @@ const SIMULATED_HEADER: &str = "x-rehearse-simulated";
 pub fn router(ctx: Context) -> Router {
     let gated = Router::new()
         .merge(operator::routes())
+        .merge(raft::routes())
+        .merge(snapshot::routes())
         .merge(acl::routes())
         .merge(nodes::routes())
         .merge(jobs::routes())
@@ -62,9 +69,11 @@ pub fn router(ctx: Context) -> Router {
     let local = Router::new()
         .merge(status::routes())
         .merge(agent::routes())
+        .merge(gossip::routes())
         .merge(jobs::local_routes())
         .method_not_allowed_fallback(invalid_method);
     gated
+        .merge(raft::transfer_route(ctx.clone()))
         .merge(local)
         .fallback(unknown)
         // The gate has its own limit; axum's is smaller than a large cluster's updates.

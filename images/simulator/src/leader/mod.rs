@@ -11,6 +11,7 @@ mod broker;
 mod evals;
 mod garbage;
 mod heartbeats;
+mod membership;
 mod rollouts;
 mod rpc;
 #[cfg(test)]
@@ -45,6 +46,8 @@ pub struct LeaderState {
     deadlines: Mutex<BTreeMap<String, Deadline>>,
     /// A deadline was set or removed.
     deadlines_changed: Notify,
+    /// The state was replaced by a snapshot: the duties must begin anew.
+    restored: Notify,
     /// Health of each server by its ID, and since when it has been so.
     stability: Mutex<BTreeMap<String, (bool, Nanos)>>,
 }
@@ -68,6 +71,11 @@ impl LeaderState {
     pub fn forget_heartbeat(&self, node_id: &str) {
         self.lock_deadlines().remove(node_id);
         self.deadlines_changed.notify_one();
+    }
+
+    /// The state was replaced by a snapshot: the duties begin anew.
+    pub fn begin_anew(&self) {
+        self.restored.notify_one();
     }
 
     fn expect_heartbeat(&self, node_id: &str, deadline: Deadline) {
@@ -104,6 +112,9 @@ pub fn start(ctx: Context) -> JoinHandle<()> {
                 () = lost(&mut leadership, term) => {
                     tracing::info!(target: "nomad", "cluster leadership lost");
                 }
+                () = ctx.leader.restored.notified() => {
+                    tracing::info!(target: "nomad", "snapshot restored, beginning the leader's duties anew");
+                }
                 ended = duties.join_next() => {
                     tracing::error!(target: "nomad", "a duty of the leader ended: {ended:?}");
                     clock::sleep(Duration::from_secs(1)).await;
@@ -136,6 +147,7 @@ fn begin(ctx: &Context) -> JoinSet<()> {
     duties.spawn(heartbeats::run(ctx.clone()));
     duties.spawn(rollouts::run(ctx.clone()));
     duties.spawn(autopilot::run(ctx.clone()));
+    duties.spawn(membership::run(ctx.clone()));
     duties.spawn(garbage::run(ctx.clone()));
     duties
 }

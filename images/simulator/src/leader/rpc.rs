@@ -182,6 +182,7 @@ fn servers(ctx: &Context) -> Vec<SocketAddr> {
 async fn allocs(Shared(ctx): Shared<Context>, Json(given): Json<AllocsRequest>) -> Reply {
     let deadline = Instant::now() + given.wait.min(MAX_WAIT);
     let mut applied = ctx.consensus.applied();
+    let restores = ctx.consensus.snapshot().restores;
     loop {
         applied.borrow_and_update();
         let state = ctx.consensus.snapshot();
@@ -191,7 +192,7 @@ async fn allocs(Shared(ctx): Shared<Context>, Json(given): Json<AllocsRequest>) 
             .map(|alloc| alloc.alloc_modify_index)
             .max()
             .unwrap_or(1);
-        let over = Instant::now() >= deadline;
+        let over = Instant::now() >= deadline || state.restores != restores;
         if given.index == 0 || index > given.index || over {
             let allocs = state.allocs_of_node(&given.node_id).cloned().collect();
             return Ok(Json(AllocsReply { index, allocs }).into_response());

@@ -94,13 +94,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
             self.last_applied = Some(entry.log_id);
             let reply = self.view.change(|state| match &entry.payload {
                 EntryPayload::Normal(command) => state.apply(index, command),
-                EntryPayload::Blank | EntryPayload::Membership(_) => {
-                    state.index = index;
-                    Applied {
-                        index,
-                        refused: None,
-                    }
-                }
+                EntryPayload::Blank | EntryPayload::Membership(_) => state.pass(index),
             });
             if let EntryPayload::Membership(membership) = entry.payload {
                 self.membership = Membership::new(Some(entry.log_id), membership);

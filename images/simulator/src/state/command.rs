@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::State;
 use crate::types::{
     AclPolicy, AclToken, AllocClientStatus, Allocation, Deployment, DeploymentStatus,
     DesiredTransition, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus,
@@ -152,6 +153,10 @@ pub enum Command {
     SchedulerConfig {
         config: serde_json::Value,
         cas: Option<u64>,
+    },
+    /// An operator's snapshot takes the place of everything.
+    Restore {
+        state: Box<State>,
     },
     /// Garbage collection: forgets these whole, by ID; `jobs` by [`super::State::job_key`].
     Reap {

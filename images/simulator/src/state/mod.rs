@@ -5,6 +5,7 @@
 //! the scheduler, blocking queries and Raft snapshots.
 
 mod apply;
+mod archive;
 mod command;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use archive::{ArchiveError, ArchiveMeta, pack, unpack};
 pub use command::{Applied, Command, Plan};
 
 use crate::types::{
@@ -37,8 +39,14 @@ pub enum Table {
 /// All replicated tables.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct State {
-    /// Raft index of the last applied entry.
+    /// Index of the last applied entry, as the API shows it.
     pub index: u64,
+    /// How far `index` is ahead of Raft's own, since a snapshot with higher ones was restored.
+    #[serde(default)]
+    pub index_shift: u64,
+    /// How often a snapshot was restored: those who wait for a change then look again.
+    #[serde(default)]
+    pub restores: u64,
     /// Last index at which each table changed.
     pub table_index: BTreeMap<Table, u64>,
     /// By node ID.

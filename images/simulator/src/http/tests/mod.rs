@@ -3,6 +3,7 @@
 mod access;
 mod endpoints;
 mod lists;
+mod operator;
 mod serving;
 
 use serde_json::{Value, json};

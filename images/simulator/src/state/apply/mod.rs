@@ -22,15 +22,45 @@ type Refusal = String;
 impl State {
     /// Applies one log entry. The same entries in the same order give the same state on every
     /// server: nothing here reads a clock, draws a number or looks outside.
-    pub fn apply(&mut self, index: u64, command: &Command) -> Applied {
-        self.index = index;
+    ///
+    /// `raft_index` is the entry's own; the API's indexes are ahead of it after a restore.
+    pub fn apply(&mut self, raft_index: u64, command: &Command) -> Applied {
+        let index = self.pass(raft_index).index;
+        if let Command::Restore { state } = command {
+            return self.restore(raft_index, state);
+        }
         let refused = self.change(index, command).err();
         Applied { index, refused }
     }
 
+    /// Takes note of an entry that changes nothing.
+    pub fn pass(&mut self, raft_index: u64) -> Applied {
+        self.index = raft_index + self.index_shift;
+        Applied {
+            index: self.index,
+            refused: None,
+        }
+    }
+
+    /// Takes over all of a snapshot's tables. As in Raft's user restore, the next index is
+    /// beyond all that the snapshot and this cluster have used, so none is used twice.
+    fn restore(&mut self, raft_index: u64, snapshot: &Self) -> Applied {
+        let index = self.index.max(snapshot.index + 1);
+        let restores = self.restores + 1;
+        *self = snapshot.clone();
+        self.index = index;
+        self.index_shift = index - raft_index;
+        self.restores = restores;
+        Applied {
+            index,
+            refused: None,
+        }
+    }
+
     fn change(&mut self, index: u64, command: &Command) -> Result<(), Refusal> {
         match command {
-            Command::Barrier => Ok(()),
+            // Restoring is no part of a batch: nothing proposes it so.
+            Command::Barrier | Command::Restore { .. } => Ok(()),
             Command::Batch { commands } => {
                 let mut first = Ok(());
                 for command in commands {
