@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::reply::{self, ApiError, Reply};
 use crate::acl::{Acl, Level};
+use crate::clock;
 use crate::state::{Applied, Command, State};
 
 /// Nomad's longest, and default, wait of a blocking query.
@@ -256,11 +257,11 @@ fn rights(ctx: &Context, headers: &HeaderMap) -> Result<Acl, ApiError> {
         return Ok(Acl::disabled());
     }
     let state = ctx.consensus.snapshot();
-    Acl::of(&state, &secret(headers)).map_err(|_| ApiError::denied())
+    Acl::of(&state, &secret(headers), clock::now()).map_err(|_| ApiError::denied())
 }
 
 /// `X-Nomad-Token`, or `Authorization: Bearer`.
-fn secret(headers: &HeaderMap) -> String {
+pub(super) fn secret(headers: &HeaderMap) -> String {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = || text(header::AUTHORIZATION)?.strip_prefix("Bearer ");
     let own = text(HeaderName::from_static("x-nomad-token"));

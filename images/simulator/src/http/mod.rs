@@ -23,12 +23,14 @@ mod operator;
 mod plan;
 mod raft;
 mod reply;
+mod services;
 mod shape;
 mod snapshot;
 mod status;
 mod system;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -64,6 +66,8 @@ pub fn router(ctx: Context) -> Router {
         .merge(allocs::routes())
         .merge(deployments::routes())
         .merge(system::routes())
+        .merge(variables::routes())
+        .merge(services::routes())
         .method_not_allowed_fallback(invalid_method)
         .route_layer(from_fn_with_state(ctx.clone(), gate));
     let local = Router::new()

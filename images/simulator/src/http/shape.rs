@@ -379,7 +379,11 @@ pub fn deployment(deployment: &Deployment) -> Value {
 pub fn token(token: &AclToken) -> Value {
     let mut object = fields(token);
     object.insert("Roles".to_owned(), Value::Null);
-    object.insert("ExpirationTTL".to_owned(), json!(""));
+    let ttl = match token.expiration_ttl {
+        0 => String::new(),
+        ttl => crate::jobspec::duration::format(ttl),
+    };
+    object.insert("ExpirationTTL".to_owned(), json!(ttl));
     let expires = match token.expiration_time {
         0 => Value::Null,
         at => json!(clock::rfc3339(at)),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::types::{
     AclPolicy, AclToken, AllocClientStatus, Allocation, Deployment, DeploymentStatus,
-    DesiredTransition, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus,
+    DesiredTransition, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus, Variable,
 };
 
 /// The scheduler's answer to one evaluation.
@@ -153,6 +153,19 @@ pub enum Command {
     SchedulerConfig {
         config: serde_json::Value,
         cas: Option<u64>,
+    },
+    /// `cas` is the index that the variable must have now (0: must not exist).
+    VariableSet {
+        variable: Variable,
+        cas: Option<u64>,
+    },
+    VariableDelete {
+        namespace: String,
+        path: String,
+        cas: Option<u64>,
+    },
+    ServiceDelete {
+        ids: Vec<String>,
     },
     /// An operator's snapshot takes the place of everything.
     Restore {

@@ -18,6 +18,7 @@ pub use command::{Applied, Command, Plan};
 
 use crate::types::{
     AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Node,
+    ServiceInstance, Variable,
 };
 
 /// Nomad's table names, for the index that a list reply or blocking query carries.
@@ -32,6 +33,8 @@ pub enum Table {
     Deployments,
     AclTokens,
     AclPolicies,
+    Variables,
+    Services,
     Autopilot,
     SchedulerConfig,
 }
@@ -65,6 +68,12 @@ pub struct State {
     pub acl_tokens: BTreeMap<String, Arc<AclToken>>,
     /// By name.
     pub acl_policies: BTreeMap<String, Arc<AclPolicy>>,
+    /// By namespace and path, as `jobs`.
+    #[serde(default)]
+    pub variables: BTreeMap<String, Arc<Variable>>,
+    /// By ID of the instance.
+    #[serde(default)]
+    pub services: BTreeMap<String, Arc<ServiceInstance>>,
     /// Index of the ACL bootstrap, 0 before it.
     pub acl_bootstrap_index: u64,
     /// Autopilot's configuration in Nomad's JSON, once a leader stored it.

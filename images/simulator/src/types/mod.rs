@@ -10,6 +10,8 @@ mod deployment;
 mod eval;
 mod job;
 mod node;
+mod service;
+mod variable;
 
 pub use acl::{AclPolicy, AclToken, TokenType};
 pub use alloc::{
@@ -24,6 +26,8 @@ pub use job::{
     UpdateStrategy,
 };
 pub use node::{DriverInfo, Node, NodeEligibility, NodeEvent, NodeResources, NodeStatus};
+pub use service::ServiceInstance;
+pub use variable::Variable;
 
 /// Nanoseconds, as Nomad's JSON carries durations and most timestamps.
 pub type Nanos = i64;

@@ -5,6 +5,7 @@ mod endpoints;
 mod lists;
 mod operator;
 mod serving;
+mod variables;
 
 use serde_json::{Value, json};
 

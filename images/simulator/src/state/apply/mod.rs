@@ -11,8 +11,10 @@ mod deployments;
 mod evals;
 mod jobs;
 mod nodes;
+mod services;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use super::{Applied, Command, State, Table};
 
@@ -30,6 +32,7 @@ impl State {
             return self.restore(raft_index, state);
         }
         let refused = self.change(index, command).err();
+        self.follow_services(index);
         Applied { index, refused }
     }
 
@@ -91,6 +94,10 @@ impl State {
             | Command::AclTokenDelete { .. }
             | Command::AclPolicyUpsert { .. }
             | Command::AclPolicyDelete { .. } => self.change_acl(index, command),
+            Command::VariableSet { .. } | Command::VariableDelete { .. } => {
+                self.change_variables(index, command)
+            }
+            Command::ServiceDelete { ids } => self.delete_services(index, ids),
             Command::Autopilot { config, cas } => {
                 let stored = replaced(self.autopilot.as_ref(), config, *cas, index)?;
                 self.autopilot = Some(stored);
