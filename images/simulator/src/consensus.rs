@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::events::EventLog;
 use crate::state::{Applied, Command, State};
 
 /// Who leads, as this server sees it.
@@ -128,6 +129,8 @@ pub trait Consensus: Send + Sync + 'static {
     async fn hand_over(&self, to: &str) -> Result<(), ConsensusError>;
     /// Returns the Raft configuration.
     fn peers(&self) -> Vec<Peer>;
+    /// Returns what has changed here, for those who listen.
+    fn events(&self) -> Arc<EventLog>;
     /// Returns the gossip members.
     fn members(&self) -> Vec<Member>;
 }

@@ -14,6 +14,7 @@ pub mod config;
 pub mod consensus;
 pub mod deployments;
 pub mod drivers;
+pub mod events;
 pub mod gossip;
 pub mod grants;
 pub mod http;

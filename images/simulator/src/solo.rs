@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer, PeerChange};
+use crate::events::{self, EventLog};
 use crate::http::{AgentInfo, Context, Forward, ForwardError, Settings};
 use crate::state::{Applied, Command, State};
 use crate::types::{DriverInfo, Node, NodeResources, NodeStatus};
@@ -35,6 +36,7 @@ pub struct Solo {
     leadership: watch::Sender<Leadership>,
     pub members: Mutex<Vec<Member>>,
     pub peers: Mutex<Vec<Peer>>,
+    events: Arc<EventLog>,
 }
 
 impl Solo {
@@ -66,6 +68,7 @@ impl Solo {
             leadership: watch::Sender::new(leadership),
             members: Mutex::new(vec![member]),
             peers: Mutex::new(vec![peer(1)]),
+            events: Arc::default(),
         })
     }
 
@@ -103,8 +106,16 @@ impl Consensus for Solo {
         }
         let applied = {
             let mut state = self.state.lock().unwrap();
-            let index = state.index + 1;
-            Arc::make_mut(&mut state).apply(index, &command)
+            let index = state.index - state.index_shift + 1;
+            let state = Arc::make_mut(&mut state);
+            let removed = events::removed(state, &command);
+            let applied = state.apply(index, &command);
+            let events = events::made(state, applied.index, &command, removed);
+            if matches!(command, Command::Restore { .. }) {
+                self.events.reset();
+            }
+            self.events.push(applied.index, events);
+            applied
         };
         self.applied.send_replace(applied.index);
         Ok(applied)
@@ -142,6 +153,10 @@ impl Consensus for Solo {
         let address = peers.iter().find(|peer| peer.id == to).unwrap().address;
         self.elect(Some(&address.to_string()));
         Ok(())
+    }
+
+    fn events(&self) -> Arc<EventLog> {
+        Arc::clone(&self.events)
     }
 
     fn peers(&self) -> Vec<Peer> {

@@ -11,6 +11,7 @@ mod client;
 mod context;
 mod deployments;
 mod evals;
+mod events;
 mod filter;
 mod gate;
 mod given_job;
@@ -74,6 +75,7 @@ pub fn router(ctx: Context) -> Router {
         .merge(status::routes())
         .merge(agent::routes())
         .merge(gossip::routes())
+        .merge(events::routes())
         .merge(jobs::local_routes())
         .method_not_allowed_fallback(invalid_method);
     gated

@@ -21,6 +21,7 @@ use super::network::Network;
 use super::store::{Store, StoreError};
 use crate::clock;
 use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer, PeerChange};
+use crate::events::EventLog;
 use crate::rpc::Pool;
 use crate::state::{Applied, Command, State};
 
@@ -328,6 +329,10 @@ impl Consensus for Replica {
             })
         };
         self.nodes().iter().filter_map(peer).collect()
+    }
+
+    fn events(&self) -> Arc<EventLog> {
+        self.inner.view.events()
     }
 
     fn members(&self) -> Vec<Member> {

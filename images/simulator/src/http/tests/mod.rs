@@ -2,6 +2,7 @@
 
 mod access;
 mod endpoints;
+mod events;
 mod lists;
 mod operator;
 mod serving;
