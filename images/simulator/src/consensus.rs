@@ -75,12 +75,19 @@ pub enum PeerChange {
 }
 
 /// Something to do with the gossip keys of one server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyOrder {
     /// `list`, `install`, `use` or `remove`.
     pub verb: String,
     /// The key in base64; empty for `list`.
     pub key: String,
+}
+
+impl std::fmt::Debug for KeyOrder {
+    /// Without the key, so that it cannot get into a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyOrder({})", self.verb)
+    }
 }
 
 /// What may be asked of this server's gossip.

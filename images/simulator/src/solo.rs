@@ -397,6 +397,7 @@ pub fn node(name: &str) -> Node {
         ("nomad.version", "1.8.3"),
         ("kernel.name", "linux"),
         ("driver.raw_exec", "1"),
+        ("nomad.service_discovery", "true"),
     ];
     Node {
         secret_id: format!("secret-{id}"),

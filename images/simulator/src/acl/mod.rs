@@ -100,6 +100,18 @@ impl Acl {
         }
     }
 
+    /// Whether anything at all is allowed in a namespace.
+    #[must_use]
+    pub fn sees(&self, namespace: &str) -> bool {
+        match &self.power {
+            Power::All => true,
+            Power::Policies(policies) => {
+                let denied = policies.iter().any(|p| p.holds(namespace, "deny"));
+                !denied && policies.iter().any(|policy| policy.names(namespace))
+            }
+        }
+    }
+
     /// Whether a capability (`list`, `read`, `write`, `destroy`) is held on a variable.
     #[must_use]
     pub fn variable(&self, namespace: &str, path: &str, capability: &str) -> bool {

@@ -147,6 +147,12 @@ impl Policy {
             .filter(move |(name, ..)| Some(name) == closest.as_ref())
     }
 
+    /// Whether a rule speaks of a namespace.
+    #[must_use]
+    pub fn names(&self, namespace: &str) -> bool {
+        self.closest(namespace).is_some()
+    }
+
     fn closest(&self, namespace: &str) -> Option<&Namespace> {
         let exact = self.namespaces.iter().find(|(name, _)| name == namespace);
         let closest = || {

@@ -41,10 +41,10 @@ const TOPICS: &[&str] = &[
     "Node",
     "ACLToken",
     "ACLPolicy",
-    "ACLRole",
-    "Service",
-    "NodePool",
 ];
+
+/// Nomad's other topics, of which nothing would ever be heard.
+const NOT_SIMULATED: &[&str] = &["Service", "ACLRole", "NodePool", "HostVolume", "CSIVolume"];
 
 pub fn routes() -> Router<Context> {
     Router::new().route("/v1/event/stream", get(listen))
@@ -110,6 +110,9 @@ fn topics(uri: &Uri) -> Result<Vec<Topic>, ApiError> {
     let mut topics = Vec::new();
     for (_, text) in pairs.into_iter().filter(|(name, _)| name == "topic") {
         let (topic, key) = text.split_once(':').unwrap_or((&text, "*"));
+        if NOT_SIMULATED.contains(&topic) {
+            return Err(ApiError::not_simulated(&format!("topic `{topic}`")));
+        }
         if !TOPICS.contains(&topic) || key.is_empty() {
             let text = format!("Invalid topic query: invalid key value pair for topic: {text:?}");
             return Err(ApiError::bad(text));
@@ -124,12 +127,12 @@ fn topics(uri: &Uri) -> Result<Vec<Topic>, ApiError> {
 
 fn may_hear(acl: &Acl, topic: &str, namespace: &str) -> bool {
     match topic {
-        "Job" | "Evaluation" | "Allocation" | "Deployment" | "Service" => {
+        "Job" | "Evaluation" | "Allocation" | "Deployment" => {
             // Of all namespaces each event is judged by itself.
             let named = acl.allows(namespace, "read-job");
             named || (namespace == "*" && acl.token().is_some())
         }
-        "Node" | "NodePool" => acl.node(Level::Read),
+        "Node" => acl.node(Level::Read),
         _ => acl.is_management(),
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{Request, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
@@ -51,11 +51,12 @@ pub fn gossip_rpc(ctx: Context, required_region: Option<String>) -> Router {
 
 async fn join(call: Call, uri: Uri) -> Reply {
     call.demand_agent(Level::Write)?;
-    let query = uri.query().unwrap_or_default();
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri);
+    let pairs = pairs.map_err(|error| ApiError::bad(error.to_string()))?.0;
     let addresses: Vec<String> = pairs
-        .filter(|(key, value)| *key == "address" && !value.is_empty())
-        .map(|(_, value)| value.replace("%3A", ":").replace("%3a", ":"))
+        .into_iter()
+        .filter(|(key, value)| key == "address" && !value.is_empty())
+        .map(|(_, value)| value)
         .collect();
     if addresses.is_empty() {
         return Err(ApiError::bad("missing address to join"));

@@ -18,7 +18,9 @@ mod given_job;
 mod gossip;
 mod job_writes;
 mod jobs;
+mod keyring;
 mod listing;
+mod metrics;
 mod nodes;
 mod operator;
 mod plan;
@@ -68,12 +70,14 @@ pub fn router(ctx: Context) -> Router {
         .merge(deployments::routes())
         .merge(system::routes())
         .merge(variables::routes())
+        .merge(keyring::routes())
         .merge(services::routes())
         .method_not_allowed_fallback(invalid_method)
         .route_layer(from_fn_with_state(ctx.clone(), gate));
     let local = Router::new()
         .merge(status::routes())
         .merge(agent::routes())
+        .merge(metrics::routes())
         .merge(gossip::routes())
         .merge(events::routes())
         .merge(jobs::local_routes())

@@ -110,6 +110,10 @@ pub(super) async fn run(ctx: Context) {
         let config = super::scheduler_config(&ctx);
         insist(&ctx, Command::SchedulerConfig { config, cas: None }).await;
     }
+    if state.root_keys.is_empty() {
+        let key = super::new_root_key();
+        insist(&ctx, Command::RootKeyRotate { key }).await;
+    }
     loop {
         drop(autopilot_health(&ctx));
         clock::sleep(clock::scaled(INTERVAL)).await;

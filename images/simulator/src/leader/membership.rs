@@ -272,4 +272,45 @@ mod tests {
         health.servers[2].healthy = false;
         assert!(promoted(&config, &health, 12_000_000_000).is_empty());
     }
+
+    /// Three servers, of which the third has failed; the leader is on duty.
+    fn cluster(status: &str) -> crate::solo::Server {
+        let server = crate::solo::Server::leading();
+        let mut members: Vec<_> = [1, 2].map(|n| member(n, "alive")).into();
+        members.push(member(3, status));
+        *server.solo.members.lock().unwrap() = members;
+        let peers = [1, 2, 3].map(|n| Peer {
+            last_contact_ms: Some(0),
+            last_index: Some(u64::MAX),
+            ..peer(n)
+        });
+        *server.solo.peers.lock().unwrap() = peers.into();
+        server.on_duty()
+    }
+
+    fn voters(server: &crate::solo::Server) -> Vec<String> {
+        let peers = server.solo.peers.lock().unwrap();
+        let voters = peers.iter().filter(|peer| peer.voter);
+        voters.map(|peer| peer.id.clone()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_server_is_removed_and_added_without_a_vote_when_it_is_back() {
+        let server = cluster("failed");
+        clock::sleep(Duration::from_secs(8)).await;
+        assert_eq!(voters(&server).len(), 3);
+        clock::sleep(Duration::from_secs(4)).await;
+        assert_eq!(voters(&server), ["id-1", "id-2"]);
+        server.solo.members.lock().unwrap()[2] = member(3, "alive");
+        clock::sleep(Duration::from_secs(2)).await;
+        let peers = server.solo.peers.lock().unwrap().clone();
+        assert!(!peers[2].voter, "at first it has no vote");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_left_is_removed_at_once() {
+        let server = cluster("left");
+        clock::sleep(Duration::from_secs(2)).await;
+        assert_eq!(voters(&server), ["id-1", "id-2"]);
+    }
 }

@@ -37,7 +37,7 @@ use crate::clock;
 use crate::consensus::Leadership;
 use crate::http::Context;
 use crate::state::Command;
-use crate::types::Nanos;
+use crate::types::{Nanos, RootKey};
 
 /// What only a leader knows.
 #[derive(Debug, Default)]
@@ -179,6 +179,20 @@ pub fn default_scheduler_config() -> Value {
         "CreateIndex": 0,
         "ModifyIndex": 0,
     })
+}
+
+/// A root key, as the first leader and each rotation make one.
+#[must_use]
+pub fn new_root_key() -> RootKey {
+    let now = clock::now();
+    RootKey {
+        key_id: uuid::Uuid::new_v4().to_string(),
+        algorithm: "aes256-gcm".to_owned(),
+        create_time: now,
+        publish_time: now,
+        state: "active".to_owned(),
+        ..RootKey::default()
+    }
 }
 
 /// Commits a command, again and again while this server leads: duties must not give up.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use crate::types::{
     AclPolicy, AclToken, AllocClientStatus, Allocation, Deployment, DeploymentStatus,
-    DesiredTransition, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus, Variable,
+    DesiredTransition, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus, RootKey,
+    Variable,
 };
 
 /// The scheduler's answer to one evaluation.
@@ -163,6 +164,12 @@ pub enum Command {
         namespace: String,
         path: String,
         cas: Option<u64>,
+    },
+    RootKeyRotate {
+        key: RootKey,
+    },
+    RootKeyDelete {
+        id: String,
     },
     ServiceDelete {
         ids: Vec<String>,

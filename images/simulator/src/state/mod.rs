@@ -17,7 +17,7 @@ pub use archive::{ArchiveError, ArchiveMeta, pack, unpack};
 pub use command::{Applied, Command, Plan};
 
 use crate::types::{
-    AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Node,
+    AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Node, RootKey,
     ServiceInstance, Variable,
 };
 
@@ -35,6 +35,7 @@ pub enum Table {
     AclPolicies,
     Variables,
     Services,
+    RootKeys,
     Autopilot,
     SchedulerConfig,
 }
@@ -74,6 +75,9 @@ pub struct State {
     /// By ID of the instance.
     #[serde(default)]
     pub services: BTreeMap<String, Arc<ServiceInstance>>,
+    /// Root keys, the oldest first.
+    #[serde(default)]
+    pub root_keys: Vec<RootKey>,
     /// Index of the ACL bootstrap, 0 before it.
     pub acl_bootstrap_index: u64,
     /// Autopilot's configuration in Nomad's JSON, once a leader stored it.

@@ -10,6 +10,7 @@ mod deployment;
 mod eval;
 mod job;
 mod node;
+mod root_key;
 mod service;
 mod variable;
 
@@ -26,6 +27,7 @@ pub use job::{
     UpdateStrategy,
 };
 pub use node::{DriverInfo, Node, NodeEligibility, NodeEvent, NodeResources, NodeStatus};
+pub use root_key::RootKey;
 pub use service::ServiceInstance;
 pub use variable::Variable;
 

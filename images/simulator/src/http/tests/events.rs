@@ -138,6 +138,8 @@ async fn a_wrong_topic_or_index_is_400() {
         let path = format!("/v1/event/stream{query}");
         assert_eq!(server.get(&path).await.status, 400, "{query}");
     }
+    let reply = server.get("/v1/event/stream?topic=Service").await;
+    assert_eq!(reply.status, 501);
 }
 
 #[tokio::test]

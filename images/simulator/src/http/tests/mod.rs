@@ -5,6 +5,7 @@ mod endpoints;
 mod events;
 mod lists;
 mod operator;
+mod routes;
 mod serving;
 mod variables;
 

@@ -213,3 +213,60 @@ async fn a_keyring_that_is_not_there_is_reported_by_every_member() {
     let reply = server.put("/v1/agent/keyring/turn", &json!({})).await;
     assert_eq!(reply.status, 404);
 }
+
+#[tokio::test]
+async fn the_root_keyring_rotates_and_keeps_its_active_key() {
+    let server = Server::leading().on_duty();
+    let made = |state: &crate::state::State| !state.root_keys.is_empty();
+    server.until("the first root key", made).await;
+    let keys = server.get("/v1/operator/keyring/keys").await.json();
+    let first = keys[0]["KeyID"].as_str().unwrap().to_owned();
+    assert_eq!(keys[0]["State"], "active");
+    let path = format!("/v1/operator/keyring/key/{first}");
+    let text = "active root key cannot be deleted - call rotate first";
+    assert_eq!(server.delete(&path).await.refusal(), (500, text));
+    let rotated = server
+        .put("/v1/operator/keyring/rotate", &json!({}))
+        .await
+        .json();
+    assert_eq!(rotated["Key"]["State"], "active");
+    let keys = server.get("/v1/operator/keyring/keys").await.json();
+    assert_eq!(keys[0]["State"], "inactive");
+    assert_eq!(server.delete(&path).await.status, 200);
+    assert_eq!(
+        server.delete(&path).await.refusal(),
+        (500, "root key not found")
+    );
+    let keys = server.get("/v1/operator/keyring/keys").await.json();
+    assert_eq!(keys.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn metrics_count_what_there_is() {
+    let (server, _) = with_job().await;
+    *server.solo.peers.lock().unwrap() = vec![peer(1), peer(2)];
+    server.solo.peers.lock().unwrap()[1].last_contact_ms = Some(12);
+    server.add_node("client-1").await;
+    let metrics = server.get("/v1/metrics").await.json();
+    let value = |name: &str| {
+        let gauges = metrics["Gauges"].as_array().unwrap();
+        let found = gauges.iter().find(|gauge| gauge["Name"] == name);
+        found.unwrap_or_else(|| panic!("{name}"))["Value"].clone()
+    };
+    assert_eq!(value("nomad.nomad.broker.total_ready"), 1);
+    assert_eq!(value("nomad.nomad.heartbeat.active"), 1);
+    assert_eq!(value("nomad.nomad.job_status.pending"), 1);
+    assert_eq!(value("nomad.nomad.job_summary.running"), 0);
+    assert_eq!(value("nomad.raft.appliedIndex"), server.state().index);
+    assert_eq!(metrics["Samples"][0]["Max"], 12);
+    server.solo.elect(None);
+    let metrics = server.get("/v1/metrics").await.json();
+    let names = metrics["Gauges"].as_array().unwrap().iter();
+    let mut names = names.map(|gauge| gauge["Name"].as_str().unwrap());
+    assert!(
+        !names.any(|name| name.contains("broker")),
+        "a follower has no queue"
+    );
+    let reply = server.get("/v1/metrics?format=prometheus").await;
+    assert_eq!(reply.status, 415);
+}

@@ -66,7 +66,9 @@ async fn what_is_no_variable_is_refused() {
 async fn variables_are_for_those_whose_policy_names_their_path() {
     let mut server = Server::secured().await;
     let rules = r#"namespace "default" {
-        variables { path "app/*" { capabilities = ["read"] } }
+        variables {
+            path "app/*" { capabilities = ["read"] }
+        }
     }"#;
     server
         .put("/v1/acl/policy/app", &json!({ "Rules": rules }))

@@ -11,6 +11,7 @@ mod deployments;
 mod evals;
 mod jobs;
 mod nodes;
+mod root_keys;
 mod services;
 #[cfg(test)]
 mod tests;
@@ -97,6 +98,11 @@ impl State {
             Command::VariableSet { .. } | Command::VariableDelete { .. } => {
                 self.change_variables(index, command)
             }
+            Command::RootKeyRotate { key } => {
+                self.rotate_root_key(index, key);
+                Ok(())
+            }
+            Command::RootKeyDelete { id } => self.delete_root_key(index, id),
             Command::ServiceDelete { ids } => self.delete_services(index, ids),
             Command::Autopilot { config, cas } => {
                 let stored = replaced(self.autopilot.as_ref(), config, *cas, index)?;
