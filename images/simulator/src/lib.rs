@@ -21,6 +21,7 @@ pub mod http;
 pub mod jobspec;
 pub mod leader;
 mod logging;
+pub mod plant;
 pub mod raft;
 pub mod rpc;
 pub mod scheduler;

@@ -15,9 +15,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::codec::Json;
 use super::orders::{Joined, Joining, Order};
-use super::{GossipSettings, Identity, timing};
+use super::{GossipSettings, Identity, Keyring, timing};
 use crate::config;
 use crate::consensus::Member;
+use crate::plant::{self, Plant};
 
 /// How often absent servers are asked to join, at the start: all start at about the same time.
 const JOIN_SOON: Duration = Duration::from_millis(150);
@@ -257,7 +258,7 @@ impl Engine {
     }
 
     fn received(&mut self, datagram: &[u8], from: SocketAddr) {
-        let opened = match &self.settings.keyring {
+        let opened = match self.keyring() {
             None => Some(datagram.to_vec()),
             Some(keyring) => keyring.open_datagram(datagram),
         };
@@ -268,6 +269,12 @@ impl Engine {
         if let Err(problem) = self.foca.handle_data(&plain, &mut self.runtime) {
             tracing::debug!(target: "nomad.serf", %from, %problem, "ignored a message");
         }
+    }
+
+    /// The keys by which datagrams are sealed and opened.
+    fn keyring(&self) -> Option<&Keyring> {
+        let keyring = self.settings.keyring.as_ref();
+        keyring.filter(|_| !plant::is(Plant::GossipKeyIgnored))
     }
 
     fn complain(&mut self, from: SocketAddr) {
@@ -281,7 +288,7 @@ impl Engine {
     /// Sends, schedules and notes what foca wants done.
     async fn react(&mut self) {
         while let Some((to, data)) = self.runtime.to_send() {
-            let sealed = match &self.settings.keyring {
+            let sealed = match self.keyring() {
                 None => Some(data.to_vec()),
                 Some(keyring) => keyring.close(&data),
             };

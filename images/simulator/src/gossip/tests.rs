@@ -155,3 +155,12 @@ async fn servers_go_on_hearing_each_other_while_the_key_is_rotated() {
     let _second = Gossip::start(settings(1, &at, 2)).await.unwrap();
     until(&mut first.members(), &ALL[..2]).await;
 }
+
+#[tokio::test]
+async fn the_defect_gossip_key_ignored_takes_strangers_in() {
+    let _planted = crate::plant::trial::plant(crate::plant::Plant::GossipKeyIgnored);
+    let at = addresses(2).await;
+    let first = Gossip::start(settings(0, &at, 1)).await.unwrap();
+    let _stranger = Gossip::start(settings(1, &at, 2)).await.unwrap();
+    until(&mut first.members(), &ALL[..2]).await;
+}

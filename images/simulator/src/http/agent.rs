@@ -14,6 +14,7 @@ use super::context::{AgentInfo, Context};
 use super::reply::{self, Reply};
 use crate::acl::Level;
 use crate::consensus::{Leadership, Member};
+use crate::plant;
 
 pub fn routes() -> Router<Context> {
     Router::new()
@@ -72,11 +73,15 @@ pub(super) fn config(agent: &AgentInfo) -> Value {
 }
 
 pub(super) fn runtime() -> Value {
-    json!({
+    let mut runtime = json!({
         "arch": std::env::consts::ARCH,
         "kernel.name": std::env::consts::OS,
         "simulated": "true",
-    })
+    });
+    if let Some(planted) = plant::planted() {
+        runtime["planted_defect"] = json!(planted.name());
+    }
+    runtime
 }
 
 fn raft_stats(leadership: &Leadership, applied: u64, peers: usize) -> Value {

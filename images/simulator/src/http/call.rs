@@ -19,6 +19,7 @@ use super::context::Context;
 use super::reply::{self, ApiError, Reply};
 use crate::acl::{Acl, Level};
 use crate::clock;
+use crate::plant::{self, Plant};
 use crate::state::{Applied, Command, State};
 
 /// Nomad's longest, and default, wait of a blocking query.
@@ -163,6 +164,10 @@ impl Call {
 
     /// Commits a command; a refusal by the state machine is a 500 with its text.
     pub async fn propose(&self, command: Command) -> Result<Applied, ApiError> {
+        if plant::is(Plant::LostWrite) && is_lost(&self.state(), &command) {
+            let (index, refused) = (self.state().index, None);
+            return Ok(Applied { index, refused });
+        }
         let applied = self.ctx.consensus.propose(command).await?;
         match applied.refused {
             Some(text) => Err(ApiError::server(text)),
@@ -203,7 +208,7 @@ impl Call {
 
     fn stamp(&self, response: &mut Response, index: u64) {
         let leadership = self.ctx.consensus.leadership();
-        let known = leadership.borrow().leader.is_some();
+        let known = leadership.borrow().leader.is_some() || plant::is(Plant::StaleReads);
         set(response, "x-nomad-index", index);
         set(response, "x-nomad-knownleader", known);
         set(response, "x-nomad-lastcontact", self.last_contact_ms());
@@ -222,6 +227,15 @@ impl Call {
             .and_then(|peer| peer.last_contact_ms)
             .unwrap_or(0)
     }
+}
+
+/// Whether [`Plant::LostWrite`] loses a command.
+fn is_lost(state: &State, command: &Command) -> bool {
+    let Command::JobRegister { job, .. } = command else {
+        return false;
+    };
+    let stored = state.job(&job.namespace, &job.id);
+    stored.is_some_and(|stored| stored.version >= 2)
 }
 
 /// A request's body as JSON; nothing is needed where `T` has defaults and the body is empty.
@@ -253,7 +267,7 @@ fn parse_wait(text: &str) -> Result<Duration, ApiError> {
 }
 
 fn rights(ctx: &Context, headers: &HeaderMap) -> Result<Acl, ApiError> {
-    if !ctx.settings.acl_enabled {
+    if !ctx.settings.acl_enabled || plant::is(Plant::AclOpen) {
         return Ok(Acl::disabled());
     }
     let state = ctx.consensus.snapshot();

@@ -22,6 +22,7 @@ use super::store::{Store, StoreError};
 use crate::clock;
 use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer, PeerChange};
 use crate::events::EventLog;
+use crate::plant::{self, Plant};
 use crate::rpc::Pool;
 use crate::state::{Applied, Command, State};
 
@@ -112,6 +113,10 @@ impl Replica {
         let raft = Handle::new(settings.id, config, network.clone(), store, machine)
             .await
             .map_err(|e| ReplicaError::Raft(e.to_string()))?;
+        if plant::is(Plant::NoFailover) {
+            // The first election comes with forming the cluster, not with a time that ran out.
+            raft.runtime_config().elect(false);
+        }
         let leadership = leadership::watch(raft.clone(), settings.address, timing.lease());
         Ok(Self {
             raft,

@@ -340,3 +340,15 @@ async fn a_removed_server_does_not_count_and_can_come_back() {
     replica.change_peers(promote).await.unwrap();
     assert!(own(replica.peers()).voter);
 }
+
+#[tokio::test]
+async fn the_defect_no_failover_leaves_the_cluster_without_a_leader() {
+    let _planted = crate::plant::trial::plant(crate::plant::Plant::NoFailover);
+    let mut trio = Trio::start().await;
+    let first = trio.leader(None).await;
+    trio.write(first, 1).await;
+    trio.servers[first].kill().await;
+    // Several times what an election takes.
+    let none = tokio::time::timeout(Duration::from_secs(6), trio.leader(Some(first)));
+    assert!(none.await.is_err(), "a leader was elected");
+}

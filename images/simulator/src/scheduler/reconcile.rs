@@ -11,6 +11,7 @@ use super::DesiredUpdates;
 use super::names::{self, NameIndex};
 use super::reschedule::{self, Due};
 use super::rollout::Rollout;
+use crate::plant::{self, Plant};
 use crate::state::State;
 use crate::types::{
     AllocClientStatus, AllocDesiredStatus, Allocation, Deployment, DeploymentState,
@@ -242,7 +243,8 @@ impl View<'_> {
                 continue;
             }
             let node = self.state.nodes.get(&alloc.node_id);
-            let gone = node.is_none_or(|node| node.status == NodeStatus::Down);
+            let gone = node.is_none_or(|node| node.status == NodeStatus::Down)
+                && !plant::is(Plant::LostNodeKept);
             if !alloc.client_status.is_terminal() {
                 if gone {
                     sorted.lost.push(alloc);
@@ -556,6 +558,7 @@ impl<'a> GroupPlan<'a> {
         rollout: &Rollout,
     ) -> usize {
         let update = self.group.update.as_ref().filter(|u| u.max_parallel > 0);
+        let update = update.filter(|_| !plant::is(Plant::MaxParallelIgnored));
         let Some(update) = update.filter(|_| !destructive.is_empty()) else {
             return self.count();
         };
