@@ -11,6 +11,7 @@ use crate::client_agent::{ClientAgent, ClientAgentError};
 use crate::config::{self, AgentConfig, ClientOptions, ConfigError, ServerOptions};
 use crate::http::AgentInfo;
 use crate::logging::{self, Levels};
+use crate::plant::{self, Plant, UnknownPlant};
 use crate::rpc::{Pool, Tls, TlsError};
 use crate::server::{Server, ServerError};
 
@@ -35,6 +36,9 @@ pub enum AgentError {
     /// The operating system refuses something basic.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
+    /// The defect to be planted is not known.
+    #[error(transparent)]
+    Plant(#[from] UnknownPlant),
     /// The time scale is not a number above 0.
     #[error("`{TIME_SCALE}` is `{0}`: expected a number above 0")]
     TimeScale(String),
@@ -66,7 +70,19 @@ fn start(paths: &[PathBuf]) -> Result<ExitCode, AgentError> {
             None => return Err(AgentError::TimeScale(text)),
         }
     }
+    let planted = match std::env::var(plant::VARIABLE) {
+        Ok(name) if !name.is_empty() => Some(Plant::named(&name)?),
+        _ => None,
+    };
     let levels = logging::start(&config.log_level);
+    if let Some(planted) = planted {
+        plant::plant(planted);
+        let (name, effect) = (planted.name(), planted.effect());
+        logging::print(&format!(
+            "==> WARNING: the defect `{name}` is planted: {effect}"
+        ));
+        tracing::error!(target: "agent", defect = name, effect, "A DEFECT IS PLANTED: this agent is wrong on purpose");
+    }
     // Two workers: an agent is idle nearly always, and six share a laptop.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -69,6 +69,48 @@ pub fn rfc3339(at: Nanos) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
 }
 
+/// Nanoseconds since the epoch of a time in RFC 3339; `None` for anything else.
+#[must_use]
+pub fn from_rfc3339(text: &str) -> Option<Nanos> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
+    let marks = [(4, '-'), (7, '-'), (10, 'T'), (13, ':'), (16, ':')];
+    let is_marked = |(at, mark): &(usize, char)| text.get(*at..at + 1) == Some(&mark.to_string());
+    if !marks.iter().all(is_marked) {
+        return None;
+    }
+    let days = days_from_civil(number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let secs = number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?;
+    let rest = text.get(19..)?;
+    let at = rest.find(['Z', 'z', '+', '-'])?;
+    let (fraction, zone) = rest.split_at(at);
+    let digits = fraction.strip_prefix('.').unwrap_or_default();
+    let digits = format!("{digits:0<9}");
+    let nanos: i64 = digits.get(..9)?.parse().ok()?;
+    let offset = if zone.eq_ignore_ascii_case("z") {
+        0
+    } else {
+        let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+        let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
+        if zone.starts_with('-') {
+            -minutes
+        } else {
+            minutes
+        }
+    };
+    let secs = days * 86_400 + secs - offset * 60;
+    secs.checked_mul(1_000_000_000)?.checked_add(nanos)
+}
+
+/// The reverse of [`civil_from_days`].
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let era = year.div_euclid(400);
+    let yoe = year - era * 400;
+    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    era * 146_097 + doe - 719_468
+}
+
 /// Gregorian date of a day counted from 1970-01-01 (Howard Hinnant's algorithm).
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
@@ -85,6 +127,22 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_printed_is_read_back() {
+        for at in [
+            951_782_400_000_000_000,
+            1_704_714_145_567_062_938,
+            1_704_714_145_500_000_000,
+        ] {
+            assert_eq!(from_rfc3339(&rfc3339(at)), Some(at));
+        }
+        let east = from_rfc3339("2024-01-08T12:42:25.5+01:00");
+        assert_eq!(east, Some(1_704_714_145_500_000_000));
+        for wrong in ["", "tomorrow", "2024-01-08", "2024-01-08T12:42:25"] {
+            assert_eq!(from_rfc3339(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn times_are_printed_as_go_prints_them() {

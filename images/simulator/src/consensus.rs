@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::events::EventLog;
 use crate::state::{Applied, Command, State};
 
 /// Who leads, as this server sees it.
@@ -51,6 +52,56 @@ pub struct Member {
     pub tags: std::collections::BTreeMap<String, String>,
 }
 
+/// A change of the Raft configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerChange {
+    /// A server gets the log, and no vote yet.
+    Add {
+        /// Its ID.
+        id: String,
+        /// Its RPC address.
+        address: SocketAddr,
+    },
+    /// A server that has the log gets a vote.
+    Promote {
+        /// Its ID.
+        id: String,
+    },
+    /// A server, voter or not, does not belong to the cluster any more.
+    Remove {
+        /// Its ID.
+        id: String,
+    },
+}
+
+/// Something to do with the gossip keys of one server.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOrder {
+    /// `list`, `install`, `use` or `remove`.
+    pub verb: String,
+    /// The key in base64; empty for `list`.
+    pub key: String,
+}
+
+impl std::fmt::Debug for KeyOrder {
+    /// Without the key, so that it cannot get into a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyOrder({})", self.verb)
+    }
+}
+
+/// What may be asked of this server's gossip.
+#[async_trait]
+pub trait Membership: Send + Sync + 'static {
+    /// Asks servers at these addresses to take this one in; returns how many answered, and
+    /// what was wrong with the others.
+    async fn join(&self, addresses: Vec<String>) -> (usize, Vec<String>);
+    /// Takes a member that failed for one that left; with `prune` it is forgotten altogether.
+    async fn leave_for(&self, name: &str, prune: bool);
+    /// Reads or changes this server's gossip keys; returns those it has then, or Serf's words.
+    async fn keys(&self, order: KeyOrder) -> Result<Vec<String>, String>;
+}
+
 /// Why the log did not take or confirm something.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsensusError {
@@ -79,8 +130,14 @@ pub trait Consensus: Send + Sync + 'static {
     /// Confirms with a quorum that this server still leads and has applied all that was
     /// committed: what a default (consistent) read needs.
     async fn read_barrier(&self) -> Result<(), ConsensusError>;
+    /// Changes the Raft configuration; on the leader only.
+    async fn change_peers(&self, change: PeerChange) -> Result<(), ConsensusError>;
+    /// Hands the lead over to the voter of this ID, and returns once this server follows it.
+    async fn hand_over(&self, to: &str) -> Result<(), ConsensusError>;
     /// Returns the Raft configuration.
     fn peers(&self) -> Vec<Peer>;
+    /// Returns what has changed here, for those who listen.
+    fn events(&self) -> Arc<EventLog>;
     /// Returns the gossip members.
     fn members(&self) -> Vec<Member>;
 }

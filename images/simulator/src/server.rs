@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::config::{AgentConfig, ServerOptions};
 use crate::consensus::Member;
-use crate::gossip::{Gossip, GossipError, GossipSettings, KeyError, Seal};
+use crate::gossip::{Gossip, GossipError, GossipSettings, Keyring, KeyringError};
 use crate::http::{self, AgentInfo, Context, Forward, ForwardError, Forwarded};
 use crate::leader;
 use crate::raft::{self, RaftSettings, RaftStatus, Replica, ReplicaError};
@@ -44,7 +44,7 @@ pub enum ServerError {
     Gossip(#[from] GossipError),
     /// The gossip key is unusable.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] KeyringError),
     /// Raft's files are unusable.
     #[error(transparent)]
     Replica(#[from] ReplicaError),
@@ -98,13 +98,15 @@ impl Server {
             Arc::new(pool.clone()),
             info,
             settings_of(config, options),
-        );
+        )
+        .with_membership(Arc::new(gossip.handle()));
         let region = config
             .tls
             .verify_server_hostname
             .then(|| config.region.clone());
         let routes = Router::new()
-            .merge(raft::routes(&replica, region))
+            .merge(raft::routes(&replica, region.clone()))
+            .merge(http::gossip_rpc(context.clone(), region))
             .merge(leader::rpc_routes(context.clone()))
             .merge(http::router(context.clone()))
             .layer(Extension(Forwarded));
@@ -155,8 +157,12 @@ fn gossip_settings(
     config: &AgentConfig,
     options: &ServerOptions,
     id: Uuid,
-) -> Result<GossipSettings, KeyError> {
-    let seal = options.encrypt.as_deref().map(Seal::new).transpose()?;
+) -> Result<GossipSettings, KeyringError> {
+    let file = config.data_dir.join("server").join("serf.keyring");
+    let keyring = match options.encrypt.as_deref() {
+        Some(key) => Some(Keyring::open(&file, key)?),
+        None => None,
+    };
     Ok(GossipSettings {
         bind: config.bind.serf,
         advertise: config.advertise.serf,
@@ -168,7 +174,7 @@ fn gossip_settings(
         expect: options.bootstrap_expect,
         join: options.join.clone(),
         port: 4648,
-        seal,
+        keyring,
         speed: 1.0,
     })
 }

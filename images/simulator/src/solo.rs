@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer};
+use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer, PeerChange};
+use crate::events::{self, EventLog};
 use crate::http::{AgentInfo, Context, Forward, ForwardError, Settings};
 use crate::state::{Applied, Command, State};
 use crate::types::{DriverInfo, Node, NodeResources, NodeStatus};
@@ -34,6 +35,8 @@ pub struct Solo {
     applied: watch::Sender<u64>,
     leadership: watch::Sender<Leadership>,
     pub members: Mutex<Vec<Member>>,
+    pub peers: Mutex<Vec<Peer>>,
+    events: Arc<EventLog>,
 }
 
 impl Solo {
@@ -64,6 +67,8 @@ impl Solo {
             applied: watch::Sender::new(0),
             leadership: watch::Sender::new(leadership),
             members: Mutex::new(vec![member]),
+            peers: Mutex::new(vec![peer(1)]),
+            events: Arc::default(),
         })
     }
 
@@ -101,8 +106,16 @@ impl Consensus for Solo {
         }
         let applied = {
             let mut state = self.state.lock().unwrap();
-            let index = state.index + 1;
-            Arc::make_mut(&mut state).apply(index, &command)
+            let index = state.index - state.index_shift + 1;
+            let state = Arc::make_mut(&mut state);
+            let removed = events::removed(state, &command);
+            let applied = state.apply(index, &command);
+            let events = events::made(state, applied.index, &command, removed);
+            if matches!(command, Command::Restore { .. }) {
+                self.events.reset();
+            }
+            self.events.push(applied.index, events);
+            applied
         };
         self.applied.send_replace(applied.index);
         Ok(applied)
@@ -117,15 +130,37 @@ impl Consensus for Solo {
         }
     }
 
+    async fn change_peers(&self, change: PeerChange) -> Result<(), ConsensusError> {
+        let mut peers = self.peers.lock().unwrap();
+        match change {
+            PeerChange::Add { id, address } => peers.push(Peer {
+                id,
+                address,
+                voter: false,
+                ..peer(0)
+            }),
+            PeerChange::Promote { id } => {
+                let mut peers = peers.iter_mut();
+                peers.find(|peer| peer.id == id).unwrap().voter = true;
+            }
+            PeerChange::Remove { id } => peers.retain(|peer| peer.id != id),
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&self, to: &str) -> Result<(), ConsensusError> {
+        let peers = self.peers.lock().unwrap().clone();
+        let address = peers.iter().find(|peer| peer.id == to).unwrap().address;
+        self.elect(Some(&address.to_string()));
+        Ok(())
+    }
+
+    fn events(&self) -> Arc<EventLog> {
+        Arc::clone(&self.events)
+    }
+
     fn peers(&self) -> Vec<Peer> {
-        vec![Peer {
-            id: "id-1".to_owned(),
-            name: "server-1.global".to_owned(),
-            address: OWN.parse().unwrap(),
-            voter: true,
-            last_index: None,
-            last_contact_ms: Some(0),
-        }]
+        self.peers.lock().unwrap().clone()
     }
 
     fn members(&self) -> Vec<Member> {
@@ -140,6 +175,18 @@ pub enum Trouble {
     Silence,
     /// It dies over the question.
     Death,
+}
+
+/// The server `id-N` at `10.0.0.N`, with a vote.
+pub fn peer(n: u8) -> Peer {
+    Peer {
+        id: format!("id-{n}"),
+        name: format!("server-{n}.global"),
+        address: SocketAddr::from(([10, 0, 0, n], 4647)),
+        voter: true,
+        last_index: None,
+        last_contact_ms: Some(0),
+    }
 }
 
 /// A way to other servers which answers what the test says, and notes what was asked.
@@ -274,13 +321,13 @@ impl Server {
         self
     }
 
-    /// What it serves, for a listener.
-    pub fn router(&self) -> Router {
-        self.router.clone()
-    }
-
     pub fn state(&self) -> Arc<State> {
         self.solo.snapshot()
+    }
+
+    /// The API, for replies that are not text.
+    pub fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -370,6 +417,7 @@ pub fn node(name: &str) -> Node {
         ("nomad.version", "1.8.3"),
         ("kernel.name", "linux"),
         ("driver.raw_exec", "1"),
+        ("nomad.service_discovery", "true"),
     ];
     Node {
         secret_id: format!("secret-{id}"),

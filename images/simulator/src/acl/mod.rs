@@ -2,7 +2,7 @@
 //!
 //! As in Nomad: without ACLs everybody may do everything; with them nothing is allowed that a
 //! token's policies (or the policy named `anonymous`) do not allow, and `deny` beats every
-//! other rule. Missing: roles, expiring tokens, authentication methods, namespaces' variables.
+//! other rule. Missing: roles, authentication methods.
 
 mod policy;
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use policy::{Level, Policy, PolicyError};
 
 use crate::state::State;
-use crate::types::{AclToken, TokenType};
+use crate::types::{AclToken, Nanos, TokenType};
 
 /// Name of the policy of requests that carry no token.
 const ANONYMOUS: &str = "anonymous";
@@ -46,11 +46,11 @@ impl Acl {
         }
     }
 
-    /// Rights of the holder of `secret` (empty: nobody in particular).
+    /// Rights of the holder of `secret` (empty: nobody in particular) at a time.
     ///
     /// # Errors
-    /// Where the state has no such token.
-    pub fn of(state: &State, secret: &str) -> Result<Self, UnknownToken> {
+    /// Where the state has no such token, or it has expired.
+    pub fn of(state: &State, secret: &str, now: Nanos) -> Result<Self, UnknownToken> {
         if secret.is_empty() {
             return Ok(Self {
                 token: None,
@@ -60,6 +60,9 @@ impl Acl {
         let mut tokens = state.acl_tokens.values();
         let token = tokens.find(|token| token.secret_id == secret);
         let token = Arc::clone(token.ok_or(UnknownToken)?);
+        if token.has_expired(now) {
+            return Err(UnknownToken);
+        }
         let power = match token.token_type {
             TokenType::Management => Power::All,
             TokenType::Client => {
@@ -94,6 +97,44 @@ impl Acl {
                 let denied = policies.iter().any(|p| p.holds(namespace, "deny"));
                 !denied && policies.iter().any(|p| p.holds(namespace, capability))
             }
+        }
+    }
+
+    /// Whether anything at all is allowed in a namespace.
+    #[must_use]
+    pub fn sees(&self, namespace: &str) -> bool {
+        match &self.power {
+            Power::All => true,
+            Power::Policies(policies) => {
+                let denied = policies.iter().any(|p| p.holds(namespace, "deny"));
+                !denied && policies.iter().any(|policy| policy.names(namespace))
+            }
+        }
+    }
+
+    /// Whether a capability (`list`, `read`, `write`, `destroy`) is held on a variable.
+    #[must_use]
+    pub fn variable(&self, namespace: &str, path: &str, capability: &str) -> bool {
+        match &self.power {
+            Power::All => true,
+            Power::Policies(policies) => {
+                let holds = |wanted: &str| {
+                    let mut policies = policies.iter();
+                    policies.any(|policy| policy.holds_variable(namespace, path, wanted))
+                };
+                !holds("deny") && holds(capability)
+            }
+        }
+    }
+
+    /// Whether a capability is held on any variable of a namespace.
+    #[must_use]
+    pub fn any_variable(&self, namespace: &str, capability: &str) -> bool {
+        match &self.power {
+            Power::All => true,
+            Power::Policies(policies) => policies
+                .iter()
+                .any(|policy| policy.holds_some_variable(namespace, capability)),
         }
     }
 
@@ -165,7 +206,7 @@ mod tests {
 
     #[test]
     fn nobody_may_do_anything_without_an_anonymous_policy() {
-        let acl = Acl::of(&State::default(), "").unwrap();
+        let acl = Acl::of(&State::default(), "", 0).unwrap();
         assert!(!acl.allows("default", "read-job"));
         assert!(!acl.node(Level::Read));
     }
@@ -173,7 +214,7 @@ mod tests {
     #[test]
     fn the_anonymous_policy_is_for_requests_without_token() {
         let state = state(&[("anonymous", "node { policy = \"read\" }")]);
-        let acl = Acl::of(&state, "").unwrap();
+        let acl = Acl::of(&state, "", 0).unwrap();
         assert!(acl.node(Level::Read));
         assert!(!acl.node(Level::Write));
     }
@@ -181,7 +222,7 @@ mod tests {
     #[test]
     fn an_unknown_token_is_refused_even_where_anonymous_may() {
         let state = state(&[("anonymous", "node { policy = \"read\" }")]);
-        assert_eq!(Acl::of(&state, "x").unwrap_err(), UnknownToken);
+        assert_eq!(Acl::of(&state, "x", 0).unwrap_err(), UnknownToken);
     }
 
     #[test]
@@ -196,7 +237,7 @@ mod tests {
                 "namespace \"default\" { policy = \"deny\" }\noperator { policy = \"deny\" }",
             ),
         ]);
-        let acl = Acl::of(&state, "s").unwrap();
+        let acl = Acl::of(&state, "s", 0).unwrap();
         assert!(!acl.allows("default", "read-job"));
         assert!(!acl.operator(Level::Read));
     }

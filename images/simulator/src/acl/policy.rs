@@ -70,7 +70,9 @@ const IGNORED: &[&str] = &["quota", "host_volume", "plugin", "node_pool"];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Name or pattern with `*`, and what is held there.
-    namespaces: Vec<(String, BTreeSet<String>)>,
+    namespaces: Vec<Namespace>,
+    /// Name or pattern of a namespace, pattern of a path, and what is held there.
+    variables: Vec<(String, String, BTreeSet<String>)>,
     /// `node { policy }`.
     pub node: Level,
     /// `agent { policy }`.
@@ -93,7 +95,13 @@ impl Policy {
         let mut policy = Self::default();
         for block in body.blocks() {
             match block.identifier() {
-                "namespace" => policy.namespaces.push(namespace(block)?),
+                "namespace" => {
+                    let (name, held) = namespace(block)?;
+                    for (path, held) in variables(block)? {
+                        policy.variables.push((name.clone(), path, held));
+                    }
+                    policy.namespaces.push((name, held));
+                }
                 "node" => policy.node = level(block)?,
                 "agent" => policy.agent = level(block)?,
                 "operator" => policy.operator = level(block)?,
@@ -108,6 +116,44 @@ impl Policy {
     /// pattern that leaves the fewest characters to its `*`.
     #[must_use]
     pub fn holds(&self, namespace: &str, capability: &str) -> bool {
+        self.closest(namespace)
+            .is_some_and(|(_, held)| held.contains(capability))
+    }
+
+    /// Whether `capability` is held on the variable at `path`: by the rule for that path, or by
+    /// the pattern that leaves the fewest characters to its `*`.
+    #[must_use]
+    pub fn holds_variable(&self, namespace: &str, path: &str, capability: &str) -> bool {
+        let rules = self.variables_of(namespace);
+        let fitting = rules.filter(|(_, pattern, _)| glob(pattern, path));
+        let closest = fitting.max_by_key(|(_, pattern, _)| (pattern == path, pattern.len()));
+        closest.is_some_and(|(_, _, held)| held.contains(capability))
+    }
+
+    /// Whether `capability` is held on any variable of a namespace.
+    #[must_use]
+    pub fn holds_some_variable(&self, namespace: &str, capability: &str) -> bool {
+        self.variables_of(namespace)
+            .any(|(_, _, held)| held.contains(capability))
+    }
+
+    fn variables_of(
+        &self,
+        namespace: &str,
+    ) -> impl Iterator<Item = &(String, String, BTreeSet<String>)> {
+        let closest = self.closest(namespace).map(|(name, _)| name.clone());
+        self.variables
+            .iter()
+            .filter(move |(name, ..)| Some(name) == closest.as_ref())
+    }
+
+    /// Whether a rule speaks of a namespace.
+    #[must_use]
+    pub fn names(&self, namespace: &str) -> bool {
+        self.closest(namespace).is_some()
+    }
+
+    fn closest(&self, namespace: &str) -> Option<&Namespace> {
         let exact = self.namespaces.iter().find(|(name, _)| name == namespace);
         let closest = || {
             self.namespaces
@@ -115,13 +161,69 @@ impl Policy {
                 .filter(|(pattern, _)| glob(pattern, namespace))
                 .max_by_key(|(pattern, _)| pattern.len())
         };
-        exact
-            .or_else(closest)
-            .is_some_and(|(_, held)| held.contains(capability))
+        exact.or_else(closest)
     }
 }
 
-fn namespace(block: &hcl::Block) -> Result<(String, BTreeSet<String>), PolicyError> {
+/// Capabilities on variables. Those who may read or write may list, as in Nomad.
+const VARIABLE: &[(&str, &[&str])] = &[
+    ("list", &["list"]),
+    ("read", &["read", "list"]),
+    ("write", &["write", "list"]),
+    ("destroy", &["destroy", "list"]),
+    ("deny", &["deny"]),
+];
+
+/// `variables { path "a/*" { capabilities = [...] } }` of a namespace.
+fn variables(block: &hcl::Block) -> Result<Vec<(String, BTreeSet<String>)>, PolicyError> {
+    let mut found = Vec::new();
+    for inner in block.body().blocks() {
+        if inner.identifier() != "variables" {
+            let name = inner.identifier();
+            return Err(PolicyError(format!(
+                "unknown block `{name}` in `namespace`"
+            )));
+        }
+        if let Some(key) = inner.body().attributes().next() {
+            let key = key.key();
+            return Err(PolicyError(format!("unknown key `{key}` in `variables`")));
+        }
+        for path in inner.body().blocks() {
+            let ("path", [label]) = (path.identifier(), path.labels()) else {
+                let text = "`variables` takes blocks `path \"a/*\" { ... }` only";
+                return Err(PolicyError(text.to_owned()));
+            };
+            found.push((label.as_str().to_owned(), variable_capabilities(path)?));
+        }
+    }
+    Ok(found)
+}
+
+fn variable_capabilities(path: &hcl::Block) -> Result<BTreeSet<String>, PolicyError> {
+    let mut held = BTreeSet::new();
+    for attribute in path.body().attributes() {
+        let key = attribute.key();
+        let hcl::Expression::Array(items) = attribute.expr() else {
+            return Err(PolicyError(format!("`{key}` of a path must be a list")));
+        };
+        if key != "capabilities" {
+            return Err(PolicyError(format!("unknown key `{key}` in `path`")));
+        }
+        for item in items {
+            let name = text(item)?;
+            let known = VARIABLE.iter().find(|(known, _)| *known == name);
+            let (_, given) = known.ok_or_else(|| {
+                PolicyError(format!("invalid variable capability `{name}` in `path`"))
+            })?;
+            held.extend(given.iter().map(|name| (*name).to_owned()));
+        }
+    }
+    Ok(held)
+}
+
+type Namespace = (String, BTreeSet<String>);
+
+fn namespace(block: &hcl::Block) -> Result<Namespace, PolicyError> {
     let [label] = block.labels() else {
         return Err(PolicyError(
             "a `namespace` block needs a label, the name: `namespace \"default\" { ... }`"
@@ -257,6 +359,29 @@ mod tests {
             let error = Policy::parse(rules).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }
+    }
+
+    #[test]
+    fn variables_are_allowed_by_path() {
+        let rules = r#"
+            namespace "default" {
+                variables {
+                    path "app/*" { capabilities = ["read", "write"] }
+                    path "app/secret" { capabilities = ["deny"] }
+                    path "list" { capabilities = ["list"] }
+                }
+            }
+        "#;
+        let policy = Policy::parse(rules).unwrap();
+        assert!(policy.holds_variable("default", "app/a", "read"));
+        assert!(policy.holds_variable("default", "app/a", "list"));
+        assert!(!policy.holds_variable("default", "app/a", "destroy"));
+        assert!(!policy.holds_variable("default", "app/secret", "read"));
+        assert!(!policy.holds_variable("default", "other", "read"));
+        assert!(!policy.holds_variable("other", "app/a", "read"));
+        let wrong = rules.replace("\"list\"]", "\"fly\"]");
+        let error = Policy::parse(&wrong).unwrap_err().to_string();
+        assert!(error.contains("`fly`"), "{error}");
     }
 
     #[test]

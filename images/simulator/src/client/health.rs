@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::lifecycle::Phase;
 use crate::clock;
 use crate::jobspec::duration;
+use crate::plant::{self, Plant};
 use crate::types::{Allocation, JobType, Nanos, Task, TaskState, TaskStateKind};
 
 /// What was found.
@@ -78,7 +79,11 @@ impl HealthRule {
             TaskStateKind::Running => started.get(name).copied(),
             TaskStateKind::Pending | TaskStateKind::Dead => None,
         };
-        let min = scaled(self.min_healthy_time);
+        let min = if plant::is(Plant::MinHealthyTimeIgnored) {
+            0
+        } else {
+            scaled(self.min_healthy_time)
+        };
         let ran = |(name, state): (&String, &TaskState)| {
             since(name, state).is_some_and(|at| now - at >= min)
         };
@@ -154,6 +159,13 @@ mod tests {
         // A restart begins anew.
         assert_eq!(judge(Running, false, Some(112), 115), Verdict::Undecided);
         assert_eq!(judge(Pending, false, None, 159), Verdict::Undecided);
+    }
+
+    #[test]
+    fn the_defect_min_healthy_time_ignored_is_content_at_once() {
+        use TaskStateKind::Running;
+        let _planted = crate::plant::trial::plant(Plant::MinHealthyTimeIgnored);
+        assert_eq!(judge(Running, false, Some(105), 105), Verdict::Healthy);
     }
 
     #[test]

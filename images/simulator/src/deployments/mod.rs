@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use crate::plant::{self, Plant};
 use crate::scheduler::{Chance, has_attempts_left};
 use crate::state::{Command, State};
 use crate::types::{
@@ -58,7 +59,7 @@ pub fn failure(
 ) -> Command {
     let mut description = description.to_owned();
     let mut job = None;
-    if rollback {
+    if rollback && !plant::is(Plant::NoAutoRevert) {
         match rollback_job(state, deployment) {
             None => description.push_str(" - no stable job version to auto revert to"),
             Some(old) if state.is_same_spec(&old) => {

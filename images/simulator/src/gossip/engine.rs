@@ -10,13 +10,15 @@ use foca::{AccumulatingRuntime, Foca, NoCustomBroadcast, OwnedNotification, Time
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::UdpSocket;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::codec::Json;
-use super::{GossipSettings, Identity, timing};
+use super::orders::{Joined, Joining, Order};
+use super::{GossipSettings, Identity, Keyring, timing};
 use crate::config;
 use crate::consensus::Member;
+use crate::plant::{self, Plant};
 
 /// How often absent servers are asked to join, at the start: all start at about the same time.
 const JOIN_SOON: Duration = Duration::from_millis(150);
@@ -28,6 +30,28 @@ const JOIN_LATER: Duration = Duration::from_secs(2);
 /// At most one line about datagrams that the key does not open in this time.
 const COMPLAIN: Duration = Duration::from_secs(5);
 
+/// How long an operator's join waits for an answer; then the address cannot be reached.
+const JOIN_LIMIT: Duration = Duration::from_secs(3);
+
+/// What is thought of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Alive,
+    Failed,
+    /// It failed, and an operator or autopilot gave it up.
+    Left,
+}
+
+impl Status {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Failed => "failed",
+            Self::Left => "left",
+        }
+    }
+}
+
 type Swim = Foca<Identity, Json, StdRng, NoCustomBroadcast>;
 
 pub(super) struct Engine {
@@ -36,9 +60,11 @@ pub(super) struct Engine {
     foca: Swim,
     runtime: AccumulatingRuntime<Identity>,
     timers: BinaryHeap<Reverse<(Instant, Timer<Identity>)>>,
-    /// Everyone ever seen, by gossip address; whether alive.
-    roster: BTreeMap<SocketAddr, (Identity, bool)>,
+    /// Everyone ever seen, by gossip address.
+    roster: BTreeMap<SocketAddr, (Identity, Status)>,
     members: watch::Sender<Vec<Member>>,
+    orders: mpsc::Receiver<Order>,
+    joining: Vec<Joining>,
     started: Instant,
     next_join: Option<Instant>,
     complained: Option<Instant>,
@@ -49,6 +75,7 @@ impl Engine {
         settings: GossipSettings,
         socket: Arc<UdpSocket>,
         members: watch::Sender<Vec<Member>>,
+        orders: mpsc::Receiver<Order>,
     ) -> Self {
         let identity = Identity::of(&settings);
         let foca = Foca::new(
@@ -59,13 +86,15 @@ impl Engine {
         );
         let now = Instant::now();
         let mut engine = Self {
-            roster: BTreeMap::from([(identity.address, (identity, true))]),
+            roster: BTreeMap::from([(identity.address, (identity, Status::Alive))]),
             settings,
             socket,
             foca,
             runtime: AccumulatingRuntime::new(),
             timers: BinaryHeap::new(),
             members,
+            orders,
+            joining: Vec::new(),
             started: now,
             next_join: Some(now),
             complained: None,
@@ -80,17 +109,23 @@ impl Engine {
             self.due().await;
             let far = Instant::now() + Duration::from_secs(3600);
             let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-            let deadline = [timer, self.next_join]
+            let joins = self.joining.iter().map(|joining| joining.by).min();
+            let deadline = [timer, self.next_join, joins]
                 .into_iter()
                 .flatten()
                 .min()
                 .unwrap_or(far);
-            let received = timeout_at(deadline, self.socket.recv_from(&mut buffer)).await;
-            // An error tells of a datagram that was not delivered; silence tells the same.
-            if let Ok(Ok((length, from))) = received {
-                self.received(&buffer[..length], from);
+            tokio::select! {
+                received = timeout_at(deadline, self.socket.recv_from(&mut buffer)) => {
+                    // An error tells of a datagram that was not delivered; so does silence.
+                    if let Ok(Ok((length, from))) = received {
+                        self.received(&buffer[..length], from);
+                    }
+                }
+                Some(order) = self.orders.recv() => self.obey(order).await,
             }
             self.react().await;
+            self.joined();
         }
     }
 
@@ -115,6 +150,90 @@ impl Engine {
         }
     }
 
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Join { addresses, reply } => self.join_now(addresses, reply).await,
+            Order::Leave { name, prune } => self.give_up(&name, prune),
+            Order::Keys { order, reply } => {
+                let keys = match &mut self.settings.keyring {
+                    Some(keyring) => keyring.order(&order.verb, &order.key),
+                    None => Err("Keyring is empty (encryption not enabled)".to_owned()),
+                };
+                drop(reply.send(keys));
+            }
+        }
+    }
+
+    async fn join_now(&mut self, texts: Vec<String>, reply: oneshot::Sender<Joined>) {
+        let mut waited = Vec::new();
+        let mut failures = Vec::new();
+        for text in texts {
+            let Some(address) = config::resolve(&text, self.settings.port).await.pop() else {
+                failures.push(format!("Failed to resolve {text}"));
+                continue;
+            };
+            waited.push(address);
+            self.announce(address);
+        }
+        self.joining.push(Joining {
+            by: Instant::now() + JOIN_LIMIT,
+            waited,
+            failures,
+            reply: Some(reply),
+        });
+    }
+
+    fn announce(&mut self, address: SocketAddr) {
+        let target = Identity::unknown(address);
+        if let Err(problem) = self.foca.announce(target, &mut self.runtime) {
+            tracing::debug!(target: "nomad.serf", %problem, "announce");
+        }
+    }
+
+    /// Answers the joins whose addresses are all members by now, or whose time is over.
+    fn joined(&mut self) {
+        let now = Instant::now();
+        for joining in &mut self.joining {
+            let is_member = |address: &&SocketAddr| {
+                let known = self.roster.get(address);
+                known.is_some_and(|(_, status)| *status == Status::Alive)
+            };
+            let count = joining.waited.iter().filter(is_member).count();
+            if count < joining.waited.len() && joining.by > now {
+                continue;
+            }
+            let missing = joining.waited.iter().filter(|address| !is_member(address));
+            let mut failures = std::mem::take(&mut joining.failures);
+            failures.extend(missing.map(|address| {
+                format!(
+                    "Failed to join {}: dial udp {address}: i/o timeout",
+                    address.ip()
+                )
+            }));
+            if let Some(reply) = joining.reply.take() {
+                drop(reply.send((count, failures)));
+            }
+        }
+        self.joining.retain(|joining| joining.reply.is_some());
+    }
+
+    /// A member that failed is given up; one that lives refutes that, as in Serf.
+    fn give_up(&mut self, name: &str, prune: bool) {
+        let named = |identity: &Identity| identity.member("").name == name;
+        let gone = |status: Status| status != Status::Alive;
+        for (identity, status) in self.roster.values_mut() {
+            if named(identity) && *status == Status::Failed {
+                tracing::info!(target: "nomad.serf", "EventMemberLeave (forced): {name}");
+                *status = Status::Left;
+            }
+        }
+        if prune {
+            self.roster
+                .retain(|_, (identity, status)| !(named(identity) && gone(*status)));
+        }
+        self.publish();
+    }
+
     /// Announces this server to those it should know and does not.
     async fn join(&mut self, now: Instant) {
         let others = self.alive() - 1;
@@ -128,12 +247,9 @@ impl Engine {
         }
         for text in self.settings.join.clone() {
             for address in config::resolve(&text, self.settings.port).await {
-                let known = self.roster.get(&address).is_some_and(|(_, alive)| *alive);
-                if !known {
-                    let target = Identity::unknown(address);
-                    if let Err(problem) = self.foca.announce(target, &mut self.runtime) {
-                        tracing::debug!(target: "nomad.serf", %problem, "announce");
-                    }
+                let known = self.roster.get(&address);
+                if known.is_none_or(|(_, status)| *status != Status::Alive) {
+                    self.announce(address);
                 }
             }
         }
@@ -142,9 +258,9 @@ impl Engine {
     }
 
     fn received(&mut self, datagram: &[u8], from: SocketAddr) {
-        let opened = match &self.settings.seal {
+        let opened = match self.keyring() {
             None => Some(datagram.to_vec()),
-            Some(seal) => seal.open(datagram),
+            Some(keyring) => keyring.open_datagram(datagram),
         };
         let Some(plain) = opened else {
             self.complain(from);
@@ -153,6 +269,12 @@ impl Engine {
         if let Err(problem) = self.foca.handle_data(&plain, &mut self.runtime) {
             tracing::debug!(target: "nomad.serf", %from, %problem, "ignored a message");
         }
+    }
+
+    /// The keys by which datagrams are sealed and opened.
+    fn keyring(&self) -> Option<&Keyring> {
+        let keyring = self.settings.keyring.as_ref();
+        keyring.filter(|_| !plant::is(Plant::GossipKeyIgnored))
     }
 
     fn complain(&mut self, from: SocketAddr) {
@@ -166,9 +288,9 @@ impl Engine {
     /// Sends, schedules and notes what foca wants done.
     async fn react(&mut self) {
         while let Some((to, data)) = self.runtime.to_send() {
-            let sealed = match &self.settings.seal {
+            let sealed = match self.keyring() {
                 None => Some(data.to_vec()),
-                Some(seal) => seal.close(&data),
+                Some(keyring) => keyring.close(&data),
             };
             if let Some(sealed) = sealed {
                 // An unreachable member is foca's to find out.
@@ -193,25 +315,29 @@ impl Engine {
             OwnedNotification::MemberUp(identity) => {
                 let member = identity.member("alive");
                 tracing::info!(target: "nomad.serf", "EventMemberJoin: {} {}", member.name, member.address.ip());
-                self.roster.insert(identity.address, (identity, true));
+                self.roster
+                    .insert(identity.address, (identity, Status::Alive));
             }
             OwnedNotification::MemberDown(identity) => {
                 let member = identity.member("failed");
                 tracing::info!(target: "nomad.serf", "EventMemberFailed: {} {}", member.name, member.address.ip());
-                self.roster.insert(identity.address, (identity, false));
+                let before = self.roster.get(&identity.address);
+                let status = match before {
+                    Some((_, Status::Left)) => Status::Left,
+                    _ => Status::Failed,
+                };
+                self.roster.insert(identity.address, (identity, status));
                 // Its successor at another address, or itself, may be asked for again.
                 self.next_join.get_or_insert(Instant::now() + JOIN_LATER);
             }
             OwnedNotification::Rename(old, new) => {
-                let alive = self
-                    .roster
-                    .get(&old.address)
-                    .is_none_or(|(_, alive)| *alive);
-                self.roster.insert(new.address, (new, alive));
+                let before = self.roster.get(&old.address);
+                let status = before.map_or(Status::Alive, |(_, status)| *status);
+                self.roster.insert(new.address, (new, status));
             }
             OwnedNotification::Rejoin(itself) => {
                 tracing::info!(target: "nomad.serf", "refuting a dead message about this server");
-                self.roster.insert(itself.address, (itself, true));
+                self.roster.insert(itself.address, (itself, Status::Alive));
             }
             _ => return false,
         }
@@ -219,14 +345,15 @@ impl Engine {
     }
 
     fn alive(&self) -> usize {
-        self.roster.values().filter(|(_, alive)| *alive).count()
+        let statuses = self.roster.values().map(|(_, status)| *status);
+        statuses.filter(|status| *status == Status::Alive).count()
     }
 
     fn publish(&mut self) {
         let mut members: Vec<Member> = self
             .roster
             .values()
-            .map(|(identity, alive)| identity.member(if *alive { "alive" } else { "failed" }))
+            .map(|(identity, status)| identity.member(status.name()))
             .collect();
         members.sort_by(|a, b| a.name.cmp(&b.name));
         self.members.send_replace(members);

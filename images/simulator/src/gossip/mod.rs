@@ -4,11 +4,14 @@
 //! simulator understand only each other. What is Nomad's are the timings (memberlist's WAN
 //! profile: a dead server is `failed` after 30 to 45 s), the tags, and the statuses.
 //!
-//! Missing: leaving on purpose (status `left`), key rotation, `serf.keyring`, agent/join.
+//! Missing: leaving on purpose when an agent ends. A member is `left` only where an operator or
+//! autopilot says so, and they say it to every server.
 
 mod codec;
 mod engine;
 mod identity;
+mod keyring;
+mod orders;
 mod seal;
 
 use std::net::SocketAddr;
@@ -18,13 +21,15 @@ use std::time::Duration;
 
 use foca::{Config, PeriodicParams};
 use tokio::net::UdpSocket;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::clock;
 use crate::consensus::Member;
 use engine::Engine;
 pub use identity::Identity;
+pub use keyring::{Keyring, KeyringError};
+pub use orders::GossipHandle;
 pub use seal::{KeyError, Seal};
 
 /// What this server tells of itself, and how it finds the others.
@@ -50,8 +55,8 @@ pub struct GossipSettings {
     pub join: Vec<String>,
     /// Port of those without one.
     pub port: u16,
-    /// The cluster's key; without it datagrams are plain.
-    pub seal: Option<Seal>,
+    /// The cluster's keys; without them datagrams are plain.
+    pub keyring: Option<Keyring>,
     /// How many times faster than Nomad's the timers run; 1 outside tests.
     pub speed: f64,
 }
@@ -74,6 +79,7 @@ pub enum GossipError {
 #[derive(Debug)]
 pub struct Gossip {
     members: watch::Receiver<Vec<Member>>,
+    handle: GossipHandle,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -90,9 +96,11 @@ impl Gossip {
                 source,
             })?;
         let (sender, members) = watch::channel(Vec::new());
-        let engine = Engine::new(settings, Arc::new(socket), sender);
+        let (orders, taken) = mpsc::channel(16);
+        let engine = Engine::new(settings, Arc::new(socket), sender, taken);
         Ok(Self {
             members,
+            handle: GossipHandle(orders),
             task: tokio::spawn(engine.run()),
         })
     }
@@ -101,6 +109,12 @@ impl Gossip {
     #[must_use]
     pub fn members(&self) -> watch::Receiver<Vec<Member>> {
         self.members.clone()
+    }
+
+    /// What may be asked of it.
+    #[must_use]
+    pub fn handle(&self) -> GossipHandle {
+        self.handle.clone()
     }
 }
 

@@ -7,8 +7,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Gossip, GossipSettings, Seal};
-use crate::consensus::Member;
+use super::{Gossip, GossipSettings, Keyring};
+use crate::consensus::{KeyOrder, Member, Membership};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -24,7 +24,7 @@ fn settings(n: usize, addresses: &[SocketAddr], key: u8) -> GossipSettings {
         expect: 3,
         join: addresses.iter().map(SocketAddr::to_string).collect(),
         port: 4648,
-        seal: Some(Seal::new(&[key; 32]).unwrap()),
+        keyring: Some(Keyring::of(&[key; 32]).unwrap()),
         speed: 50.0,
     }
 }
@@ -102,4 +102,65 @@ async fn a_server_with_another_key_stays_alone() {
             .is_err()
     );
     assert_eq!(statuses(&stranger.members().borrow()), [ALL[2]]);
+}
+
+#[tokio::test]
+async fn an_operator_joins_servers_and_forgets_dead_ones() {
+    let at = addresses(3).await;
+    let alone = |n: usize| GossipSettings {
+        join: Vec::new(),
+        ..settings(n, &at, 1)
+    };
+    let first = Gossip::start(alone(0)).await.unwrap();
+    let second = Gossip::start(alone(1)).await.unwrap();
+    let asked = vec![at[1].to_string(), at[2].to_string()];
+    let (joined, failures) = first.handle().join(asked).await;
+    assert_eq!(joined, 1);
+    assert!(failures[0].contains(&at[2].to_string()), "{failures:?}");
+    until(&mut second.members(), &ALL[..2]).await;
+    drop(second);
+    let failed = [ALL[0], "server-2.global failed"];
+    until(&mut first.members(), &failed).await;
+    first.handle().leave_for("server-1.global", false).await;
+    first.handle().leave_for("server-2.global", false).await;
+    let left = [ALL[0], "server-2.global left"];
+    until(&mut first.members(), &left).await;
+    first.handle().leave_for("server-2.global", true).await;
+    until(&mut first.members(), &ALL[..1]).await;
+    let _again = Gossip::start(alone(1)).await.unwrap();
+    let (joined, _) = first.handle().join(vec![at[1].to_string()]).await;
+    assert_eq!(joined, 1);
+    until(&mut first.members(), &ALL[..2]).await;
+}
+
+#[tokio::test]
+async fn servers_go_on_hearing_each_other_while_the_key_is_rotated() {
+    let at = addresses(2).await;
+    let first = Gossip::start(settings(0, &at, 1)).await.unwrap();
+    let second = Gossip::start(settings(1, &at, 1)).await.unwrap();
+    until(&mut first.members(), &ALL[..2]).await;
+    let new = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [2; 32]);
+    for verb in ["install", "use"] {
+        for server in [&first, &second] {
+            let order = KeyOrder {
+                verb: verb.to_owned(),
+                key: new.clone(),
+            };
+            server.handle().keys(order).await.unwrap();
+        }
+    }
+    drop(second);
+    until(&mut first.members(), &[ALL[0], "server-2.global failed"]).await;
+    // Only who has the new key comes in again.
+    let _second = Gossip::start(settings(1, &at, 2)).await.unwrap();
+    until(&mut first.members(), &ALL[..2]).await;
+}
+
+#[tokio::test]
+async fn the_defect_gossip_key_ignored_takes_strangers_in() {
+    let _planted = crate::plant::trial::plant(crate::plant::Plant::GossipKeyIgnored);
+    let at = addresses(2).await;
+    let first = Gossip::start(settings(0, &at, 1)).await.unwrap();
+    let _stranger = Gossip::start(settings(1, &at, 2)).await.unwrap();
+    until(&mut first.members(), &ALL[..2]).await;
 }

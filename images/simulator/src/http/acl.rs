@@ -1,5 +1,7 @@
 //! `acl/*`: bootstrap, tokens, policies.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{delete, get};
@@ -10,12 +12,14 @@ use uuid::Uuid;
 
 use super::call::{self, Call};
 use super::context::Context;
+use super::listing::{Listing, Place};
 use super::reply::{self, ApiError, Reply};
 use super::{shape, write};
 use crate::acl::Policy;
 use crate::clock;
+use crate::jobspec::duration;
 use crate::state::{Command, Table};
-use crate::types::{AclPolicy, AclToken, TokenType};
+use crate::types::{AclPolicy, AclToken, Nanos, SECOND, TokenType};
 
 pub fn routes() -> Router<Context> {
     Router::new()
@@ -88,8 +92,12 @@ async fn tokens(call: Call) -> Reply {
     let (state, index) = call.block(|state| state.index_of(Table::AclTokens)).await;
     let tokens = state.acl_tokens.values();
     let listed = tokens.filter(|token| token.accessor_id.starts_with(&call.prefix));
-    let stubs: Vec<_> = listed.map(|token| shape::token_stub(token)).collect();
-    call.query(index, &json!(stubs))
+    let listing = Listing {
+        place: |token: &Arc<AclToken>| Place::by_age(&call, token.create_index, &token.accessor_id),
+        fields: |token: &Arc<AclToken>| shape::token_stub(token),
+        stub: |token: &Arc<AclToken>| shape::token_stub(token),
+    };
+    listing.reply(&call, index, listed.cloned().collect())
 }
 
 async fn own_token(call: Call) -> Reply {
@@ -132,10 +140,9 @@ impl GivenToken {
         if self.roles.is_some_and(|roles| !roles.is_empty()) {
             return Err(ApiError::not_simulated("token field `Roles`"));
         }
-        let expires = [self.expiration_ttl, self.expiration_time];
-        if expires.iter().any(|value| !is_unset(value)) {
-            return Err(ApiError::not_simulated("an expiring token"));
-        }
+        let now = clock::now();
+        let ttl = ttl(&self.expiration_ttl)?;
+        let expires = expiration(ttl, &self.expiration_time, now)?;
         let policies = self.policies.unwrap_or_default();
         let token_type = match (self.token_type.as_str(), policies.is_empty()) {
             ("client", false) => TokenType::Client,
@@ -163,9 +170,60 @@ impl GivenToken {
             token_type,
             policies: (!policies.is_empty()).then_some(policies),
             global: self.global,
-            create_time: clock::rfc3339(clock::now()),
+            create_time: clock::rfc3339(now),
+            expiration_ttl: ttl,
+            expiration_time: expires,
             ..AclToken::default()
         })
+    }
+}
+
+/// Shortest and longest life of a token (`token_min_expiration_ttl`, `..._max_...`).
+const LIFE: [Nanos; 2] = [60 * SECOND, 24 * 3600 * SECOND];
+
+/// `ExpirationTTL`: Go's text, or nanoseconds.
+fn ttl(given: &Value) -> Result<Nanos, ApiError> {
+    if is_unset(given) {
+        return Ok(0);
+    }
+    let nanos = match given {
+        Value::String(text) => duration::parse(text).ok(),
+        other => other.as_i64(),
+    };
+    nanos.ok_or_else(|| ApiError::bad(format!("time: invalid duration {given}")))
+}
+
+/// When a token is worth nothing any more; 0 is never.
+fn expiration(ttl: Nanos, time: &Value, now: Nanos) -> Result<Nanos, ApiError> {
+    if ttl < 0 {
+        return Err(invalid(&format!(
+            "token expiration TTL '{}' should not be negative",
+            duration::format(ttl)
+        )));
+    }
+    let expires = match (ttl, is_unset(time)) {
+        (0, true) => return Ok(0),
+        (ttl, true) => now + ttl,
+        (0, false) => clock::from_rfc3339(time.as_str().unwrap_or_default())
+            .ok_or_else(|| ApiError::bad(format!("parsing time {time}: not RFC 3339")))?,
+        _ => {
+            let text = "token expiration TTL and time are both set, only one may be";
+            return Err(invalid(text));
+        }
+    };
+    let life = expires - now;
+    let [least, most] = LIFE;
+    let refused = |word: &str, bound: Nanos| {
+        let (bound, was) = (duration::format(bound), duration::format(life));
+        let text =
+            format!("expiration time cannot be {word} than {bound} in the future (was {was})");
+        Err(invalid(&text))
+    };
+    match life {
+        life if life < 0 => Err(invalid("expiration time cannot be before create time")),
+        life if life < least => refused("less", least),
+        life if life > most => refused("more", most),
+        _ => Ok(expires),
     }
 }
 
@@ -202,8 +260,24 @@ async fn upsert(call: &Call, accessor: String, given: GivenToken) -> Reply {
     if !call.state().acl_tokens.contains_key(&accessor) {
         return Err(ApiError::bad(format!("cannot find token {accessor}")));
     }
+    let old = Arc::clone(&call.state().acl_tokens[&accessor]);
+    let changes = |given: &Value| !is_unset(given);
+    if changes(&given.expiration_ttl) || changes(&given.expiration_time) {
+        // A token that is sent back as it was read says the same.
+        let same = clock::from_rfc3339(given.expiration_time.as_str().unwrap_or_default());
+        if same != Some(old.expiration_time) {
+            return Err(invalid("cannot update expiration time"));
+        }
+    }
+    let given = GivenToken {
+        expiration_ttl: Value::Null,
+        expiration_time: Value::Null,
+        ..given
+    };
     let mut token = given.checked(call)?;
     token.accessor_id = accessor;
+    token.expiration_time = old.expiration_time;
+    token.expiration_ttl = old.expiration_ttl;
     store_token(call, token).await
 }
 
@@ -244,7 +318,7 @@ async fn policies(call: Call) -> Reply {
     let (state, index) = call.block(|state| state.index_of(Table::AclPolicies)).await;
     let stored = state.acl_policies.values();
     let seen = stored.filter(|p| p.name.starts_with(&call.prefix) && may_see(&call, &p.name));
-    let stub = |policy: &std::sync::Arc<AclPolicy>| {
+    let stub = |policy: &Arc<AclPolicy>| {
         json!({
             "Name": policy.name,
             "Description": policy.description,
@@ -252,8 +326,12 @@ async fn policies(call: Call) -> Reply {
             "ModifyIndex": policy.modify_index,
         })
     };
-    let stubs: Vec<_> = seen.map(stub).collect();
-    call.query(index, &json!(stubs))
+    let listing = Listing {
+        place: |policy: &Arc<AclPolicy>| Place::Named(policy.name.clone()),
+        fields: |policy: &Arc<AclPolicy>| json!(policy),
+        stub,
+    };
+    listing.reply(&call, index, seen.cloned().collect())
 }
 
 async fn policy(call: Call, Path(name): Path<String>) -> Reply {

@@ -1,4 +1,4 @@
-//! `agent/*`: this agent, answered locally; and `metrics`.
+//! `agent/*`: this agent, answered locally.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,10 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::context::{AgentInfo, Context};
-use super::reply::{self, ApiError, Reply};
+use super::reply::{self, Reply};
 use crate::acl::Level;
-use crate::clock;
 use crate::consensus::{Leadership, Member};
-use crate::types::EvalStatus;
+use crate::plant;
 
 pub fn routes() -> Router<Context> {
     Router::new()
@@ -23,7 +22,6 @@ pub fn routes() -> Router<Context> {
         .route("/v1/agent/members", get(members))
         .route("/v1/agent/health", get(health))
         .route("/v1/agent/schedulers", get(schedulers))
-        .route("/v1/metrics", get(metrics))
 }
 
 async fn own(call: Call) -> Reply {
@@ -75,11 +73,15 @@ pub(super) fn config(agent: &AgentInfo) -> Value {
 }
 
 pub(super) fn runtime() -> Value {
-    json!({
+    let mut runtime = json!({
         "arch": std::env::consts::ARCH,
         "kernel.name": std::env::consts::OS,
         "simulated": "true",
-    })
+    });
+    if let Some(planted) = plant::planted() {
+        runtime["planted_defect"] = json!(planted.name());
+    }
+    runtime
 }
 
 fn raft_stats(leadership: &Leadership, applied: u64, peers: usize) -> Value {
@@ -168,32 +170,4 @@ async fn schedulers(call: Call) -> Reply {
         "schedulers": ["service", "batch", "system", "sysbatch"],
         "num_schedulers": 1,
     }))
-}
-
-/// A few gauges under Nomad's names, enough to see that a server lives.
-async fn metrics(State(ctx): State<Context>, uri: axum::http::Uri) -> Reply {
-    if uri.query().is_some_and(|q| q.contains("format=prometheus")) {
-        let text = "Prometheus is not enabled";
-        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
-    }
-    let state = ctx.consensus.snapshot();
-    let evals = |status| state.evals.values().filter(|e| e.status == status).count();
-    let gauges = [
-        ("nomad.nomad.broker.total_ready", evals(EvalStatus::Pending)),
-        (
-            "nomad.nomad.blocked_evals.total_blocked",
-            evals(EvalStatus::Blocked),
-        ),
-        ("nomad.nomad.heartbeat.active", ctx.leader.heartbeats()),
-    ];
-    let gauge =
-        |(name, value): (&str, usize)| json!({ "Name": name, "Value": value, "Labels": {} });
-    let body = json!({
-        "Timestamp": clock::rfc3339(clock::now()),
-        "Gauges": gauges.map(gauge),
-        "Points": [],
-        "Counters": [],
-        "Samples": [],
-    });
-    Ok(reply::json(&body, false))
 }

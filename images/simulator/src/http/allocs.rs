@@ -1,5 +1,7 @@
 //! `allocations`, `allocation/:id/*`.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
@@ -7,13 +9,14 @@ use serde_json::json;
 
 use super::call::Call;
 use super::context::Context;
+use super::listing::{Listing, Place};
 use super::nodes::check_prefix;
 use super::reply::{ApiError, Reply};
 use super::{shape, write};
 use crate::clock;
 use crate::leader::new_eval;
 use crate::state::{Command, Table};
-use crate::types::{DesiredTransition, EvalTrigger};
+use crate::types::{Allocation, DesiredTransition, EvalTrigger};
 
 pub fn routes() -> Router<Context> {
     Router::new()
@@ -32,10 +35,12 @@ async fn list(call: Call) -> Reply {
     let listed = allocs
         .filter(|alloc| call.lists(&alloc.namespace, "read-job"))
         .filter(|alloc| alloc.id.starts_with(&call.prefix));
-    let stubs: Vec<_> = listed
-        .map(|alloc| shape::alloc_stub(alloc, resources, task_states))
-        .collect();
-    call.query(index, &json!(stubs))
+    let listing = Listing {
+        place: |alloc: &Arc<Allocation>| Place::by_age(&call, alloc.create_index, &alloc.id),
+        fields: |alloc: &Arc<Allocation>| shape::alloc_fields(alloc),
+        stub: |alloc: &Arc<Allocation>| shape::alloc_stub(alloc, resources, task_states),
+    };
+    listing.reply(&call, index, listed.cloned().collect())
 }
 
 async fn read(call: Call, Path(id): Path<String>) -> Reply {

@@ -18,13 +18,12 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::reply::{self, ApiError, Reply};
 use crate::acl::{Acl, Level};
+use crate::clock;
+use crate::plant::{self, Plant};
 use crate::state::{Applied, Command, State};
 
 /// Nomad's longest, and default, wait of a blocking query.
 const MAX_WAIT: Duration = Duration::from_secs(300);
-
-/// Parameters of list queries that Nomad knows and the simulator does not honour.
-const NOT_HONOURED: &[&str] = &["filter", "per_page", "next_token", "reverse"];
 
 /// What Go takes for a truth value, and nothing at all.
 const BOOLEANS: &[&str] = &[
@@ -58,9 +57,6 @@ impl FromRequestParts<Context> for Call {
     async fn from_request_parts(parts: &mut Parts, ctx: &Context) -> Result<Self, ApiError> {
         let parameters = parameters(&parts.uri)?;
         let text = |name: &str| parameters.get(name).cloned();
-        if let Some(name) = NOT_HONOURED.iter().find(|name| text(name).is_some()) {
-            return Err(ApiError::not_simulated(&format!("parameter `{name}`")));
-        }
         let stale = parameters.get("stale").map_or("false", String::as_str);
         if !BOOLEANS.contains(&stale) {
             let text = "Expect `true` or `false` for `stale` query string parameter";
@@ -122,11 +118,14 @@ impl Call {
         let jitter = Duration::from_secs_f64(sixteenth * rand::rng().random::<f64>());
         let deadline = Instant::now() + self.wait + jitter;
         let mut applied = self.ctx.consensus.applied();
+        let restores = self.state().restores;
         loop {
             applied.borrow_and_update();
             let state = self.state();
             let index = index_of(&state);
-            if self.index == 0 || index > self.index {
+            // What is waited for may never come after a restore: as in Nomad, look again.
+            let replaced = state.restores != restores;
+            if self.index == 0 || index > self.index || replaced {
                 return (state, index);
             }
             match tokio::time::timeout_at(deadline, applied.changed()).await {
@@ -165,6 +164,10 @@ impl Call {
 
     /// Commits a command; a refusal by the state machine is a 500 with its text.
     pub async fn propose(&self, command: Command) -> Result<Applied, ApiError> {
+        if plant::is(Plant::LostWrite) && is_lost(&self.state(), &command) {
+            let (index, refused) = (self.state().index, None);
+            return Ok(Applied { index, refused });
+        }
         let applied = self.ctx.consensus.propose(command).await?;
         match applied.refused {
             Some(text) => Err(ApiError::server(text)),
@@ -205,7 +208,7 @@ impl Call {
 
     fn stamp(&self, response: &mut Response, index: u64) {
         let leadership = self.ctx.consensus.leadership();
-        let known = leadership.borrow().leader.is_some();
+        let known = leadership.borrow().leader.is_some() || plant::is(Plant::StaleReads);
         set(response, "x-nomad-index", index);
         set(response, "x-nomad-knownleader", known);
         set(response, "x-nomad-lastcontact", self.last_contact_ms());
@@ -224,6 +227,15 @@ impl Call {
             .and_then(|peer| peer.last_contact_ms)
             .unwrap_or(0)
     }
+}
+
+/// Whether [`Plant::LostWrite`] loses a command.
+fn is_lost(state: &State, command: &Command) -> bool {
+    let Command::JobRegister { job, .. } = command else {
+        return false;
+    };
+    let stored = state.job(&job.namespace, &job.id);
+    stored.is_some_and(|stored| stored.version >= 2)
 }
 
 /// A request's body as JSON; nothing is needed where `T` has defaults and the body is empty.
@@ -255,11 +267,11 @@ fn parse_wait(text: &str) -> Result<Duration, ApiError> {
 }
 
 fn rights(ctx: &Context, headers: &HeaderMap) -> Result<Acl, ApiError> {
-    if !ctx.settings.acl_enabled {
+    if !ctx.settings.acl_enabled || plant::is(Plant::AclOpen) {
         return Ok(Acl::disabled());
     }
     let state = ctx.consensus.snapshot();
-    Acl::of(&state, &secret(headers)).map_err(|_| ApiError::denied())
+    Acl::of(&state, &secret(headers), clock::now()).map_err(|_| ApiError::denied())
 }
 
 /// `X-Nomad-Token`, or `Authorization: Bearer`.

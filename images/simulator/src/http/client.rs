@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use bytes::Bytes;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -26,9 +26,23 @@ pub fn client_router(ctx: ClientContext) -> Router {
         .route("/v1/agent/self", get(of_self))
         .route("/v1/agent/health", get(health))
         .route("/v1/agent/servers", get(servers))
+        .route("/v1/agent/join", any(servers_only))
+        .route("/v1/agent/force-leave", any(servers_only))
+        .route("/v1/agent/keyring/{operation}", any(servers_only))
+        // The servers' are not this agent's.
+        .route("/v1/metrics", any(no_metrics))
         .fallback(pass_on)
         .layer(map_response(marked))
         .with_state(ctx)
+}
+
+/// What Nomad's client agents say to what servers alone can do.
+async fn servers_only() -> Response {
+    ApiError::new(StatusCode::NOT_IMPLEMENTED, "Invalid method").into_response()
+}
+
+async fn no_metrics() -> Response {
+    ApiError::not_simulated("GET /v1/metrics of a client agent").into_response()
 }
 
 async fn pass_on(State(ctx): State<ClientContext>, request: Request) -> Response {

@@ -10,7 +10,7 @@ use axum::http::{Request, Response};
 use bytes::Bytes;
 
 use crate::client::Client;
-use crate::consensus::Consensus;
+use crate::consensus::{Consensus, KeyOrder, Membership};
 use crate::leader::{AutopilotConfig, LeaderState};
 use crate::rpc::Reverse;
 
@@ -120,6 +120,8 @@ pub struct Context {
     pub agent: Arc<AgentInfo>,
     /// Timers and switches.
     pub settings: Arc<Settings>,
+    /// What may be asked of gossip.
+    pub membership: Arc<dyn Membership>,
     /// What only a leader knows: heartbeat deadlines, autopilot's history. Empty elsewhere.
     pub leader: Arc<LeaderState>,
     /// The way to clients.
@@ -141,9 +143,34 @@ impl Context {
             forward,
             agent: Arc::new(agent),
             settings: Arc::new(settings),
+            membership: Arc::new(NoGossip),
             leader: Arc::new(LeaderState::default()),
             clients: Reverse::default(),
         }
+    }
+
+    /// The same with gossip; without it there is nobody to join and there are no keys.
+    #[must_use]
+    pub fn with_membership(mut self, membership: Arc<dyn Membership>) -> Self {
+        self.membership = membership;
+        self
+    }
+}
+
+/// A server without gossip.
+struct NoGossip;
+
+#[async_trait]
+impl Membership for NoGossip {
+    async fn join(&self, addresses: Vec<String>) -> (usize, Vec<String>) {
+        let failed = |address: String| format!("Failed to join {address}: no gossip");
+        (0, addresses.into_iter().map(failed).collect())
+    }
+
+    async fn leave_for(&self, _name: &str, _prune: bool) {}
+
+    async fn keys(&self, _order: KeyOrder) -> Result<Vec<String>, String> {
+        Err("Keyring is empty (encryption not enabled)".to_owned())
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::call::{self, Call};
 use super::context::Context;
+use super::listing::{Listing, Place};
 use super::nodes::check_prefix;
 use super::reply::{ApiError, Reply};
 use super::{shape, write};
@@ -34,14 +35,16 @@ async fn list(call: Call) -> Reply {
     call.demand_listing("read-job")?;
     check_prefix(&call.prefix)?;
     let (state, index) = call.block(|state| state.index_of(Table::Deployments)).await;
-    let mut found: Vec<_> = state
+    let found = state
         .deployments
         .values()
-        .filter(|d| call.lists(&d.namespace, "read-job") && d.id.starts_with(&call.prefix))
-        .collect();
-    found.sort_by_key(|d| std::cmp::Reverse((d.create_index, d.id.clone())));
-    let shown: Vec<_> = found.into_iter().map(|d| shape::deployment(d)).collect();
-    call.query(index, &json!(shown))
+        .filter(|d| call.lists(&d.namespace, "read-job") && d.id.starts_with(&call.prefix));
+    let listing = Listing {
+        place: |d: &Arc<Deployment>| Place::by_age(&call, d.create_index, &d.id),
+        fields: |d: &Arc<Deployment>| shape::deployment(d),
+        stub: |d: &Arc<Deployment>| shape::deployment(d),
+    };
+    listing.reply(&call, index, found.cloned().collect())
 }
 
 async fn read(call: Call, Path(id): Path<String>) -> Reply {

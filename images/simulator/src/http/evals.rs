@@ -1,5 +1,7 @@
 //! `evaluations`, `evaluation/:id/*`.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
@@ -7,10 +9,12 @@ use serde_json::json;
 
 use super::call::Call;
 use super::context::Context;
+use super::listing::{Listing, Place};
 use super::nodes::check_prefix;
 use super::reply::Reply;
 use super::shape;
 use crate::state::Table;
+use crate::types::Evaluation;
 
 pub fn routes() -> Router<Context> {
     Router::new()
@@ -20,27 +24,30 @@ pub fn routes() -> Router<Context> {
         .route("/v1/evaluation/{id}/allocations", get(allocations))
 }
 
-/// Evaluations that the query asks for, newest first.
-fn chosen(call: &Call, state: &crate::state::State) -> Vec<serde_json::Value> {
+/// Evaluations that the query asks for.
+fn chosen(call: &Call, state: &crate::state::State) -> Vec<Arc<Evaluation>> {
     let status = call.parameter("status").unwrap_or_default();
     let job = call.parameter("job").unwrap_or_default();
-    let mut evals: Vec<_> = state
+    let evals = state
         .evals
         .values()
         .filter(|eval| call.lists(&eval.namespace, "read-job"))
         .filter(|eval| eval.id.starts_with(&call.prefix))
         .filter(|eval| job.is_empty() || eval.job_id == job)
-        .filter(|eval| status.is_empty() || json!(eval.status) == json!(status))
-        .collect();
-    evals.sort_by_key(|eval| std::cmp::Reverse((eval.create_index, eval.id.clone())));
-    evals.into_iter().map(|eval| shape::eval(eval)).collect()
+        .filter(|eval| status.is_empty() || json!(eval.status) == json!(status));
+    evals.cloned().collect()
 }
 
 async fn list(call: Call) -> Reply {
     call.demand_listing("read-job")?;
     check_prefix(&call.prefix)?;
     let (state, index) = call.block(|state| state.index_of(Table::Evals)).await;
-    call.query(index, &json!(chosen(&call, &state)))
+    let listing = Listing {
+        place: |eval: &Arc<Evaluation>| Place::by_age(&call, eval.create_index, &eval.id),
+        fields: |eval: &Arc<Evaluation>| shape::eval_fields(eval),
+        stub: |eval: &Arc<Evaluation>| shape::eval(eval),
+    };
+    listing.reply(&call, index, chosen(&call, &state))
 }
 
 async fn count(call: Call) -> Reply {

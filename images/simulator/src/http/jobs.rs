@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::call::{self, Call};
 use super::context::Context;
+use super::listing::{Listing, Place};
 use super::reply::{ApiError, Reply};
 use super::{given_job, job_writes, shape, write};
 use crate::jobspec;
@@ -137,10 +138,12 @@ async fn list(call: Call) -> Reply {
     let listed = jobs
         .filter(|job| call.lists(&job.namespace, "list-jobs"))
         .filter(|job| job.id.starts_with(&call.prefix));
-    let stubs: Vec<_> = listed
-        .map(|job| shape::job_stub(&state, job, meta))
-        .collect();
-    call.query(index, &json!(stubs))
+    let listing = Listing {
+        place: |job: &Arc<Job>| Place::Named(format!("{}.{}", job.namespace, job.id)),
+        fields: |job: &Arc<Job>| shape::job(job),
+        stub: |job: &Arc<Job>| shape::job_stub(&state, job, meta),
+    };
+    listing.reply(&call, index, listed.cloned().collect())
 }
 
 /// Waits for a job's own index, or the table's where it does not exist; a job that is not

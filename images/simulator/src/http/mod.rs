@@ -14,23 +14,33 @@ mod context;
 mod deployments;
 mod drain;
 mod evals;
+mod events;
+mod filter;
 mod gate;
 mod given_job;
+mod gossip;
 mod job_launch;
 mod job_scale;
 mod job_writes;
 mod jobs;
+mod keyring;
+mod listing;
+mod metrics;
 mod nodes;
 mod operator;
 mod own;
 mod plan;
+mod raft;
 mod reply;
 mod search;
+mod services;
 mod shape;
+mod snapshot;
 mod status;
 mod system;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
@@ -46,6 +56,8 @@ pub use context::{
     NOT_LEADER_HEADER, Settings,
 };
 pub(crate) use gate::gate;
+pub(crate) use gossip::force_leave;
+pub use gossip::gossip_rpc;
 pub use own::own_router;
 pub use reply::ApiError;
 
@@ -56,6 +68,8 @@ const SIMULATED_HEADER: &str = "x-rehearse-simulated";
 pub fn router(ctx: Context) -> Router {
     let gated = Router::new()
         .merge(operator::routes())
+        .merge(raft::routes())
+        .merge(snapshot::routes())
         .merge(acl::routes())
         .merge(nodes::routes())
         .merge(drain::routes())
@@ -67,15 +81,22 @@ pub fn router(ctx: Context) -> Router {
         .merge(allocs::routes())
         .merge(deployments::routes())
         .merge(system::routes())
+        .merge(variables::routes())
+        .merge(keyring::routes())
+        .merge(services::routes())
         .method_not_allowed_fallback(invalid_method)
         .route_layer(from_fn_with_state(ctx.clone(), gate));
     let local = Router::new()
         .merge(status::routes())
         .merge(agent::routes())
+        .merge(metrics::routes())
+        .merge(gossip::routes())
+        .merge(events::routes())
         .merge(jobs::local_routes())
         .merge(own::routes())
         .method_not_allowed_fallback(invalid_method);
     gated
+        .merge(raft::transfer_route(ctx.clone()))
         .merge(local)
         .fallback(unknown)
         // The gate has its own limit; axum's is smaller than a large cluster's updates.

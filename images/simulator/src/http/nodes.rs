@@ -1,5 +1,7 @@
 //! `nodes`, `node/:id/*`: client registrations.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::call::{self, Call};
 use super::context::Context;
+use super::listing::{Listing, Place};
 use super::reply::{ApiError, Reply};
 use super::{shape, write};
 use crate::acl::Level;
@@ -33,7 +36,7 @@ async fn list(call: Call) -> Reply {
     let (state, index) = call.block(|state| state.index_of(Table::Nodes)).await;
     let resources = call.flag("resources");
     let os = call.flag("os");
-    let stub = |node: &std::sync::Arc<Node>| {
+    let stub = |node: &Arc<Node>| {
         let mut stub = shape::node_stub(node, resources);
         if os {
             let name = node.attributes.get("os.name");
@@ -43,8 +46,12 @@ async fn list(call: Call) -> Reply {
     };
     let nodes = state.nodes.values();
     let listed = nodes.filter(|node| node.id.starts_with(&call.prefix));
-    let stubs: Vec<_> = listed.map(stub).collect();
-    call.query(index, &json!(stubs))
+    let listing = Listing {
+        place: |node: &Arc<Node>| Place::Named(node.id.clone()),
+        fields: |node: &Arc<Node>| shape::node(node),
+        stub,
+    };
+    listing.reply(&call, index, listed.cloned().collect())
 }
 
 /// Prefixes of UUIDs have an even number of hexadecimal digits in Nomad's index.

@@ -1,4 +1,4 @@
-//! `operator/*`: the Raft configuration, autopilot and the scheduler's switches.
+//! `operator/*`: autopilot and the scheduler's switches.
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -17,7 +17,6 @@ use crate::state::Command;
 
 pub fn routes() -> Router<Context> {
     Router::new()
-        .route("/v1/operator/raft/configuration", get(raft))
         .route("/v1/operator/autopilot/health", get(health))
         .route(
             "/v1/operator/autopilot/configuration",
@@ -27,25 +26,6 @@ pub fn routes() -> Router<Context> {
             "/v1/operator/scheduler/configuration",
             get(scheduler).merge(write(set_scheduler)),
         )
-}
-
-async fn raft(call: Call) -> Reply {
-    call.demand_management()?;
-    let leader = call.ctx.consensus.leadership().borrow().leader;
-    let peers = call.ctx.consensus.peers();
-    let server = |peer: &crate::consensus::Peer| {
-        let known = peer.name != "(unknown)";
-        json!({
-            "ID": peer.id,
-            "Node": peer.name,
-            "Address": peer.address.to_string(),
-            "Leader": Some(peer.address) == leader,
-            "Voter": peer.voter,
-            "RaftProtocol": if known { "3" } else { "unknown" },
-        })
-    };
-    let servers: Vec<_> = peers.iter().map(server).collect();
-    call.plain(&json!({ "Servers": servers, "Index": call.state().index }))
 }
 
 /// 200, or 429 with the same body where a server is not healthy.

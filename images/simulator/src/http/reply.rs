@@ -16,6 +16,10 @@ pub type Reply = Result<Response, ApiError>;
 #[derive(Clone, Copy, Debug)]
 pub struct NotLeader;
 
+/// Mark in a response's extensions: no leader was found in time.
+#[derive(Clone, Copy, Debug)]
+pub struct NoLeader;
+
 /// An error in Nomad's words: `text/plain`, 500 unless coded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
@@ -23,6 +27,7 @@ pub struct ApiError {
     status: StatusCode,
     text: String,
     not_leader: bool,
+    no_leader: bool,
 }
 
 impl ApiError {
@@ -32,6 +37,7 @@ impl ApiError {
             status,
             text: text.into(),
             not_leader: false,
+            no_leader: false,
         }
     }
 
@@ -63,7 +69,10 @@ impl ApiError {
 
     /// 500 after the time that requests wait for a leader.
     pub fn no_leader() -> Self {
-        Self::server("No cluster leader")
+        Self {
+            no_leader: true,
+            ..Self::server("No cluster leader")
+        }
     }
 
     /// Its status.
@@ -91,6 +100,9 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, self.text).into_response();
         if self.not_leader {
             response.extensions_mut().insert(NotLeader);
+        }
+        if self.no_leader {
+            response.extensions_mut().insert(NoLeader);
         }
         response
     }

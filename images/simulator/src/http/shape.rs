@@ -237,17 +237,35 @@ fn queued(state: &State, job: &Job, group: &str) -> i64 {
 
 /// A full evaluation.
 pub fn eval(eval: &Evaluation) -> Value {
+    without_empty(eval_object(eval))
+}
+
+/// An evaluation with its empty fields, as filters see it.
+pub fn eval_fields(eval: &Evaluation) -> Value {
+    Value::Object(eval_object(eval))
+}
+
+fn eval_object(eval: &Evaluation) -> Map<String, Value> {
     let mut object = fields(eval);
     let until = match eval.wait_until {
         0 => Value::Null,
         at => json!(clock::rfc3339(at)),
     };
     object.insert("WaitUntil".to_owned(), until);
-    without_empty(object)
+    object
 }
 
 /// A full allocation.
 pub fn alloc(alloc: &Allocation) -> Value {
+    without_empty(alloc_object(alloc))
+}
+
+/// An allocation with its empty fields, as filters see it.
+pub fn alloc_fields(alloc: &Allocation) -> Value {
+    Value::Object(alloc_object(alloc))
+}
+
+fn alloc_object(alloc: &Allocation) -> Map<String, Value> {
     let mut object = fields(alloc);
     for internal in ["Ports", "Cpu", "MemoryMb", "Reschedules", "UnknownSince"] {
         object.remove(internal);
@@ -259,7 +277,7 @@ pub fn alloc(alloc: &Allocation) -> Value {
     object.insert("DeploymentStatus".to_owned(), deployment_status(alloc));
     object.insert("AllocatedResources".to_owned(), allocated(alloc));
     object.insert("RescheduleTracker".to_owned(), tracker(alloc));
-    without_empty(object)
+    object
 }
 
 /// An allocation as lists show it.
@@ -391,7 +409,11 @@ pub fn deployment(deployment: &Deployment) -> Value {
 pub fn token(token: &AclToken) -> Value {
     let mut object = fields(token);
     object.insert("Roles".to_owned(), Value::Null);
-    object.insert("ExpirationTTL".to_owned(), json!(""));
+    let ttl = match token.expiration_ttl {
+        0 => String::new(),
+        ttl => crate::jobspec::duration::format(ttl),
+    };
+    object.insert("ExpirationTTL".to_owned(), json!(ttl));
     let expires = match token.expiration_time {
         0 => Value::Null,
         at => json!(clock::rfc3339(at)),

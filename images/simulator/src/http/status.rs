@@ -8,7 +8,7 @@ use axum::routing::get;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use super::call::is_stale;
+use super::call::{Call, is_stale};
 use super::context::Context;
 use super::reply::{self, ApiError, Reply};
 use crate::clock;
@@ -53,8 +53,8 @@ async fn regions(State(ctx): State<Context>) -> Response {
     reply::json(&json!([ctx.agent.region]), false)
 }
 
-/// The one namespace there is.
-async fn namespaces() -> Response {
+/// The one namespace there is, for those who may see something of it.
+async fn namespaces(call: Call) -> Reply {
     let default = json!({
         "Name": "default",
         "Description": "Default shared namespace",
@@ -62,5 +62,7 @@ async fn namespaces() -> Response {
         "CreateIndex": 1,
         "ModifyIndex": 1,
     });
-    reply::json(&json!([default]), false)
+    let seen = call.acl.sees("default");
+    let namespaces: Vec<_> = std::iter::once(default).filter(|_| seen).collect();
+    call.query(1, &json!(namespaces))
 }

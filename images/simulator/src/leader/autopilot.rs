@@ -1,7 +1,6 @@
 //! Autopilot: its configuration, and the health of servers that it computes.
 //!
-//! Missing: removing dead servers from the Raft configuration (`CleanupDeadServers`), and
-//! promoting new servers after `ServerStabilizationTime`.
+//! `membership` acts on it: dead servers are removed, new ones get their vote.
 
 use std::time::Duration;
 
@@ -73,7 +72,7 @@ pub struct Health {
 }
 
 /// One server in [`Health`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 #[allow(
     missing_docs,
@@ -95,6 +94,9 @@ pub struct ServerHealth {
     pub voter: bool,
     /// RFC 3339.
     pub stable_since: String,
+    /// The same as a number.
+    #[serde(skip)]
+    pub since: Nanos,
 }
 
 /// Stores the file's configuration if none is stored, then keeps the history of health.
@@ -107,6 +109,10 @@ pub(super) async fn run(ctx: Context) {
     if state.scheduler_config.is_none() {
         let config = super::scheduler_config(&ctx);
         insist(&ctx, Command::SchedulerConfig { config, cas: None }).await;
+    }
+    if state.root_keys.is_empty() {
+        let key = super::new_root_key();
+        insist(&ctx, Command::RootKeyRotate { key }).await;
     }
     loop {
         drop(autopilot_health(&ctx));
@@ -159,6 +165,7 @@ pub fn autopilot_health(ctx: &Context) -> Health {
             last_index: index,
             healthy,
             stable_since: clock::rfc3339(entry.1),
+            since: entry.1,
             ..identity(&peer, member)
         });
     }
@@ -181,12 +188,7 @@ fn identity(peer: &Peer, member: Option<&Member>) -> ServerHealth {
         serf_status: member.map_or("none", |m| m.status.as_str()).to_owned(),
         version: build.cloned().unwrap_or_default(),
         voter: peer.voter,
-        leader: false,
-        last_contact: String::new(),
-        last_term: 0,
-        last_index: 0,
-        healthy: false,
-        stable_since: String::new(),
+        ..ServerHealth::default()
     }
 }
 

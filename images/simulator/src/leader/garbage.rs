@@ -47,6 +47,9 @@ pub(super) async fn run(ctx: Context) {
         if let Some(command) = garbage(&state, Age::Usual(clock::now())) {
             insist(&ctx, command).await;
         }
+        if let Some(command) = expired_tokens(&state, clock::now()) {
+            insist(&ctx, command).await;
+        }
     }
 }
 
@@ -92,6 +95,17 @@ pub fn garbage(state: &State, age: Age) -> Option<Command> {
         deployments,
         jobs: jobs.into_iter().collect(),
     })
+}
+
+/// Nomad's `acl_token_gc_threshold`.
+const TOKEN_AGE: Nanos = 3600 * SECOND;
+
+/// The command that forgets tokens which expired long enough ago.
+fn expired_tokens(state: &State, now: Nanos) -> Option<Command> {
+    let tokens = state.acl_tokens.values();
+    let expired = tokens.filter(|token| token.has_expired(now - scaled(TOKEN_AGE)));
+    let accessors: Vec<_> = expired.map(|token| token.accessor_id.clone()).collect();
+    (!accessors.is_empty()).then_some(Command::AclTokenDelete { accessors })
 }
 
 fn dead_jobs(state: &State, age: Age) -> BTreeSet<String> {

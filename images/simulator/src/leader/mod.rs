@@ -13,6 +13,7 @@ mod drainer;
 mod evals;
 mod garbage;
 mod heartbeats;
+mod membership;
 mod rollouts;
 mod rpc;
 #[cfg(test)]
@@ -40,7 +41,7 @@ use crate::clock;
 use crate::consensus::Leadership;
 use crate::http::Context;
 use crate::state::Command;
-use crate::types::Nanos;
+use crate::types::{Nanos, RootKey};
 
 /// What only a leader knows.
 #[derive(Debug, Default)]
@@ -49,6 +50,8 @@ pub struct LeaderState {
     deadlines: Mutex<BTreeMap<String, Deadline>>,
     /// A deadline was set or removed.
     deadlines_changed: Notify,
+    /// The state was replaced by a snapshot: the duties must begin anew.
+    restored: Notify,
     /// Health of each server by its ID, and since when it has been so.
     stability: Mutex<BTreeMap<String, (bool, Nanos)>>,
 }
@@ -72,6 +75,11 @@ impl LeaderState {
     pub fn forget_heartbeat(&self, node_id: &str) {
         self.lock_deadlines().remove(node_id);
         self.deadlines_changed.notify_one();
+    }
+
+    /// The state was replaced by a snapshot: the duties begin anew.
+    pub fn begin_anew(&self) {
+        self.restored.notify_one();
     }
 
     fn expect_heartbeat(&self, node_id: &str, deadline: Deadline) {
@@ -108,6 +116,9 @@ pub fn start(ctx: Context) -> JoinHandle<()> {
                 () = lost(&mut leadership, term) => {
                     tracing::info!(target: "nomad", "cluster leadership lost");
                 }
+                () = ctx.leader.restored.notified() => {
+                    tracing::info!(target: "nomad", "snapshot restored, beginning the leader's duties anew");
+                }
                 ended = duties.join_next() => {
                     tracing::error!(target: "nomad", "a duty of the leader ended: {ended:?}");
                     clock::sleep(Duration::from_secs(1)).await;
@@ -142,6 +153,7 @@ fn begin(ctx: &Context) -> JoinSet<()> {
     duties.spawn(drainer::run(ctx.clone()));
     duties.spawn(calendar::run(ctx.clone()));
     duties.spawn(autopilot::run(ctx.clone()));
+    duties.spawn(membership::run(ctx.clone()));
     duties.spawn(garbage::run(ctx.clone()));
     duties
 }
@@ -173,6 +185,20 @@ pub fn default_scheduler_config() -> Value {
         "CreateIndex": 0,
         "ModifyIndex": 0,
     })
+}
+
+/// A root key, as the first leader and each rotation make one.
+#[must_use]
+pub fn new_root_key() -> RootKey {
+    let now = clock::now();
+    RootKey {
+        key_id: uuid::Uuid::new_v4().to_string(),
+        algorithm: "aes256-gcm".to_owned(),
+        create_time: now,
+        publish_time: now,
+        state: "active".to_owned(),
+        ..RootKey::default()
+    }
 }
 
 /// Commits a command, again and again while this server leads: duties must not give up.

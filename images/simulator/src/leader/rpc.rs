@@ -124,7 +124,7 @@ async fn may(Shared(ctx): Shared<Context>, Json(given): Json<MayRequest>) -> Rep
         return Ok(().into_response());
     }
     let state = ctx.consensus.snapshot();
-    let acl = Acl::of(&state, &given.token).map_err(|_| ApiError::denied())?;
+    let acl = Acl::of(&state, &given.token, clock::now()).map_err(|_| ApiError::denied())?;
     let allowed = match &given.namespace {
         Some(namespace) => given.capabilities.iter().any(|c| acl.allows(namespace, c)),
         None => acl.node(Level::Read),
@@ -225,6 +225,7 @@ fn servers(ctx: &Context) -> Vec<SocketAddr> {
 async fn allocs(Shared(ctx): Shared<Context>, Json(given): Json<AllocsRequest>) -> Reply {
     let deadline = Instant::now() + given.wait.min(MAX_WAIT);
     let mut applied = ctx.consensus.applied();
+    let restores = ctx.consensus.snapshot().restores;
     loop {
         applied.borrow_and_update();
         let state = ctx.consensus.snapshot();
@@ -234,7 +235,7 @@ async fn allocs(Shared(ctx): Shared<Context>, Json(given): Json<AllocsRequest>) 
             .map(|alloc| alloc.alloc_modify_index)
             .max()
             .unwrap_or(1);
-        let over = Instant::now() >= deadline;
+        let over = Instant::now() >= deadline || state.restores != restores;
         if given.index == 0 || index > given.index || over {
             let allocs = state.allocs_of_node(&given.node_id).cloned().collect();
             return Ok(Json(AllocsReply { index, allocs }).into_response());

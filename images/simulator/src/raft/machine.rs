@@ -12,13 +12,15 @@ use openraft::{
 use tokio::sync::watch;
 
 use super::{LogId, Membership, SnapshotMeta, StorageError, Store, TypeConfig, encode};
-use crate::state::{Applied, State};
+use crate::events::{self, EventLog};
+use crate::state::{Applied, Command, State};
 
 /// The state as applied here, shared with those who read it.
 #[derive(Debug)]
 pub(super) struct View {
     state: RwLock<Arc<State>>,
     applied: watch::Sender<u64>,
+    events: Arc<EventLog>,
 }
 
 impl View {
@@ -28,6 +30,26 @@ impl View {
 
     pub(super) fn applied(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
+    }
+
+    pub(super) fn events(&self) -> Arc<EventLog> {
+        Arc::clone(&self.events)
+    }
+
+    /// Applies one command and tells what it changed.
+    fn apply(&self, index: u64, command: &Command) -> Applied {
+        let (applied, events) = self.change(|state| {
+            let removed = events::removed(state, command);
+            let applied = state.apply(index, command);
+            let events = events::made(state, applied.index, command, removed);
+            (applied, events)
+        });
+        if matches!(command, Command::Restore { .. }) {
+            self.events.reset();
+        } else {
+            self.events.push(applied.index, events);
+        }
+        applied
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -61,6 +83,7 @@ impl Machine {
         let view = Arc::new(View {
             applied: watch::Sender::new(state.index),
             state: RwLock::new(Arc::new(state)),
+            events: Arc::default(),
         });
         let machine = Self {
             store,
@@ -92,16 +115,12 @@ impl RaftStateMachine<TypeConfig> for Machine {
         for entry in entries {
             let index = entry.log_id.index;
             self.last_applied = Some(entry.log_id);
-            let reply = self.view.change(|state| match &entry.payload {
-                EntryPayload::Normal(command) => state.apply(index, command),
+            let reply = match &entry.payload {
+                EntryPayload::Normal(command) => self.view.apply(index, command),
                 EntryPayload::Blank | EntryPayload::Membership(_) => {
-                    state.index = index;
-                    Applied {
-                        index,
-                        refused: None,
-                    }
+                    self.view.change(|state| state.pass(index))
                 }
-            });
+            };
             if let EntryPayload::Membership(membership) = entry.payload {
                 self.membership = Membership::new(Some(entry.log_id), membership);
             }
@@ -139,6 +158,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         self.last_applied = meta.last_log_id;
         self.membership = meta.last_membership.clone();
         self.view.change(|current| *current = state);
+        self.view.events.reset();
         self.view.announce();
         tracing::info!(target: "nomad.raft", id = %meta.snapshot_id, "installed remote snapshot");
         Ok(())

@@ -4,15 +4,17 @@
 //! [`crate::state::State`]; `network` and `routes` are the two ends of the RPC; `replica` is
 //! what the rest of the agent sees, a [`crate::consensus::Consensus`].
 //!
-//! Missing: adding servers to or removing them from a running cluster.
+//! `transfer` hands the lead over, `peers` changes which servers belong to the cluster.
 
 mod contacts;
 mod leadership;
 mod machine;
 mod network;
+mod peers;
 mod replica;
 mod routes;
 mod store;
+mod transfer;
 
 use std::io::Cursor;
 
@@ -20,6 +22,7 @@ use openraft::BasicNode;
 use uuid::Uuid;
 
 pub use replica::{RaftSettings, Replica, ReplicaError};
+pub(crate) use routes::servers_only;
 pub use routes::{RaftStatus, routes};
 pub use store::{Store, StoreError};
 

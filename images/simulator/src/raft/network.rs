@@ -55,6 +55,35 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     }
 }
 
+impl Network {
+    /// Sends a call whose reply says nothing but that it was taken.
+    pub(super) async fn tell(
+        &self,
+        address: SocketAddr,
+        path: &'static str,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<(), String> {
+        let call = exchange::<()>(&self.pool, address, path, body);
+        match tokio::time::timeout(limit, call).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(Failure::Unreachable(e) | Failure::Network(e))) => Err(e.to_string()),
+            Err(_elapsed) => Err("i/o timeout".to_owned()),
+        }
+    }
+
+    /// Sends a snapshot outside replication; `None` where no answer came.
+    pub(super) async fn send<T: DeserializeOwned>(
+        &self,
+        address: SocketAddr,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Option<T> {
+        let call = exchange(&self.pool, address, "/raft/snapshot", body);
+        tokio::time::timeout(limit, call).await.ok()?.ok()
+    }
+}
+
 /// The way to one server.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -221,7 +250,7 @@ async fn exchange<T: DeserializeOwned>(
 }
 
 /// Header's length (four bytes, big-endian), header, data.
-fn pack(header: &[u8], data: &[u8]) -> Vec<u8> {
+pub(super) fn pack(header: &[u8], data: &[u8]) -> Vec<u8> {
     let length = u32::try_from(header.len()).expect("a snapshot's header is a few hundred bytes");
     let mut body = Vec::with_capacity(4 + header.len() + data.len());
     body.extend_from_slice(&length.to_be_bytes());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,7 +20,9 @@ use super::machine::{Machine, View};
 use super::network::Network;
 use super::store::{Store, StoreError};
 use crate::clock;
-use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer};
+use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer, PeerChange};
+use crate::events::EventLog;
+use crate::plant::{self, Plant};
 use crate::rpc::Pool;
 use crate::state::{Applied, Command, State};
 
@@ -60,20 +62,23 @@ pub enum ReplicaError {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     address: SocketAddr,
     view: Arc<View>,
     contacts: Arc<Contacts>,
     members: watch::Receiver<Vec<Member>>,
     leadership: watch::Receiver<Leadership>,
     barriers: Barriers,
+    pub(super) network: Network,
+    /// Writes are refused for the moment, as the lead is being handed over.
+    pub(super) held: AtomicBool,
 }
 
 /// This server's replica; cheap to clone.
 #[derive(Clone)]
 pub struct Replica {
-    raft: Handle,
-    inner: Arc<Inner>,
+    pub(super) raft: Handle,
+    pub(super) inner: Arc<Inner>,
 }
 
 impl std::fmt::Debug for Replica {
@@ -105,9 +110,13 @@ impl Replica {
         };
         let timing = Timing::new(settings.multiplier);
         let config = Arc::new(timing.config(&settings)?);
-        let raft = Handle::new(settings.id, config, network, store, machine)
+        let raft = Handle::new(settings.id, config, network.clone(), store, machine)
             .await
             .map_err(|e| ReplicaError::Raft(e.to_string()))?;
+        if plant::is(Plant::NoFailover) {
+            // The first election comes with forming the cluster, not with a time that ran out.
+            raft.runtime_config().elect(false);
+        }
         let leadership = leadership::watch(raft.clone(), settings.address, timing.lease());
         Ok(Self {
             raft,
@@ -118,6 +127,8 @@ impl Replica {
                 members,
                 leadership,
                 barriers: Barriers::default(),
+                network,
+                held: AtomicBool::new(false),
             }),
         })
     }
@@ -249,6 +260,10 @@ impl Consensus for Replica {
             let elsewhere = now.leader.filter(|leader| *leader != self.inner.address);
             return Err(ConsensusError::NotLeader(elsewhere));
         }
+        if self.is_held() {
+            // Nothing was done: whoever asks may look for the new leader.
+            return Err(ConsensusError::NotLeader(None));
+        }
         // From here on the entry may be in the log: whatever goes wrong, it may still commit.
         let lost = || ConsensusError::NoQuorum("leadership lost while committing log".to_owned());
         tokio::select! {
@@ -276,12 +291,21 @@ impl Consensus for Replica {
         self.inner.barriers.pass(self).await
     }
 
+    async fn change_peers(&self, change: PeerChange) -> Result<(), ConsensusError> {
+        self.change(change).await
+    }
+
+    async fn hand_over(&self, to: &str) -> Result<(), ConsensusError> {
+        self.transfer(to).await
+    }
+
     fn peers(&self) -> Vec<Peer> {
         let metrics = self.raft.metrics().borrow().clone();
         let members = self.inner.members.borrow();
         let membership = metrics.membership_config.membership();
         let voters: Vec<Uuid> = membership.voter_ids().collect();
         let leads = metrics.replication.is_some();
+        let shift = self.inner.view.state().index_shift;
         let peer = |(id, node): (&Uuid, &BasicNode)| {
             let address = node.addr.parse().ok()?;
             let text = id.to_string();
@@ -290,7 +314,7 @@ impl Consensus for Replica {
                 .find(|member| member.tags.get("id") == Some(&text))
                 .map_or_else(|| "(unknown)".to_owned(), |member| member.name.clone());
             let itself = *id == metrics.id;
-            let last_index = match (&metrics.replication, itself) {
+            let last_log = match (&metrics.replication, itself) {
                 (Some(_), true) => metrics.last_log_index,
                 (Some(matched), false) => matched.get(id).copied().flatten().map(|log| log.index),
                 (None, _) => None,
@@ -305,11 +329,15 @@ impl Consensus for Replica {
                 name,
                 address,
                 voter: voters.contains(id),
-                last_index,
+                last_index: last_log.map(|index| index + shift),
                 last_contact_ms,
             })
         };
-        membership.nodes().filter_map(peer).collect()
+        self.nodes().iter().filter_map(peer).collect()
+    }
+
+    fn events(&self) -> Arc<EventLog> {
+        self.inner.view.events()
     }
 
     fn members(&self) -> Vec<Member> {

@@ -1,5 +1,5 @@
-//! Raft's incoming calls: `/raft/append`, `/raft/vote`, `/raft/snapshot`, and `/raft/status`,
-//! by which a server that would bootstrap finds out whether another already belongs to a cluster.
+//! Raft's incoming calls: `/raft/append`, `/raft/vote`, `/raft/snapshot`, `/raft/transfer`, by
+//! which the leader hands over, and `/raft/status`, by which a server that would bootstrap finds out whether another already belongs to a cluster.
 
 use std::io::Cursor;
 
@@ -32,17 +32,22 @@ pub struct RaftStatus {
 /// carry `server.<region>.nomad`.
 pub fn routes(replica: &Replica, required_region: Option<String>) -> Router {
     let guard = middleware::from_fn_with_state(required_region, servers_only);
-    Router::new()
+    let log = Router::new()
         .route("/raft/append", post(append))
         .route("/raft/vote", post(vote))
         .route("/raft/snapshot", post(snapshot))
         .route("/raft/status", get(status))
+        .with_state(replica.handle());
+    let transfer = Router::new()
+        .route("/raft/transfer", post(transfer))
+        .with_state(replica.clone());
+    log.merge(transfer)
         .layer(DefaultBodyLimit::disable())
         .layer(guard)
-        .with_state(replica.handle())
 }
 
-async fn servers_only(
+/// Refuses whoever is no server of the region, where one is required.
+pub(crate) async fn servers_only(
     State(region): State<Option<String>>,
     caller: Option<Extension<Caller>>,
     request: Request,
@@ -85,6 +90,13 @@ async fn snapshot(
         snapshot: Box::new(Cursor::new(data.to_vec())),
     };
     Ok(Json(raft.install_full_snapshot(vote, snapshot).await).into_response())
+}
+
+/// The leader wants this server to take its place.
+async fn transfer(State(replica): State<Replica>) -> Result<Json<()>, (StatusCode, String)> {
+    let taken = replica.take_over().await;
+    taken.map_err(|problem| (StatusCode::INTERNAL_SERVER_ERROR, problem))?;
+    Ok(Json(()))
 }
 
 async fn status(State(raft): State<Handle>) -> Result<Json<RaftStatus>, (StatusCode, String)> {

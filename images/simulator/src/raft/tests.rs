@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{RaftSettings, Replica, Store, routes};
 use crate::clock;
-use crate::consensus::{Consensus, ConsensusError};
+use crate::consensus::{Consensus, ConsensusError, PeerChange};
 use crate::rpc::trial::Authority;
 use crate::rpc::{Kind, Listener, Pool, Tls};
 use crate::state::Command;
@@ -260,4 +260,95 @@ fn a_store_in_use_is_refused() {
     let problem = Store::open(folder.path()).unwrap_err().to_string();
     drop(held);
     assert!(problem.contains("another agent is using it"), "{problem}");
+}
+
+/// Hands the lead from `leader` to another server.
+async fn hand_over(trio: &Trio, leader: usize, to: usize) {
+    let id = trio.servers[to].id.to_string();
+    let replica = trio.servers[leader].replica();
+    replica.hand_over(&id).await.unwrap();
+    assert_eq!(trio.leader(None).await, to);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lead_goes_to_the_chosen_server_with_all_that_was_written() {
+    let trio = Trio::start().await;
+    let mut leader = trio.leader(None).await;
+    for (round, step) in [1, 2, 1].into_iter().enumerate() {
+        let to = (leader + step) % 3;
+        let value = u64::try_from(round).unwrap();
+        let index = trio.write(leader, value).await;
+        let began = std::time::Instant::now();
+        hand_over(&trio, leader, to).await;
+        // An election alone takes 1 s at the least.
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            began.elapsed()
+        );
+        leader = to;
+        trio.holds(leader, index, value).await;
+    }
+    trio.write(leader, 9).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_lead_is_not_given_to_a_dead_server_or_a_stranger() {
+    let mut trio = Trio::start().await;
+    let leader = trio.leader(None).await;
+    let dead = (leader + 1) % 3;
+    trio.servers[dead].kill().await;
+    // Written after its death, so it is not up to date.
+    trio.write(leader, 1).await;
+    let replica = trio.servers[leader].replica();
+    let id = trio.servers[dead].id.to_string();
+    let refused = replica.hand_over(&id).await.unwrap_err();
+    assert!(refused.to_string().contains("not up to date"), "{refused}");
+    let stranger = Uuid::new_v4().to_string();
+    assert!(replica.hand_over(&stranger).await.is_err());
+    assert_eq!(trio.leader(None).await, leader);
+    trio.write(leader, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_server_does_not_count_and_can_come_back() {
+    let mut trio = Trio::start().await;
+    let leader = trio.leader(None).await;
+    let gone = (leader + 1) % 3;
+    trio.servers[gone].kill().await;
+    let id = trio.servers[gone].id.to_string();
+    let address = trio.servers[gone].address;
+    let replica = trio.servers[leader].replica().clone();
+    let remove = PeerChange::Remove { id: id.clone() };
+    replica.change_peers(remove).await.unwrap();
+    assert_eq!(replica.peers().len(), 2);
+    let index = trio.write(leader, 5).await;
+    trio.servers[gone].start().await;
+    let leader = trio.leader(Some(gone)).await;
+    let replica = trio.servers[leader].replica().clone();
+    let add = PeerChange::Add {
+        id: id.clone(),
+        address,
+    };
+    replica.change_peers(add).await.unwrap();
+    let own = |peers: Vec<crate::consensus::Peer>| peers.into_iter().find(|p| p.id == id).unwrap();
+    assert!(!own(replica.peers()).voter);
+    let leader = trio.leader(Some(gone)).await;
+    trio.holds(gone, index, 5).await;
+    let replica = trio.servers[leader].replica().clone();
+    let promote = PeerChange::Promote { id: id.clone() };
+    replica.change_peers(promote).await.unwrap();
+    assert!(own(replica.peers()).voter);
+}
+
+#[tokio::test]
+async fn the_defect_no_failover_leaves_the_cluster_without_a_leader() {
+    let _planted = crate::plant::trial::plant(crate::plant::Plant::NoFailover);
+    let mut trio = Trio::start().await;
+    let first = trio.leader(None).await;
+    trio.write(first, 1).await;
+    trio.servers[first].kill().await;
+    // Several times what an election takes.
+    let none = tokio::time::timeout(Duration::from_secs(6), trio.leader(Some(first)));
+    assert!(none.await.is_err(), "a leader was elected");
 }

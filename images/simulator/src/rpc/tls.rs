@@ -17,6 +17,8 @@ use rustls::{
     SignatureScheme,
 };
 
+use crate::plant::{self, Plant};
+
 /// The `tls` block, as far as connections need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
@@ -174,7 +176,7 @@ impl Material {
             .map_err(unusable)?;
         Ok(Self {
             rpc: server(true)?,
-            https: server(settings.verify_https_client)?,
+            https: server(settings.verify_https_client && !not_asked())?,
             client: Arc::new(client),
         })
     }
@@ -185,9 +187,19 @@ fn client_verifier(
     roots: &Arc<RootCertStore>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
-    WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
-        .build()
-        .map_err(|e| bad_ca(&settings.ca_file, &e))
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
+    let verifier = if not_asked() {
+        // Servers still show theirs, without which Raft would not speak to them.
+        verifier.allow_unauthenticated()
+    } else {
+        verifier
+    };
+    verifier.build().map_err(|e| bad_ca(&settings.ca_file, &e))
+}
+
+fn not_asked() -> bool {
+    plant::is(Plant::NoClientCertificate)
 }
 
 fn bad_ca(path: &Path, problem: &impl std::fmt::Display) -> TlsError {

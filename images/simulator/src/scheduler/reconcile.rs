@@ -13,6 +13,7 @@ use super::DesiredUpdates;
 use super::names::{self, NameIndex};
 use super::reschedule::{self, Due};
 use super::rollout::Rollout;
+use crate::plant::{self, Plant};
 use crate::state::State;
 use crate::types::{
     AllocClientStatus, AllocDesiredStatus, Allocation, Deployment, DeploymentState,
@@ -266,7 +267,8 @@ impl View<'_> {
                 continue;
             }
             let node = self.state.nodes.get(&alloc.node_id);
-            let alive = node.is_some_and(|node| !is_out_of_sight(node));
+            let alive =
+                node.is_some_and(|node| !is_out_of_sight(node)) || plant::is(Plant::LostNodeKept);
             if !alloc.client_status.is_terminal() {
                 if !alive {
                     let there = node.is_some_and(|n| n.status == NodeStatus::Disconnected);
@@ -592,6 +594,7 @@ impl<'a> GroupPlan<'a> {
         rollout: &Rollout,
     ) -> usize {
         let update = self.group.update.as_ref().filter(|u| u.max_parallel > 0);
+        let update = update.filter(|_| !plant::is(Plant::MaxParallelIgnored));
         let Some(update) = update.filter(|_| !destructive.is_empty()) else {
             return self.count();
         };

@@ -121,9 +121,14 @@ tls {{
 
     /// Asks a server's HTTPS port with a certificate of the cluster's command line.
     async fn get(&self, n: usize, path: &str) -> String {
+        self.ask(n, "GET", path, String::new()).await
+    }
+
+    async fn ask(&self, n: usize, method: &str, path: &str, body: String) -> String {
         let settings = self.authority.settings("cli", &["cli.global.nomad"]);
         let pool = Pool::new(Some(Arc::new(Tls::load(settings).unwrap())));
-        let request = Request::get(path).body(Bytes::new()).unwrap();
+        let request = Request::builder().method(method).uri(path);
+        let request = request.body(Bytes::from(body)).unwrap();
         let reply = pool.call(self.http(n), request).await.unwrap();
         let body = reply.into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(body.to_vec()).unwrap()
@@ -199,6 +204,9 @@ async fn nobody_forms_a_cluster_without_the_expected_number() {
         assert!(!server.replica.is_configured().await);
     }
     servers.pop().unwrap().shut_down().await;
+    // Once it is there, it counts and not the configuration.
+    let keyring = site.folder.path().join("server-3/server/serf.keyring");
+    std::fs::remove_file(keyring).unwrap();
     let started = tokio::time::timeout(LIMIT, async {
         // Its ports and files are free once its tasks have ended.
         let data = site.folder.path().join("server-3/server/raft");
@@ -223,4 +231,49 @@ fn a_servers_id_stays_and_a_damaged_one_is_refused_with_its_name() {
         problem.contains("node-id") && problem.contains("what"),
         "{problem}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gossip_key_is_rotated_on_every_server_by_one_request() {
+    let site = Site::new(3).await;
+    let mut servers = Vec::new();
+    for n in 0..3 {
+        servers.push(site.start(n, KEY).await);
+    }
+    agreed_leader(&servers).await;
+    let all = async {
+        while servers
+            .iter()
+            .any(|server| server.replica.members().len() < 3)
+        {
+            clock::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, all).await.expect("all members");
+    let key = |key: &str| serde_json::json!({ "Key": key }).to_string();
+    for (operation, body) in [
+        ("install", key(OTHER_KEY)),
+        ("use", key(OTHER_KEY)),
+        ("remove", key(KEY)),
+    ] {
+        let path = format!("/v1/agent/keyring/{operation}");
+        let answer = site.ask(1, "PUT", &path, body).await;
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["NumNodes"], 3, "{operation}");
+    }
+    let answer = site.get(0, "/v1/agent/keyring/list").await;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["Keys"], serde_json::json!({ OTHER_KEY: 3 }));
+    for n in 1..=3 {
+        let file = site
+            .folder
+            .path()
+            .join(format!("server-{n}/server/serf.keyring"));
+        let text = std::fs::read_to_string(file).unwrap();
+        assert_eq!(text, format!("[\"{OTHER_KEY}\"]"));
+    }
+    let answer = site
+        .ask(2, "PUT", "/v1/agent/keyring/remove", key(OTHER_KEY))
+        .await;
+    assert_eq!(answer, "3/3 nodes reported failure");
 }

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::State;
 use crate::types::{
     AclPolicy, AclToken, AllocClientStatus, Allocation, Deployment, DeploymentStatus,
     DesiredTransition, DrainStrategy, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus,
-    ScalingEvent,
+    RootKey, ScalingEvent, Variable,
 };
 
 /// The scheduler's answer to one evaluation.
@@ -197,6 +198,29 @@ pub enum Command {
     SchedulerConfig {
         config: serde_json::Value,
         cas: Option<u64>,
+    },
+    /// `cas` is the index that the variable must have now (0: must not exist).
+    VariableSet {
+        variable: Variable,
+        cas: Option<u64>,
+    },
+    VariableDelete {
+        namespace: String,
+        path: String,
+        cas: Option<u64>,
+    },
+    RootKeyRotate {
+        key: RootKey,
+    },
+    RootKeyDelete {
+        id: String,
+    },
+    ServiceDelete {
+        ids: Vec<String>,
+    },
+    /// An operator's snapshot takes the place of everything.
+    Restore {
+        state: Box<State>,
     },
     /// Garbage collection: forgets these whole, by ID; `jobs` by [`super::State::job_key`].
     Reap {

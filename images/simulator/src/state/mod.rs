@@ -5,6 +5,7 @@
 //! the scheduler, blocking queries and Raft snapshots.
 
 mod apply;
+mod archive;
 mod command;
 
 use std::collections::BTreeMap;
@@ -12,11 +13,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use archive::{ArchiveError, ArchiveMeta, pack, unpack};
 pub use command::{Applied, Command, DrainChange, Plan};
 
 use crate::types::{
-    AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Nanos, Node,
-    ScalingEvent,
+    AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Nanos, Node, RootKey,
+    ScalingEvent, ServiceInstance, Variable,
 };
 
 /// Nomad's table names, for the index that a list reply or blocking query carries.
@@ -31,6 +33,9 @@ pub enum Table {
     Deployments,
     AclTokens,
     AclPolicies,
+    Variables,
+    Services,
+    RootKeys,
     Autopilot,
     SchedulerConfig,
 }
@@ -38,8 +43,14 @@ pub enum Table {
 /// All replicated tables.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct State {
-    /// Raft index of the last applied entry.
+    /// Index of the last applied entry, as the API shows it.
     pub index: u64,
+    /// How far `index` is ahead of Raft's own, since a snapshot with higher ones was restored.
+    #[serde(default)]
+    pub index_shift: u64,
+    /// How often a snapshot was restored: those who wait for a change then look again.
+    #[serde(default)]
+    pub restores: u64,
     /// Last index at which each table changed.
     pub table_index: BTreeMap<Table, u64>,
     /// By node ID.
@@ -64,6 +75,15 @@ pub struct State {
     pub acl_tokens: BTreeMap<String, Arc<AclToken>>,
     /// By name.
     pub acl_policies: BTreeMap<String, Arc<AclPolicy>>,
+    /// By namespace and path, as `jobs`.
+    #[serde(default)]
+    pub variables: BTreeMap<String, Arc<Variable>>,
+    /// By ID of the instance.
+    #[serde(default)]
+    pub services: BTreeMap<String, Arc<ServiceInstance>>,
+    /// Root keys, the oldest first.
+    #[serde(default)]
+    pub root_keys: Vec<RootKey>,
     /// Index of the ACL bootstrap, 0 before it.
     pub acl_bootstrap_index: u64,
     /// Autopilot's configuration in Nomad's JSON, once a leader stored it.

@@ -36,8 +36,19 @@ pub struct AclToken {
     pub create_time: String,
     /// 0 never expires.
     pub expiration_time: Nanos,
+    /// What was asked for, 0 where an expiration time was.
+    #[serde(rename = "ExpirationTTL")]
+    pub expiration_ttl: Nanos,
     pub create_index: u64,
     pub modify_index: u64,
+}
+
+impl AclToken {
+    /// Whether it is worth nothing any more.
+    #[must_use]
+    pub fn has_expired(&self, now: Nanos) -> bool {
+        self.expiration_time != 0 && self.expiration_time <= now
+    }
 }
 
 /// A named set of rules.

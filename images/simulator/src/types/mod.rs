@@ -10,6 +10,9 @@ mod deployment;
 mod eval;
 mod job;
 mod node;
+mod root_key;
+mod service;
+mod variable;
 
 pub use acl::{AclPolicy, AclToken, TokenType};
 pub use alloc::{
@@ -28,6 +31,9 @@ pub use node::{
     DrainStatus, DrainStrategy, DriverInfo, LastDrain, Node, NodeEligibility, NodeEvent,
     NodeResources, NodeStatus,
 };
+pub use root_key::RootKey;
+pub use service::ServiceInstance;
+pub use variable::Variable;
 
 /// Nanoseconds, as Nomad's JSON carries durations and most timestamps.
 pub type Nanos = i64;

@@ -10,7 +10,12 @@ use crate::solo::{OWN, Server, service};
 #[tokio::test]
 async fn every_reply_says_that_it_is_simulated() {
     let server = Server::leading();
-    for path in ["/v1/status/leader", "/v1/job/none", "/v1/vars", "/nothing"] {
+    for path in [
+        "/v1/status/leader",
+        "/v1/job/none",
+        "/v1/volumes",
+        "/nothing",
+    ] {
         let reply = server.get(path).await;
         assert_eq!(reply.headers["x-rehearse-simulated"], "true", "{path}");
     }
@@ -19,15 +24,8 @@ async fn every_reply_says_that_it_is_simulated() {
 #[tokio::test]
 async fn what_is_not_simulated_says_so_and_what_is_not_there_is_404() {
     let server = Server::leading();
-    let reply = server.get("/v1/vars").await;
-    let text = "rehearse-simulator: GET /v1/vars is not simulated";
-    assert_eq!(reply.refusal(), (501, text));
-    let reply = server
-        .put("/v1/operator/raft/transfer-leadership", &json!({}))
-        .await;
-    assert_eq!(reply.status, 501);
-    let reply = server.get("/v1/jobs?filter=Name==web").await;
-    let text = "rehearse-simulator: parameter `filter` is not simulated";
+    let reply = server.get("/v1/scaling/policies").await;
+    let text = "rehearse-simulator: GET /v1/scaling/policies is not simulated";
     assert_eq!(reply.refusal(), (501, text));
     assert_eq!(server.get("/nothing").await.status, 404);
     assert_eq!(

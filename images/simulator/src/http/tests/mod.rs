@@ -2,8 +2,13 @@
 
 mod access;
 mod endpoints;
+mod events;
 mod launching;
+mod lists;
+mod operator;
+mod routes;
 mod serving;
+mod variables;
 
 use serde_json::{Value, json};
 

@@ -148,6 +148,10 @@ async fn a_client_agent_passes_everything_on_but_what_concerns_itself() {
     );
     let (status, text) = ask(&agent, get("/v1/agent/health")).await;
     assert_eq!((status, text.contains("\"client\"")), (200, true));
+    let (status, text) = ask(&agent, get("/v1/agent/keyring/list")).await;
+    assert_eq!((status, text.as_str()), (501, "Invalid method"));
+    let (status, _) = ask(&agent, get("/v1/metrics")).await;
+    assert_eq!(status, 501);
     let (status, text) = ask(&agent, get("/v1/agent/self")).await;
     assert_eq!((status, text.contains("\"node_id\":\"")), (200, true));
 }

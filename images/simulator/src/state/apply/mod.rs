@@ -11,8 +11,11 @@ mod deployments;
 mod evals;
 mod jobs;
 mod nodes;
+mod root_keys;
+mod services;
 #[cfg(test)]
 mod tests;
+mod variables;
 
 use super::{Applied, Command, State, Table};
 
@@ -22,15 +25,46 @@ type Refusal = String;
 impl State {
     /// Applies one log entry. The same entries in the same order give the same state on every
     /// server: nothing here reads a clock, draws a number or looks outside.
-    pub fn apply(&mut self, index: u64, command: &Command) -> Applied {
-        self.index = index;
+    ///
+    /// `raft_index` is the entry's own; the API's indexes are ahead of it after a restore.
+    pub fn apply(&mut self, raft_index: u64, command: &Command) -> Applied {
+        let index = self.pass(raft_index).index;
+        if let Command::Restore { state } = command {
+            return self.restore(raft_index, state);
+        }
         let refused = self.change(index, command).err();
+        self.follow_services(index);
         Applied { index, refused }
+    }
+
+    /// Takes note of an entry that changes nothing.
+    pub fn pass(&mut self, raft_index: u64) -> Applied {
+        self.index = raft_index + self.index_shift;
+        Applied {
+            index: self.index,
+            refused: None,
+        }
+    }
+
+    /// Takes over all of a snapshot's tables. As in Raft's user restore, the next index is
+    /// beyond all that the snapshot and this cluster have used, so none is used twice.
+    fn restore(&mut self, raft_index: u64, snapshot: &Self) -> Applied {
+        let index = self.index.max(snapshot.index + 1);
+        let restores = self.restores + 1;
+        *self = snapshot.clone();
+        self.index = index;
+        self.index_shift = index - raft_index;
+        self.restores = restores;
+        Applied {
+            index,
+            refused: None,
+        }
     }
 
     fn change(&mut self, index: u64, command: &Command) -> Result<(), Refusal> {
         match command {
-            Command::Barrier => Ok(()),
+            // Restoring is no part of a batch: nothing proposes it so.
+            Command::Barrier | Command::Restore { .. } => Ok(()),
             Command::Batch { commands } => {
                 let mut first = Ok(());
                 for command in commands {
@@ -63,6 +97,15 @@ impl State {
             | Command::AclTokenDelete { .. }
             | Command::AclPolicyUpsert { .. }
             | Command::AclPolicyDelete { .. } => self.change_acl(index, command),
+            Command::VariableSet { .. } | Command::VariableDelete { .. } => {
+                self.change_variables(index, command)
+            }
+            Command::RootKeyRotate { key } => {
+                self.rotate_root_key(index, key);
+                Ok(())
+            }
+            Command::RootKeyDelete { id } => self.delete_root_key(index, id),
+            Command::ServiceDelete { ids } => self.delete_services(index, ids),
             Command::Autopilot { config, cas } => {
                 let stored = replaced(self.autopilot.as_ref(), config, *cas, index)?;
                 self.autopilot = Some(stored);
