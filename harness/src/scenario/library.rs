@@ -10,6 +10,34 @@ use crate::grammar::suggest;
 /// The scripts that the program carries, by the names of their files.
 const SCRIPTS: &[(&str, &str)] = &[
     (
+        "acl-default-deny.scenario.hcl",
+        include_str!("../../../scenarios/acl-default-deny.scenario.hcl"),
+    ),
+    (
+        "canary-fails-auto-revert.scenario.hcl",
+        include_str!("../../../scenarios/canary-fails-auto-revert.scenario.hcl"),
+    ),
+    (
+        "canary-promote.scenario.hcl",
+        include_str!("../../../scenarios/canary-promote.scenario.hcl"),
+    ),
+    (
+        "client-loss.scenario.hcl",
+        include_str!("../../../scenarios/client-loss.scenario.hcl"),
+    ),
+    (
+        "cluster-stop-start.scenario.hcl",
+        include_str!("../../../scenarios/cluster-stop-start.scenario.hcl"),
+    ),
+    (
+        "follower-loss.scenario.hcl",
+        include_str!("../../../scenarios/follower-loss.scenario.hcl"),
+    ),
+    (
+        "job-revert.scenario.hcl",
+        include_str!("../../../scenarios/job-revert.scenario.hcl"),
+    ),
+    (
         "job-rollout.scenario.hcl",
         include_str!("../../../scenarios/job-rollout.scenario.hcl"),
     ),
@@ -17,10 +45,35 @@ const SCRIPTS: &[(&str, &str)] = &[
         "leader-failover.scenario.hcl",
         include_str!("../../../scenarios/leader-failover.scenario.hcl"),
     ),
+    (
+        "leader-isolated.scenario.hcl",
+        include_str!("../../../scenarios/leader-isolated.scenario.hcl"),
+    ),
+    (
+        "leader-pause.scenario.hcl",
+        include_str!("../../../scenarios/leader-pause.scenario.hcl"),
+    ),
+    (
+        "mutual-tls-refusals.scenario.hcl",
+        include_str!("../../../scenarios/mutual-tls-refusals.scenario.hcl"),
+    ),
+    (
+        "quorum-loss-and-recovery.scenario.hcl",
+        include_str!("../../../scenarios/quorum-loss-and-recovery.scenario.hcl"),
+    ),
+    (
+        "rolling-restart.scenario.hcl",
+        include_str!("../../../scenarios/rolling-restart.scenario.hcl"),
+    ),
+    (
+        "scale-up-down.scenario.hcl",
+        include_str!("../../../scenarios/scale-up-down.scenario.hcl"),
+    ),
 ];
 
 /// The jobs that the program carries.
 const JOBS: &[(&str, &str)] = &[
+    ("canary", include_str!("../../../jobs/canary.nomad.hcl")),
     ("whoami", include_str!("../../../jobs/whoami.nomad.hcl")),
     (
         "whoami-v2",
