@@ -333,7 +333,7 @@ fn job_files_are_found_from_the_scripts_folder_and_read() {
     );
     let said = told("submit {\njob = \"good.nomad.hcl\"\nvariables = { w = 1 }\n}");
     assert!(
-        said.contains("has no variable `w` (did you mean `v`?)"),
+        said.contains("has no variable `w` (expected `v`)"),
         "{said}"
     );
     let said = told("submit {\njob = builtin.whoam\n}");
