@@ -13,6 +13,7 @@ pub mod emulation;
 pub mod engine;
 pub mod environment;
 pub mod fault;
+pub mod grammar;
 pub mod lint;
 pub mod matrix;
 pub mod measure;

@@ -12,6 +12,9 @@ pub struct Measure {
     /// The most that it may be, if the scenario says.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub at_most: Option<f64>,
+    /// The least that it may be, if the scenario says.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub at_least: Option<f64>,
 }
 
 impl Measure {
@@ -22,6 +25,7 @@ impl Measure {
             name: name.into(),
             value,
             at_most: None,
+            at_least: None,
         }
     }
 
@@ -35,10 +39,11 @@ impl Measure {
         Self::new(name, value as f64)
     }
 
-    /// Whether it is within its limit; one without a limit is. A number that is none is not.
+    /// Whether it is within its limits; one without limits is. A number that is none is not.
     #[must_use]
     pub fn is_within(&self) -> bool {
         self.at_most.is_none_or(|limit| self.value <= limit)
+            && self.at_least.is_none_or(|limit| self.value >= limit)
     }
 }
 

@@ -9,6 +9,7 @@ use rand::seq::{IndexedRandom, SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Directory;
+use crate::grammar::{Arg, Args, Type, Word};
 use crate::poll::{self, PollError};
 use crate::probe::leader;
 use crate::spec::{AgentName, Role};
@@ -21,6 +22,8 @@ pub enum Pick {
     Leader,
     /// One server that does not lead, by the seed.
     Follower,
+    /// Every server that does not lead.
+    Followers,
     /// One agent of a role, by the seed.
     Any(Role),
     /// Fewer than half of the servers, as many as possible, by the seed.
@@ -36,6 +39,114 @@ pub enum Pick {
         /// The job.
         job: String,
     },
+    /// The agent whose turn it is in a `for_each`.
+    Each,
+    /// Those whom the step before picked that picked any.
+    Last,
+}
+
+/// Every way to pick, as it is written.
+pub const PICKS: &[Word<Pick>] = &[
+    Word {
+        name: "leader",
+        about: "the server that leads",
+        args: &[],
+        takes: &[],
+        build: |_| Pick::Leader,
+    },
+    Word {
+        name: "follower",
+        about: "one server that does not lead, by the seed",
+        args: &[],
+        takes: &[],
+        build: |_| Pick::Follower,
+    },
+    Word {
+        name: "followers",
+        about: "every server that does not lead",
+        args: &[],
+        takes: &[],
+        build: |_| Pick::Followers,
+    },
+    Word {
+        name: "any",
+        about: "one agent of a role, by the seed",
+        args: &[Arg::required("role", Type::Role, "of which")],
+        takes: &[],
+        build: |args| Pick::Any(role(args)),
+    },
+    Word {
+        name: "all",
+        about: "every agent of a role",
+        args: &[Arg::required("role", Type::Role, "of which")],
+        takes: &[],
+        build: |args| Pick::All(role(args)),
+    },
+    Word {
+        name: "minority",
+        about: "fewer than half of the servers, as many as possible, by the seed",
+        args: &[],
+        takes: &[],
+        build: |_| Pick::Minority,
+    },
+    Word {
+        name: "majority",
+        about: "just more than half of the servers, by the seed",
+        args: &[],
+        takes: &[],
+        build: |_| Pick::Majority,
+    },
+    Word {
+        name: "node_running",
+        about: "the client that runs the first running allocation of a job",
+        args: &[Arg::required("job", Type::Job, "which job")],
+        takes: &[],
+        build: |args| Pick::NodeRunning {
+            job: args.text("job"),
+        },
+    },
+    Word {
+        name: "each",
+        about: "the agent whose turn it is; only inside `for_each`",
+        args: &[],
+        takes: &[],
+        build: |_| Pick::Each,
+    },
+    Word {
+        name: "last",
+        about: "those whom the last step that picked any picked",
+        args: &[],
+        takes: &[],
+        build: |_| Pick::Last,
+    },
+];
+
+/// The word of a pick by name, which is written as the names themselves: `"server-1"`, or
+/// `["server-1", "client-2"]`. Its arguments are the names.
+pub const BY_NAME: &str = "named";
+
+fn role(args: &Args) -> Role {
+    if args.text("role") == "server" {
+        Role::Server
+    } else {
+        Role::Client
+    }
+}
+
+impl Pick {
+    /// Returns the pick that a word of [`PICKS`], or [`BY_NAME`], says.
+    ///
+    /// # Panics
+    /// When the word is none of them, which the reader rules out.
+    #[must_use]
+    pub fn of((word, args): (&str, &Args)) -> Self {
+        if word == BY_NAME {
+            let names = args.texts("names").into_values().map(AgentName);
+            return Self::Named(names.collect());
+        }
+        let known = PICKS.iter().find(|known| known.name == word);
+        (known.expect("a word that was looked up before").build)(args)
+    }
 }
 
 impl fmt::Display for Pick {
@@ -43,6 +154,7 @@ impl fmt::Display for Pick {
         match self {
             Self::Leader => f.write_str("the leader"),
             Self::Follower => f.write_str("a follower"),
+            Self::Followers => f.write_str("the followers"),
             Self::Any(role) => write!(f, "any {role}"),
             Self::Minority => f.write_str("a minority of the servers"),
             Self::Majority => f.write_str("a majority of the servers"),
@@ -52,6 +164,8 @@ impl fmt::Display for Pick {
                 f.write_str(&quoted.join(", "))
             }
             Self::NodeRunning { job } => write!(f, "a node running `{job}`"),
+            Self::Each => f.write_str("each"),
+            Self::Last => f.write_str("the same"),
         }
     }
 }
@@ -102,6 +216,12 @@ impl Pick {
                 followers.retain(|name| *name != leader);
                 one(&followers, rng)
             }
+            Self::Followers => {
+                let leader = who_leads(agents).await?;
+                let mut followers = names(agents, Role::Server);
+                followers.retain(|name| *name != leader);
+                followers
+            }
             Self::Any(role) => one(&names(agents, *role), rng),
             Self::Minority => some(names(agents, Role::Server), rng, |all| (all - 1) / 2),
             Self::Majority => some(names(agents, Role::Server), rng, |all| all / 2 + 1),
@@ -116,6 +236,8 @@ impl Pick {
                 }
             }
             Self::NodeRunning { job } => vec![node_running(agents, job).await?],
+            // Whoever knows them has put them in before.
+            Self::Each | Self::Last => Vec::new(),
         };
         if chosen.is_empty() {
             let known: Vec<_> = agents

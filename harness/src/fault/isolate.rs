@@ -18,21 +18,21 @@ impl Lever for Isolate {
         "cuts an agent off from all other agents, both ways"
     }
 
-    fn needs(&self) -> Capability {
-        Capability::Isolate
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::Isolate)
     }
 
     fn takes_down(&self) -> bool {
         false
     }
 
-    async fn inject(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
-        let others: Vec<AgentName> = target
-            .agents()
-            .iter()
-            .map(|info| info.name.clone())
-            .filter(|name| name != agent)
-            .collect();
+    async fn inject(
+        &self,
+        target: &dyn Target,
+        agent: &AgentName,
+        _: &[AgentName],
+    ) -> Result<(), ControlError> {
+        let others = super::agents(target, |info| info.name != *agent);
         target.isolate(agent, &others).await
     }
 

@@ -18,15 +18,20 @@ impl Lever for Kill {
         "ends an agent with SIGKILL: a crash; its connections are reset"
     }
 
-    fn needs(&self) -> Capability {
-        Capability::Kill
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::Kill)
     }
 
     fn takes_down(&self) -> bool {
         true
     }
 
-    async fn inject(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+    async fn inject(
+        &self,
+        target: &dyn Target,
+        agent: &AgentName,
+        _: &[AgentName],
+    ) -> Result<(), ControlError> {
         target.kill(agent).await
     }
 

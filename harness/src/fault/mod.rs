@@ -4,10 +4,13 @@
 //! Healing is safe to do twice and safe to do on an agent that the fault never reached: the
 //! runner heals whatever it tried to inject, also when the attempt failed half-way.
 //!
-//! Missing: faults of the network finer than isolation, of disks, clocks, certificates and keys.
+//! Missing: faults of the network finer than cuts, of disks, clocks, certificates and keys.
 
+mod detach;
 mod isolate;
 mod kill;
+mod node;
+mod partition;
 mod pause;
 mod restart;
 mod stop;
@@ -18,7 +21,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::AgentName;
-use crate::target::{AgentState, Capability, ControlError, Target};
+use crate::target::{AgentInfo, AgentState, Capability, ControlError, Target};
 
 /// A fault by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,15 +37,27 @@ pub enum Fault {
     Restart,
     /// Cut off from all other agents, both ways; healed by undoing the cut.
     Isolate,
+    /// Cut off, as a group, from all others; healed by undoing the cut.
+    Partition,
+    /// Cut off from the servers; healed by undoing the cut.
+    Detach,
+    /// Its node takes no new work; healed by making it eligible.
+    Ineligible,
+    /// Its node is drained; healed by ending that and making it eligible.
+    Drain,
 }
 
-/// Every fault, for messages and references.
-pub const FAULTS: [Fault; 5] = [
+/// Every fault, for scripts, messages and references.
+pub const FAULTS: [Fault; 9] = [
     Fault::Kill,
     Fault::Stop,
     Fault::Pause,
     Fault::Restart,
     Fault::Isolate,
+    Fault::Partition,
+    Fault::Detach,
+    Fault::Ineligible,
+    Fault::Drain,
 ];
 
 /// A fault's two halves, and what it wants.
@@ -50,10 +65,16 @@ pub const FAULTS: [Fault; 5] = [
 trait Lever: Send + Sync {
     fn name(&self) -> &'static str;
     fn about(&self) -> &'static str;
-    fn needs(&self) -> Capability;
+    fn needs(&self) -> Option<Capability>;
     /// Whether the agent's process is not expected to run while the fault is in.
     fn takes_down(&self) -> bool;
-    async fn inject(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError>;
+    /// `together` are all that are hit at once, `agent` among them.
+    async fn inject(
+        &self,
+        target: &dyn Target,
+        agent: &AgentName,
+        together: &[AgentName],
+    ) -> Result<(), ControlError>;
     async fn heal(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError>;
 }
 
@@ -65,6 +86,10 @@ impl Fault {
             Self::Pause => &pause::Pause,
             Self::Restart => &restart::Restart,
             Self::Isolate => &isolate::Isolate,
+            Self::Partition => &partition::Partition,
+            Self::Detach => &detach::Detach,
+            Self::Ineligible => &node::Ineligible,
+            Self::Drain => &node::Drain,
         }
     }
 
@@ -80,9 +105,15 @@ impl Fault {
         self.lever().about()
     }
 
-    /// Returns the lever that the target must have.
+    /// Returns the fault of a name.
     #[must_use]
-    pub fn needs(self) -> Capability {
+    pub fn named(name: &str) -> Option<Self> {
+        FAULTS.into_iter().find(|fault| fault.name() == name)
+    }
+
+    /// Returns the lever that the target must have; `None` where the HTTP API does it.
+    #[must_use]
+    pub fn needs(self) -> Option<Capability> {
         self.lever().needs()
     }
 
@@ -92,12 +123,17 @@ impl Fault {
         self.lever().takes_down()
     }
 
-    /// Does it to one agent.
+    /// Does it to one agent, `together` with others.
     ///
     /// # Errors
     /// The lever's own.
-    pub async fn inject(self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
-        self.lever().inject(target, agent).await
+    pub async fn inject(
+        self,
+        target: &dyn Target,
+        agent: &AgentName,
+        together: &[AgentName],
+    ) -> Result<(), ControlError> {
+        self.lever().inject(target, agent, together).await
     }
 
     /// Undoes it. An agent that is not touched by it stays as it is.
@@ -113,6 +149,12 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Returns the names of the agents that are so.
+fn agents(target: &dyn Target, are: impl Fn(&AgentInfo) -> bool) -> Vec<AgentName> {
+    let agents = target.agents().iter().filter(|info| are(info));
+    agents.map(|info| info.name.clone()).collect()
 }
 
 /// Starts an agent whose process has ended; leaves one that runs alone.

@@ -18,15 +18,20 @@ impl Lever for Pause {
         "freezes an agent; its connections stay open and nobody answers"
     }
 
-    fn needs(&self) -> Capability {
-        Capability::Pause
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::Pause)
     }
 
     fn takes_down(&self) -> bool {
         false
     }
 
-    async fn inject(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+    async fn inject(
+        &self,
+        target: &dyn Target,
+        agent: &AgentName,
+        _: &[AgentName],
+    ) -> Result<(), ControlError> {
         target.pause(agent).await
     }
 

@@ -18,15 +18,20 @@ impl Lever for Restart {
         "stops an agent with SIGTERM and starts it again at once"
     }
 
-    fn needs(&self) -> Capability {
-        Capability::StopStart
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::StopStart)
     }
 
     fn takes_down(&self) -> bool {
         true
     }
 
-    async fn inject(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+    async fn inject(
+        &self,
+        target: &dyn Target,
+        agent: &AgentName,
+        _: &[AgentName],
+    ) -> Result<(), ControlError> {
         target.stop(agent).await?;
         target.start(agent).await
     }

@@ -18,15 +18,20 @@ impl Lever for Stop {
         "ends an agent with SIGTERM, as an operator would"
     }
 
-    fn needs(&self) -> Capability {
-        Capability::StopStart
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::StopStart)
     }
 
     fn takes_down(&self) -> bool {
         true
     }
 
-    async fn inject(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+    async fn inject(
+        &self,
+        target: &dyn Target,
+        agent: &AgentName,
+        _: &[AgentName],
+    ) -> Result<(), ControlError> {
         target.stop(agent).await
     }
 

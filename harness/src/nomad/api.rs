@@ -212,6 +212,8 @@ impl ApiError {
 pub struct Api {
     http: reqwest::Client,
     addr: Arc<str>,
+    /// The only authority believed, PEM.
+    ca_pem: Arc<str>,
     token: Option<Token>,
     /// What every call of this handle asks besides its own query.
     pub(super) defaults: Query,
@@ -233,29 +235,28 @@ impl Api {
     /// `BadAddress`, `BadPem`, `Client`.
     pub fn new(config: ApiConfig) -> Result<Self, ApiError> {
         let addr = config.addr.trim_end_matches('/').to_owned();
-        let https = addr.starts_with("https://");
-        if !https && !addr.starts_with("http://") {
+        if !addr.starts_with("https://") && !addr.starts_with("http://") {
             return Err(ApiError::BadAddress { addr });
         }
-        let mut builder = reqwest::Client::builder()
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT);
-        if https {
-            builder = builder.use_preconfigured_tls(tls_config(&config)?);
-        } else {
-            // Without this the builder looks for a process-wide TLS provider that is not there.
-            builder = builder.use_preconfigured_tls(trusting_nobody()?);
-        }
-        let http = builder
-            .build()
-            .map_err(|error| ApiError::Client(Box::new(error)))?;
+        let shown = Some((config.cert_pem.as_str(), config.key_pem.as_str()));
         Ok(Self {
-            http,
+            http: client(&addr, &config.ca_pem, shown)?,
             addr: addr.into(),
+            ca_pem: config.ca_pem.into(),
             token: config.token,
             defaults: Query::default(),
+        })
+    }
+
+    /// Returns the same client, which shows another certificate (with its key), or none. Not its
+    /// connections: those were made with the old one.
+    ///
+    /// # Errors
+    /// `BadPem`, `Client`.
+    pub fn showing(&self, certificate: Option<(&str, &str)>) -> Result<Self, ApiError> {
+        Ok(Self {
+            http: client(&self.addr, &self.ca_pem, certificate)?,
+            ..self.clone()
         })
     }
 
@@ -375,6 +376,34 @@ impl Api {
     ) -> Result<Reply<T>, ApiError> {
         let (call, reply) = self.send(Method::DELETE, path, query, None, &[]).await?;
         decode(&call, reply, Nulls::Absent)
+    }
+
+    /// Sends a request to `/v1/PATH` (its query included) and returns status and body, whatever
+    /// they are.
+    ///
+    /// # Errors
+    /// [`ApiError`], but for `Status`.
+    pub async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, String), ApiError> {
+        let method = match method {
+            "PUT" => Method::PUT,
+            "POST" => Method::POST,
+            "DELETE" => Method::DELETE,
+            _ => Method::GET,
+        };
+        let sent = self.send(method, path, &Query::default(), body, &[]).await;
+        match sent {
+            Ok((_, reply)) => {
+                let body = String::from_utf8_lossy(&reply.value).into_owned();
+                Ok((reply.status, body))
+            }
+            Err(ApiError::Status { status, body, .. }) => Ok((status, body)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn send(
@@ -526,25 +555,54 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn tls_config(config: &ApiConfig) -> Result<rustls::ClientConfig, ApiError> {
+fn client(
+    addr: &str,
+    ca_pem: &str,
+    shown: Option<(&str, &str)>,
+) -> Result<reqwest::Client, ApiError> {
+    let tls = if addr.starts_with("https://") {
+        tls_config(addr, ca_pem, shown)?
+    } else {
+        // Without this the builder looks for a process-wide TLS provider that is not there.
+        trusting_nobody()?
+    };
+    reqwest::Client::builder()
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .use_preconfigured_tls(tls)
+        .build()
+        .map_err(|error| ApiError::Client(Box::new(error)))
+}
+
+fn tls_config(
+    addr: &str,
+    ca_pem: &str,
+    shown: Option<(&str, &str)>,
+) -> Result<rustls::ClientConfig, ApiError> {
     let bad = |what, reason: String| ApiError::BadPem {
         what,
-        addr: config.addr.clone(),
+        addr: addr.to_owned(),
         reason,
     };
     let mut roots = rustls::RootCertStore::empty();
-    for certificate in certificates(&config.ca_pem).map_err(|why| bad("authority", why))? {
+    for certificate in certificates(ca_pem).map_err(|why| bad("authority", why))? {
         roots
             .add(certificate)
             .map_err(|error| bad("authority", error.to_string()))?;
     }
-    let chain = certificates(&config.cert_pem).map_err(|why| bad("certificate", why))?;
-    let key = PrivateKeyDer::from_pem_slice(config.key_pem.as_bytes())
-        .map_err(|error| bad("private key", error.to_string()))?;
-    rustls::ClientConfig::builder_with_provider(provider())
+    let config = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| ApiError::Client(Box::new(error)))?
-        .with_root_certificates(roots)
+        .with_root_certificates(roots);
+    let Some((cert_pem, key_pem)) = shown else {
+        return Ok(config.with_no_client_auth());
+    };
+    let chain = certificates(cert_pem).map_err(|why| bad("certificate", why))?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
+        .map_err(|error| bad("private key", error.to_string()))?;
+    config
         .with_client_auth_cert(chain, key)
         .map_err(|error| bad("certificate", error.to_string()))
 }

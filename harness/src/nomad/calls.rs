@@ -1,8 +1,11 @@
 //! The calls of Nomad's API that the harness makes, typed. Reads go to the leader unless the
 //! handle is [`Api::stale`]; how long a call may take is [`Api::timeout`].
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::api::{Api, ApiError};
@@ -301,6 +304,35 @@ impl Api {
         let body = json!({ "Target": { "Group": group }, "Count": count });
         self.write(&format!("job/{}/scale", segment(id)), &body)
             .await
+    }
+
+    /// Registers an older version of a job once more, as a new version.
+    ///
+    /// # Errors
+    /// [`ApiError`]; 500 when it is the present version, or is not kept any more.
+    pub async fn revert_job(&self, id: &str, version: u64) -> Result<JobRegistered, ApiError> {
+        let body = json!({ "JobID": id, "JobVersion": version });
+        self.write(&format!("job/{}/revert", segment(id)), &body)
+            .await
+    }
+
+    /// Starts a child of a parameterized job; returns the child's ID.
+    ///
+    /// # Errors
+    /// [`ApiError`]; 500 when a required meta is missing.
+    pub async fn dispatch_job(
+        &self,
+        id: &str,
+        meta: &BTreeMap<String, String>,
+        payload: Option<&str>,
+    ) -> Result<String, ApiError> {
+        let payload = payload.map(|payload| BASE64.encode(payload));
+        let body = json!({ "Meta": meta, "Payload": payload });
+        let reply: Value = self
+            .write(&format!("job/{}/dispatch", segment(id)), &body)
+            .await?;
+        let child = reply.get("DispatchedJobID").and_then(Value::as_str);
+        Ok(child.unwrap_or_default().to_owned())
     }
 
     /// Returns an allocation whole.

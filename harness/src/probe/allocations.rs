@@ -1,13 +1,38 @@
 //! What runs of a job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::Condition;
 use crate::directory::Directory;
+use crate::grammar::{Arg, Type, Word};
 use crate::nomad::types::AllocStub;
 use crate::poll::Look;
 
-/// Done when exactly `running` allocations run and are meant to.
-pub async fn look(agents: &Directory, job: &str, running: usize) -> Look<String> {
+/// As scripts name it.
+pub const WORD: Word<Condition> = Word {
+    name: "allocations",
+    about: "exactly so many allocations of a job run and are meant to",
+    args: &[
+        Arg::required("job", Type::Job, "the job"),
+        Arg::required("running", Type::Count, "how many"),
+        Arg::optional("nodes", Type::Count, "on how many different nodes"),
+    ],
+    takes: &[],
+    build: |args| Condition::Allocations {
+        job: args.text("job"),
+        running: args.opt_size("running").unwrap_or_default(),
+        nodes: args.opt_size("nodes"),
+    },
+};
+
+/// Done when exactly `running` allocations run and are meant to, on exactly `nodes` nodes where
+/// that is given.
+pub async fn look(
+    agents: &Directory,
+    job: &str,
+    running: usize,
+    nodes: Option<usize>,
+) -> Look<String> {
     let allocations = agents
         .ask(|api| async move { api.job_allocations(job).await })
         .await;
@@ -15,12 +40,16 @@ pub async fn look(agents: &Directory, job: &str, running: usize) -> Look<String>
         Ok(allocations) => allocations,
         Err(error) => return Look::failed(&error),
     };
-    let up = allocations
+    let up: Vec<_> = allocations
         .iter()
         .filter(|alloc| alloc.is_running())
-        .count();
-    let seen = in_words(&allocations);
-    if up == running {
+        .collect();
+    let places: BTreeSet<_> = up.iter().map(|alloc| alloc.node_id.as_str()).collect();
+    let mut seen = in_words(&allocations);
+    if nodes.is_some() {
+        seen.push_str(&format!(", on {} nodes", places.len()));
+    }
+    if up.len() == running && nodes.is_none_or(|nodes| nodes == places.len()) {
         Look::Done(seen)
     } else {
         Look::NotYet(seen)

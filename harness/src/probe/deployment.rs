@@ -1,13 +1,38 @@
 //! How the newest deployment of a job stands.
 
 use crate::directory::Directory;
+use crate::grammar::{Arg, Type, Word};
 use crate::nomad::types::Deployment;
 use crate::poll::Look;
 
-use super::allocations;
+use super::{Condition, allocations};
 
-/// Done when the deployment of the job's present version succeeded; never when it failed.
-pub async fn look(agents: &Directory, job: &str) -> Look<String> {
+/// As scripts name it.
+pub const WORD: Word<Condition> = Word {
+    name: "deployment",
+    about: "the deployment of the job's present version came to its end",
+    args: &[
+        Arg::required("job", Type::Job, "the job"),
+        Arg::optional(
+            "status",
+            Type::Choice(&[SUCCESSFUL, FAILED]),
+            "how; `\"successful\"` where it is left out",
+        ),
+    ],
+    takes: &[],
+    build: |args| Condition::Deployment {
+        job: args.text("job"),
+        status: args.opt_text("status").unwrap_or(SUCCESSFUL.to_owned()),
+    },
+};
+
+/// Every instance became healthy.
+const SUCCESSFUL: &str = "successful";
+/// It did not; whether the job was reverted is another question.
+const FAILED: &str = "failed";
+
+/// Done when the deployment of the job's present version ended so; never when it ended otherwise.
+pub async fn look(agents: &Directory, job: &str, wanted: &str) -> Look<String> {
     let registered = agents.ask(|api| async move { api.job(job).await }).await;
     let registered = match registered {
         Ok(registered) => registered,
@@ -29,8 +54,8 @@ pub async fn look(agents: &Directory, job: &str) -> Look<String> {
         ));
     }
     match deployment.status.as_str() {
-        "successful" => Look::Done(seen),
-        "failed" | "cancelled" => Look::Never(seen),
+        status if status == wanted => Look::Done(seen),
+        SUCCESSFUL | FAILED | "cancelled" => Look::Never(seen),
         _ => Look::NotYet(match unhealthy(agents, job).await {
             Some(why) => format!("{seen}; {why}"),
             None => seen,

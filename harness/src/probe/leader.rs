@@ -5,9 +5,20 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::Condition;
 use crate::directory::Directory;
+use crate::grammar::Word;
 use crate::poll::Look;
 use crate::spec::AgentName;
+
+/// As scripts name it.
+pub const WORD: Word<Condition> = Word {
+    name: "leader",
+    about: "every server that no fault touches names the same leader, one of them",
+    args: &[],
+    takes: &[],
+    build: |_| Condition::Leader,
+};
 
 /// How long one server may take to say who leads.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);

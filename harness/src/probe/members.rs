@@ -4,8 +4,26 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 
+use super::Condition;
 use crate::directory::Directory;
+use crate::grammar::{Arg, Type, Word};
 use crate::poll::Look;
+
+/// As scripts name it.
+pub const WORD: Word<Condition> = Word {
+    name: "members",
+    about: "each server counts so many servers alive in gossip; gossip notices a death after 30 to \
+            40 s only",
+    args: &[Arg::optional(
+        "alive",
+        Type::Count,
+        "how many; every server that no fault touches, where it is left out",
+    )],
+    takes: &[],
+    build: |args| Condition::Members {
+        alive: args.opt_size("alive"),
+    },
+};
 
 /// Done when every server counts exactly `alive` members alive.
 pub async fn look(agents: &Directory, alive: usize) -> Look<String> {

@@ -2,12 +2,15 @@
 //! theirs: see `poll.rs`. A look says what it saw, in words that stand in reports.
 
 pub mod allocations;
+pub mod canaries;
 pub mod deployment;
 pub mod http;
 pub mod leader;
 pub mod members;
+pub mod no_leader;
 pub mod nodes;
 pub mod service;
+pub mod version;
 pub mod voters;
 
 use std::fmt;
@@ -15,7 +18,23 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Directory;
+use crate::grammar::Word;
 use crate::poll::Look;
+use crate::spec::Role;
+
+/// Every probe, as scripts name it.
+pub const PROBES: &[Word<Condition>] = &[
+    leader::WORD,
+    no_leader::WORD,
+    members::WORD,
+    voters::WORD,
+    nodes::WORD,
+    allocations::WORD,
+    deployment::WORD,
+    canaries::WORD,
+    version::WORD,
+    service::WORD,
+];
 
 /// Something that can be so or not so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,20 +42,22 @@ use crate::poll::Look;
 pub enum Condition {
     /// Every server that should run names the same leader, one of them.
     Leader,
+    /// No server that should run knows a leader.
+    NoLeader,
     /// So many servers are alive in gossip, as each server sees it.
     Members {
-        /// How many.
-        alive: usize,
+        /// How many; as many as no fault touches where it is left out.
+        alive: Option<usize>,
     },
     /// So many servers vote in Raft, and autopilot finds each of them healthy.
     Voters {
-        /// How many.
-        healthy: usize,
+        /// How many; as many as no fault touches where it is left out.
+        healthy: Option<usize>,
     },
     /// So many nodes are ready for work.
     Nodes {
-        /// How many.
-        ready: usize,
+        /// How many; as many as no fault touches where it is left out.
+        ready: Option<usize>,
     },
     /// So many allocations of a job run.
     Allocations {
@@ -44,11 +65,29 @@ pub enum Condition {
         job: String,
         /// How many.
         running: usize,
+        /// On so many different nodes.
+        nodes: Option<usize>,
     },
-    /// The newest deployment of a job's present version succeeded.
+    /// The newest deployment of a job's present version came to its end.
     Deployment {
         /// The job.
         job: String,
+        /// How: `successful` or `failed`.
+        status: String,
+    },
+    /// So many canaries of a job's newest deployment are healthy and wait for a promotion.
+    Canaries {
+        /// The job.
+        job: String,
+        /// How many.
+        healthy: usize,
+    },
+    /// A job is registered in this version.
+    Version {
+        /// The job.
+        job: String,
+        /// The number that the cluster gave it, from 0.
+        number: u64,
     },
     /// So many instances of a job are healthy, and each of them answers HTTP.
     Service {
@@ -63,20 +102,36 @@ pub enum Condition {
     },
 }
 
+/// What is asked of all that no fault touches.
+fn or_all(wanted: Option<usize>, all: usize) -> usize {
+    wanted.unwrap_or(all)
+}
+
 impl Condition {
     /// Looks once. `agents` are those that should be up.
     pub async fn look(&self, agents: &Directory) -> Look<String> {
+        let servers = agents.servers().count();
         match self {
             Self::Leader => match leader::look(agents).await {
                 Look::Done(name) => Look::Done(format!("`{name}` leads")),
                 Look::NotYet(seen) => Look::NotYet(seen),
                 Look::Never(seen) => Look::Never(seen),
             },
-            Self::Members { alive } => members::look(agents, *alive).await,
-            Self::Voters { healthy } => voters::look(agents, *healthy).await,
-            Self::Nodes { ready } => nodes::look(agents, *ready).await,
-            Self::Allocations { job, running } => allocations::look(agents, job, *running).await,
-            Self::Deployment { job } => deployment::look(agents, job).await,
+            Self::NoLeader => no_leader::look(agents).await,
+            Self::Members { alive } => members::look(agents, or_all(*alive, servers)).await,
+            Self::Voters { healthy } => voters::look(agents, or_all(*healthy, servers)).await,
+            Self::Nodes { ready } => {
+                let clients = agents.of_role(Role::Client).count();
+                nodes::look(agents, or_all(*ready, clients)).await
+            }
+            Self::Allocations {
+                job,
+                running,
+                nodes,
+            } => allocations::look(agents, job, *running, *nodes).await,
+            Self::Deployment { job, status } => deployment::look(agents, job, status).await,
+            Self::Canaries { job, healthy } => canaries::look(agents, job, *healthy).await,
+            Self::Version { job, number } => version::look(agents, job, *number).await,
             Self::Service {
                 job,
                 port,
@@ -87,17 +142,42 @@ impl Condition {
     }
 }
 
+/// Says how many, or all.
+struct Wanted(Option<usize>);
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str("all"),
+        }
+    }
+}
+
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Leader => f.write_str("a leader that all running servers name"),
-            Self::Members { alive } => write!(f, "{alive} servers alive in gossip"),
-            Self::Voters { healthy } => write!(f, "{healthy} healthy voters"),
-            Self::Nodes { ready } => write!(f, "{ready} nodes ready and eligible"),
-            Self::Allocations { job, running } => {
-                write!(f, "{running} allocations of `{job}` running")
+            Self::NoLeader => f.write_str("no leader known to any running server"),
+            Self::Members { alive } => write!(f, "{} servers alive in gossip", Wanted(*alive)),
+            Self::Voters { healthy } => write!(f, "{} healthy voters", Wanted(*healthy)),
+            Self::Nodes { ready } => write!(f, "{} nodes ready and eligible", Wanted(*ready)),
+            Self::Allocations {
+                job,
+                running,
+                nodes,
+            } => {
+                write!(f, "{running} allocations of `{job}` running")?;
+                match nodes {
+                    Some(nodes) => write!(f, " on {nodes} nodes"),
+                    None => Ok(()),
+                }
             }
-            Self::Deployment { job } => write!(f, "the deployment of `{job}` successful"),
+            Self::Deployment { job, status } => write!(f, "the deployment of `{job}` {status}"),
+            Self::Canaries { job, healthy } => {
+                write!(f, "{healthy} healthy canaries of `{job}` waiting")
+            }
+            Self::Version { job, number } => write!(f, "`{job}` in version {number}"),
             Self::Service {
                 job,
                 instances,

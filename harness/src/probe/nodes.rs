@@ -1,7 +1,24 @@
 //! Which nodes can be given work.
 
+use super::Condition;
 use crate::directory::Directory;
+use crate::grammar::{Arg, Type, Word};
 use crate::poll::Look;
+
+/// As scripts name it.
+pub const WORD: Word<Condition> = Word {
+    name: "nodes",
+    about: "exactly so many nodes are ready and eligible for work",
+    args: &[Arg::optional(
+        "ready",
+        Type::Count,
+        "how many; every client that no fault touches, where it is left out",
+    )],
+    takes: &[],
+    build: |args| Condition::Nodes {
+        ready: args.opt_size("ready"),
+    },
+};
 
 /// Done when exactly `ready` nodes are ready and eligible.
 pub async fn look(agents: &Directory, ready: usize) -> Look<String> {

@@ -5,11 +5,35 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::http;
+use super::{Condition, http};
 use crate::directory::Directory;
+use crate::grammar::{Arg, Type, Word};
 use crate::nomad::ApiError;
 use crate::nomad::types::AllocStub;
 use crate::poll::Look;
+
+/// As scripts name it.
+pub const WORD: Word<Condition> = Word {
+    name: "service",
+    about: "exactly so many instances of a job are healthy, and each answers HTTP on its port",
+    args: &[
+        Arg::required("job", Type::Job, "the job"),
+        Arg::required("port", Type::Port, "the label of the port"),
+        Arg::required("instances", Type::Count, "how many"),
+        Arg::optional(
+            "version",
+            Type::Text,
+            "what each must say under `version` in its answer, a JSON object",
+        ),
+    ],
+    takes: &[],
+    build: |args| Condition::Service {
+        job: args.text("job"),
+        port: args.text("port"),
+        instances: args.opt_size("instances").unwrap_or_default(),
+        version: args.opt_text("version"),
+    },
+};
 
 /// How long an instance may take to answer.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -29,63 +53,73 @@ pub async fn look(
         Ok(allocations) => allocations,
         Err(error) => return Look::failed(&error),
     };
-    let healthy: Vec<_> = allocations
-        .iter()
-        .filter(|alloc| alloc.is_running() && alloc.is_healthy())
-        .collect();
-    let answers = join_all(
-        healthy
-            .iter()
-            .map(|alloc| ask(agents, alloc, port, version)),
-    )
-    .await;
-    let wrong: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
-    if healthy.len() == instances && wrong.is_empty() {
+    let running = allocations.iter().filter(|alloc| alloc.is_running());
+    let answers = join_all(running.map(|alloc| ask(agents, alloc, port, version))).await;
+    let counted: Vec<_> = answers.into_iter().flatten().collect();
+    let healthy = counted.len();
+    let wrong: Vec<_> = counted.into_iter().filter_map(Result::err).collect();
+    if healthy == instances && wrong.is_empty() {
         return Look::Done(format!("{instances} instances answer"));
     }
-    let mut seen = format!("{} healthy instances of {instances}", healthy.len());
+    let mut seen = format!("{healthy} healthy instances of {instances}");
     if !wrong.is_empty() {
         seen.push_str(&format!(": {}", wrong.join("; ")));
     }
     Look::NotYet(seen)
 }
 
+/// Returns `None` for one that does not count as healthy.
 async fn ask(
     agents: &Directory,
     alloc: &AllocStub,
     port: &str,
     version: Option<&str>,
-) -> Result<(), String> {
+) -> Option<Result<(), String>> {
     let name = &alloc.name;
-    let at = endpoint(agents, &alloc.id, port)
-        .await
-        .map_err(|error| error.to_string())?
-        .ok_or_else(|| format!("`{name}` has no port `{port}`"))?;
-    let body = http::get(at, ANSWER_WITHIN)
-        .await
-        .map_err(|error| format!("`{name}` at {}:{}: {error}", at.0, at.1))?;
-    match version {
-        Some(version) if !names_version(&body, version) => Err(format!(
-            "`{name}` does not answer as version `{version}` but: {}",
-            body.trim()
-        )),
-        _ => Ok(()),
+    let place = match place(agents, &alloc.id, port).await {
+        Ok(place) => place,
+        Err(error) => return Some(Err(error.to_string())),
+    };
+    if !alloc.is_healthy() && place.in_deployment {
+        return None;
     }
+    let Some(at) = place.at else {
+        return Some(Err(format!("`{name}` has no port `{port}`")));
+    };
+    Some(match http::get(at, ANSWER_WITHIN).await {
+        Err(error) => Err(format!("`{name}` at {}:{}: {error}", at.0, at.1)),
+        Ok(body) => match version {
+            Some(version) if !names_version(&body, version) => Err(format!(
+                "`{name}` does not answer as version `{version}` but: {}",
+                body.trim()
+            )),
+            _ => Ok(()),
+        },
+    })
+}
+
+/// Where an allocation answers, and who judges its health.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Address and port; `None` where it has no such port.
+    pub at: Option<(Ipv4Addr, u16)>,
+    /// Whether a deployment judges it. One that only replaces a lost one belongs to none, and
+    /// nobody ever calls it healthy: there, running must do.
+    pub in_deployment: bool,
 }
 
 /// Returns where an allocation's port answers. Any server may say: it does not change.
 ///
 /// # Errors
 /// The API's.
-pub async fn endpoint(
-    agents: &Directory,
-    alloc: &str,
-    port: &str,
-) -> Result<Option<(Ipv4Addr, u16)>, ApiError> {
+pub async fn place(agents: &Directory, alloc: &str, port: &str) -> Result<Place, ApiError> {
     let whole = agents
         .ask(|api| async move { api.stale().timeout(ANSWER_WITHIN).allocation(alloc).await })
         .await?;
-    Ok(whole.endpoint(port))
+    Ok(Place {
+        at: whole.endpoint(port),
+        in_deployment: !whole.deployment_id.is_empty(),
+    })
 }
 
 /// Returns what a workload's answer says of itself under a key: it is a JSON object of texts.

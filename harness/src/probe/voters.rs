@@ -1,8 +1,25 @@
 //! Who votes in Raft, and whether autopilot finds them healthy. Both are asked: a voter that is
 //! dead is still a voter, and autopilot's list may lag behind Raft's by its 2 s round.
 
+use super::Condition;
 use crate::directory::Directory;
+use crate::grammar::{Arg, Type, Word};
 use crate::poll::Look;
+
+/// As scripts name it.
+pub const WORD: Word<Condition> = Word {
+    name: "voters",
+    about: "exactly so many servers vote in Raft, and autopilot finds each of them healthy",
+    args: &[Arg::optional(
+        "healthy",
+        Type::Count,
+        "how many; every server that no fault touches, where it is left out",
+    )],
+    takes: &[],
+    build: |args| Condition::Voters {
+        healthy: args.opt_size("healthy"),
+    },
+};
 
 /// Done when exactly `healthy` servers vote and autopilot finds each of them healthy.
 pub async fn look(agents: &Directory, healthy: usize) -> Look<String> {

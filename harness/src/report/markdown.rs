@@ -2,6 +2,7 @@
 
 use super::text::number;
 use super::{Report, Verdict};
+use crate::measure::Measure;
 
 /// Returns a table of the runs, and one of the numbers of each.
 #[must_use]
@@ -33,16 +34,23 @@ fn details(report: &Report) -> String {
     if report.measures.is_empty() {
         return text;
     }
-    text.push_str("| measure | value | at most |\n|---|--:|--:|\n");
+    text.push_str("| measure | value | allowed |\n|---|--:|--:|\n");
     for measure in &report.measures {
         text.push_str(&format!(
             "| {} | {} | {} |\n",
             cell(&measure.name),
             number(measure.value),
-            measure.at_most.map_or_else(String::new, number)
+            limits(measure)
         ));
     }
     text
+}
+
+fn limits(measure: &Measure) -> String {
+    let mut words = Vec::new();
+    words.extend(measure.at_least.map(|limit| format!("≥ {}", number(limit))));
+    words.extend(measure.at_most.map(|limit| format!("≤ {}", number(limit))));
+    words.join(", ")
 }
 
 fn cell(text: &str) -> String {

@@ -115,7 +115,7 @@ fn markdown_tables_hold_what_a_cell_may_not() {
     let text = to_markdown(&[odd]);
     assert!(text.contains("**failed**: a \\| b c"), "{text}");
     assert!(
-        text.contains("| leaderless_ms | 16000.2 | 15000 |"),
+        text.contains("| leaderless_ms | 16000.2 | ≤ 15000 |"),
         "{text}"
     );
 }

@@ -79,13 +79,17 @@ pub fn summary(reports: &[Report]) -> String {
 
 fn measured(measure: &Measure) -> String {
     let value = number(measure.value);
-    match measure.at_most {
-        None => format!("{:<24} {value:>10}", measure.name),
-        Some(limit) => {
-            let sign = if measure.is_within() { "<=" } else { ">!" };
-            format!("{:<24} {value:>10} {sign} {}", measure.name, number(limit))
-        }
+    let mut line = format!("{:<24} {value:>10}", measure.name);
+    let limits = [
+        ("<=", ">!", measure.at_most),
+        (">=", "<!", measure.at_least),
+    ];
+    for (kept, broken, limit) in limits {
+        let Some(limit) = limit else { continue };
+        let sign = if measure.is_within() { kept } else { broken };
+        line.push_str(&format!(" {sign} {}", number(limit)));
     }
+    line
 }
 
 /// Counts have no fraction; milliseconds are told to a tenth.

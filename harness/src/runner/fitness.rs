@@ -42,10 +42,10 @@ pub(super) async fn wait(agents: &Directory) -> Result<(), PollError> {
     let conditions = [
         Condition::Leader,
         Condition::Voters {
-            healthy: agents.servers().count(),
+            healthy: Some(agents.servers().count()),
         },
         Condition::Nodes {
-            ready: agents.of_role(Role::Client).count(),
+            ready: Some(agents.of_role(Role::Client).count()),
         },
     ];
     for condition in conditions {
@@ -61,7 +61,7 @@ pub(super) async fn wait(agents: &Directory) -> Result<(), PollError> {
 pub(super) async fn remove_jobs(scene: &Scene<'_>) -> Vec<String> {
     let agents = scene.untouched();
     let mut notes = Vec::new();
-    for job in &scene.jobs {
+    for job in &scene.jobs() {
         if let Err(error) = remove(&agents, job).await {
             notes.push(format!("`{job}` was not removed: {error}"));
         }

@@ -15,13 +15,11 @@ mod watch;
 
 use std::time::Instant;
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use futures::FutureExt as _;
 
-use crate::directory::Directory;
 use crate::report::{Report, SCHEMA, StepReport, Verdict};
 use crate::scenario::Scenario;
-use crate::step::{Ledger, Scene, StepError, heal_all, with_causes};
+use crate::step::{Ledger, Place, Scene, StepError, heal_all, with_causes};
 use crate::target::Target;
 use crate::timeline::{Kind, Listener, Recorder, millis};
 
@@ -118,19 +116,10 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
         report.engine_label
     );
     recorder.record(Kind::RunStarted, None, words);
-    let mut scene = Scene {
-        target,
-        agents: Directory::of(target),
-        recorder: recorder.clone(),
-        rng: StdRng::seed_from_u64(seed),
-        ledger: Ledger::default(),
-        background: Vec::new(),
-        measures: Vec::new(),
-        jobs: Vec::new(),
-    };
+    let scene = Scene::new(target, recorder.clone(), Ledger::default(), seed);
     let heartbeat = Heartbeat::start(recorder.clone());
     let strain = Strain::start(recorder.clone());
-    let end = act(scenario, &mut scene, &interrupt, &mut report).await;
+    let end = act(scenario, &scene, &interrupt, &mut report).await;
     let strained = strain.stop();
     let end = end.excused_by(heartbeat.stop());
     // A busy machine is an excuse for what came too late, not a doubt about what came in time.
@@ -138,7 +127,7 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
         End::Passed => End::Passed,
         end => end.excused_by(strained),
     };
-    report.measures = std::mem::take(&mut scene.measures);
+    report.measures = scene.measures();
     report.verdict = end.verdict();
     if let End::Failed { why, .. } | End::Inconclusive { why } = end {
         report.reason = Some(why);
@@ -150,7 +139,7 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
 /// Runs the steps on a cluster that is healthy, and heals.
 async fn act(
     scenario: &Scenario,
-    scene: &mut Scene<'_>,
+    scene: &Scene<'_>,
     interrupt: &Interrupt,
     report: &mut Report,
 ) -> End {
@@ -215,9 +204,9 @@ fn blank(scenario: &Scenario, target: &dyn Target, seed: u64, recorder: &Recorde
 }
 
 /// Runs the steps until one does not pass, somebody interrupts, or an agent dies unasked.
-async fn steps(
+async fn steps<'t>(
     scenario: &Scenario,
-    scene: &mut Scene<'_>,
+    scene: &Scene<'t>,
     interrupt: &Interrupt,
     report: &mut Report,
 ) -> End {
@@ -225,38 +214,28 @@ async fn steps(
         target: scene.target,
         ledger: scene.ledger.clone(),
     };
-    let cut = watch.cut(interrupt.clone());
-    tokio::pin!(cut);
+    let (recorder, interrupt) = (scene.recorder.clone(), interrupt.clone());
+    let cut = async move {
+        let cut = watch.cut(interrupt).await;
+        was_cut(&recorder, &cut)
+    };
+    let scene = &scene.cut_by(cut.boxed().shared());
     let total = scenario.steps.len();
     for (place, step) in scenario.steps.iter().enumerate() {
         let number = place + 1;
-        let recorder = scene.recorder.clone();
-        let line = format!("step {number} of {total}: {step}");
-        recorder.record(Kind::StepStarted, None, line);
-        let (started, started_ms) = (Instant::now(), millis(recorder.elapsed()));
-        let outcome = if step.can_be_cut() {
-            tokio::select! {
-                biased;
-                cut = &mut cut => Err(was_cut(scene, cut)),
-                outcome = step.run(scene) => outcome,
-            }
-        } else {
-            step.run(scene).await
-        };
-        let (kind, verdict, seen, end) = match outcome {
-            Ok(seen) => (Kind::StepPassed, Verdict::Passed, seen, None),
+        let (started, started_ms) = (Instant::now(), millis(scene.recorder.elapsed()));
+        let outcome = step.play(scene, Place::new(number, total)).await;
+        let (verdict, seen, end) = match outcome {
+            Ok(seen) => (Verdict::Passed, seen, None),
             Err(error) => {
                 let seen = with_causes(&error);
-                let (kind, end) = match error {
-                    StepError::Failed { why, timed } => {
-                        (Kind::StepFailed, End::Failed { why, timed })
-                    }
-                    StepError::Inconclusive { why } => (Kind::StepCut, End::Inconclusive { why }),
+                let end = match error {
+                    StepError::Failed { why, timed } => End::Failed { why, timed },
+                    StepError::Inconclusive { why } => End::Inconclusive { why },
                 };
-                (kind, end.verdict(), seen, Some(end))
+                (end.verdict(), seen, Some(end))
             }
         };
-        recorder.record(kind, None, seen.clone());
         report.steps.push(StepReport {
             number,
             step: step.to_string(),
@@ -272,19 +251,16 @@ async fn steps(
     End::Passed
 }
 
-fn was_cut(scene: &Scene<'_>, cut: Cut) -> StepError {
-    if let Cut::Died { agent, .. } = &cut {
-        scene
-            .recorder
-            .record(Kind::AgentDied, Some(agent), cut.to_string());
+/// Records why a run is cut short; returns it in words.
+fn was_cut(recorder: &Recorder, cut: &Cut) -> String {
+    if let Cut::Died { agent, .. } = cut {
+        recorder.record(Kind::AgentDied, Some(agent), cut.to_string());
     }
-    StepError::Inconclusive {
-        why: cut.to_string(),
-    }
+    cut.to_string()
 }
 
 /// Stops what still runs, heals what is still in, and looks once more at who died.
-async fn undo(scene: &mut Scene<'_>, end: End, report: &mut Report) -> End {
+async fn undo(scene: &Scene<'_>, end: End, report: &mut Report) -> End {
     let mut end = end;
     let outcomes = scene.stop_background().await;
     for breach in outcomes.into_iter().flat_map(|outcome| outcome.breaches) {
@@ -314,7 +290,7 @@ async fn undo(scene: &mut Scene<'_>, end: End, report: &mut Report) -> End {
         return end;
     }
     let trouble = match died {
-        Some(died) => Some(was_cut(scene, died).to_string()),
+        Some(died) => Some(was_cut(&scene.recorder, &died)),
         None if unhealed.is_empty() => None,
         None => Some(format!("healing failed: {}", unhealed.join("; "))),
     };

@@ -12,6 +12,8 @@ use crate::step::Step;
 use crate::target::{AgentState, Capability};
 use crate::workload::Workload;
 
+mod steps;
+
 const HCL: &str = "job \"whoami\" {}";
 const OUTAGE: Duration = Duration::from_millis(700);
 
@@ -31,7 +33,7 @@ fn expect(that: Condition, millis: u64) -> Step {
 }
 
 fn impossible() -> Step {
-    expect(Condition::Nodes { ready: 99 }, 250)
+    expect(Condition::Nodes { ready: Some(99) }, 250)
 }
 
 fn inject(fault: Fault, server: u16) -> Step {
@@ -224,7 +226,8 @@ async fn a_leaderless_window_is_measured_within_20_ms() {
         Step::StopAll,
         Step::Measure {
             name: "leaderless_ms".into(),
-            at_most: 5_000.0,
+            at_most: Some(5_000.0),
+            at_least: None,
         },
     ];
     let report = run_on(&target, steps).await;

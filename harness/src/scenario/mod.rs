@@ -1,18 +1,40 @@
 //! A scenario: a name, what it shows, and steps in order. A plain value, so that it can be built
 //! in Rust, printed before anything runs, and kept in a report.
 //!
-//! Missing: scripts in HCL; they will build the same values.
+//! Scenarios are written as scripts in HCL (`docs/writing-scenarios.md`); here they are read,
+//! checked and laid out, and the library that the program carries is kept.
 
-mod job_rollout;
-mod leader_failover;
+mod agents;
+mod arguments;
+mod duration;
+mod format;
+mod job_file;
+mod library;
+mod problem;
+mod reader;
+mod reference;
+mod script;
+mod value;
+mod variables;
 
 use std::collections::BTreeSet;
 
+use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 use crate::spec::Role;
 use crate::step::Step;
 use crate::target::{Capability, Target};
+
+pub use format::format;
+pub use library::{LibraryError, Script, built_in, built_in_scripts, chosen, job_names, scripts};
+pub use problem::{Problem, ScriptError};
+pub use reference::reference;
+pub use script::read;
+pub use variables::Variable;
+
+/// How the names of scripts' files end.
+pub const ENDING: &str = ".scenario.hcl";
 
 /// A scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +47,15 @@ pub struct Scenario {
     pub servers: usize,
     /// The fewest clients.
     pub clients: usize,
+    /// Levers that it needs besides those of its faults.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub capabilities: BTreeSet<Capability>,
+    /// The versions of Nomad that it makes sense on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub nomad: Option<VersionReq>,
+    /// What it leaves to whoever runs it, with the values of this reading.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub variables: Vec<Variable>,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
@@ -38,6 +69,9 @@ impl Scenario {
             description: description.into(),
             servers: 3,
             clients: 3,
+            capabilities: BTreeSet::new(),
+            nomad: None,
+            variables: Vec::new(),
             steps: Vec::new(),
         }
     }
@@ -49,10 +83,11 @@ impl Scenario {
         self
     }
 
-    /// Returns the levers that the steps want.
+    /// Returns the levers that the scenario wants.
     #[must_use]
     pub fn needs(&self) -> BTreeSet<Capability> {
-        self.steps.iter().filter_map(Step::needs).collect()
+        let of_steps = self.steps.iter().flat_map(Step::needs);
+        of_steps.chain(self.capabilities.iter().copied()).collect()
     }
 
     /// Returns why the scenario cannot run on a target, `None` when it can.
@@ -61,16 +96,24 @@ impl Scenario {
         let absent: Vec<_> = self
             .needs()
             .difference(target.capabilities())
-            .map(|capability| {
-                let word = serde_json::to_value(capability).unwrap_or_default();
-                format!("`{}`", word.as_str().unwrap_or_default())
-            })
+            .map(|capability| format!("`{}`", capability.word()))
             .collect();
         if !absent.is_empty() {
             return Some(format!(
                 "scenario `{}` needs {}; cluster `{}` has no such lever",
                 self.name,
                 absent.join(", "),
+                target.name()
+            ));
+        }
+        if let Some(wanted) = &self.nomad
+            // A version that cannot be read says nothing.
+            && let Ok(version) = Version::parse(&target.engine().version)
+            && !wanted.matches(&version)
+        {
+            return Some(format!(
+                "scenario `{}` needs Nomad {wanted}; cluster `{}` runs {version}",
+                self.name,
                 target.name()
             ));
         }
@@ -89,34 +132,5 @@ impl Scenario {
     }
 }
 
-/// Returns the scenarios that come with the program, by name.
-#[must_use]
-pub fn built_in() -> Vec<Scenario> {
-    vec![leader_failover::scenario(), job_rollout::scenario()]
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_every_scenario_does_something() {
-        let scenarios = built_in();
-        let names: BTreeSet<_> = scenarios.iter().map(|one| one.name.clone()).collect();
-        assert_eq!(names.len(), scenarios.len());
-        assert!(scenarios.iter().all(|one| !one.steps.is_empty()));
-    }
-
-    #[test]
-    fn workloads_that_are_started_are_stopped_and_faults_healed() {
-        for scenario in built_in() {
-            let place = |wanted: fn(&Step) -> bool| scenario.steps.iter().rposition(wanted);
-            let started = place(|step| matches!(step, Step::Start { .. }));
-            let stopped = place(|step| matches!(step, Step::StopAll));
-            assert!(started < stopped, "{}", scenario.name);
-            let injected = place(|step| matches!(step, Step::Inject { .. }));
-            let healed = place(|step| matches!(step, Step::Heal { .. }));
-            assert!(injected.is_none() || injected < healed, "{}", scenario.name);
-        }
-    }
-}
+mod tests;

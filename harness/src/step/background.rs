@@ -1,15 +1,44 @@
 //! Starts workloads beside the steps, and stops and judges them.
 
-use super::{Scene, StepError};
+use super::{Choice, Form, Label, Scene, Step, StepError};
 use crate::workload::Workload;
 
-pub(super) fn start(scene: &mut Scene<'_>, workload: &Workload) -> String {
+pub(super) const START: Form = Form {
+    name: "start",
+    about: "starts a workload or a watch, which runs beside the steps until `stop`",
+    label: Label::Workload,
+    args: &[],
+    choice: Choice::Free,
+    steps: false,
+    example: r#"start "load" {
+  job  = "whoami"
+  port = "http"
+  rate = 50
+}"#,
+    build: |statement| Step::Start {
+        workload: statement.workload(),
+    },
+};
+
+pub(super) const STOP: Form = Form {
+    name: "stop",
+    about: "stops all workloads and watches, takes their numbers, and fails where one of them saw \
+            a law broken",
+    label: Label::None,
+    args: &[],
+    choice: Choice::Free,
+    steps: false,
+    example: "stop {}",
+    build: |_| Step::StopAll,
+};
+
+pub(super) fn start(scene: &Scene<'_>, workload: &Workload) -> String {
     let running = workload.start(&scene.agents, &scene.recorder);
-    scene.background.push(running);
+    scene.runs_beside(running);
     "started".to_owned()
 }
 
-pub(super) async fn stop(scene: &mut Scene<'_>) -> Result<String, StepError> {
+pub(super) async fn stop(scene: &Scene<'_>) -> Result<String, StepError> {
     let outcomes = scene.stop_background().await;
     let breaches: Vec<_> = outcomes.iter().flat_map(|all| &all.breaches).collect();
     if breaches.is_empty() {

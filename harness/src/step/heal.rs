@@ -1,11 +1,24 @@
 //! Undoes faults, the newest first.
 
-use super::{Injection, Scene, StepError, with_causes};
+use super::{Choice, Form, Injection, Label, Scene, Step, StepError, with_causes};
 use crate::fault::Fault;
 use crate::target::ControlError;
 use crate::timeline::Kind;
 
-pub(super) async fn run(scene: &mut Scene<'_>, fault: Fault) -> Result<String, StepError> {
+pub(super) const FORM: Form = Form {
+    name: "heal",
+    about: "undoes all faults of a kind that are in, the newest first",
+    label: Label::Fault,
+    args: &[],
+    choice: Choice::Free,
+    steps: false,
+    example: r#"heal "kill" {}"#,
+    build: |statement| Step::Heal {
+        fault: statement.fault(),
+    },
+};
+
+pub(super) async fn run(scene: &Scene<'_>, fault: Fault) -> Result<String, StepError> {
     let mut healed = Vec::new();
     for injection in scene.ledger.entries().into_iter().rev() {
         if injection.fault == fault {

@@ -2,26 +2,49 @@
 
 use futures::future::join_all;
 
-use super::{Scene, StepError};
+use super::{Choice, Form, Label, Scene, Step, StepError};
 use crate::fault::Fault;
+use crate::grammar::{Arg, Type};
 use crate::pick::Pick;
+use crate::spec::AgentName;
 use crate::timeline::Kind;
 
-pub(super) async fn run(
-    scene: &mut Scene<'_>,
+pub(super) const FORM: Form = Form {
+    name: "inject",
+    about: "does a fault to agents, to all that are picked at once; whatever is not healed by then \
+            is healed at the end of the run",
+    label: Label::Fault,
+    args: &[Arg::required("on", Type::Agents, "to whom")],
+    choice: Choice::Free,
+    steps: false,
+    example: r#"inject "kill" {
+  on = leader
+}"#,
+    build: |statement| Step::Inject {
+        fault: statement.fault(),
+        on: Pick::of(statement.args.word("on")),
+    },
+};
+
+pub(super) async fn run(scene: &Scene<'_>, fault: Fault, on: &Pick) -> Result<String, StepError> {
+    let picked = scene.pick(on).await?;
+    pull(scene, fault, &picked).await
+}
+
+/// Does a fault to these agents.
+pub(super) async fn pull(
+    scene: &Scene<'_>,
     fault: Fault,
-    on: &Pick,
+    picked: &[AgentName],
 ) -> Result<String, StepError> {
-    let agents = scene.untouched();
-    let picked = on.choose(&agents, &mut scene.rng).await?;
-    for agent in &picked {
+    for agent in picked {
         scene.ledger.enter(fault, agent);
         let recorder = &scene.recorder;
         recorder.record(Kind::Injecting, Some(agent), fault.name());
     }
     let (target, recorder) = (scene.target, &scene.recorder);
     let pulled = join_all(picked.iter().map(|agent| async move {
-        fault.inject(target, agent).await?;
+        fault.inject(target, agent, picked).await?;
         recorder.record(Kind::Injected, Some(agent), fault.name());
         Ok::<(), StepError>(())
     }))

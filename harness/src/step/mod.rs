@@ -1,34 +1,70 @@
 //! Steps: what a scenario does, one after the other. Each is a value that can be printed, kept in
-//! a report and, one day, read from a script; running it changes the [`Scene`].
+//! a report and read from a script; running it changes the [`Scene`].
 
 mod background;
+mod call;
+mod dispatch;
 mod expect;
+mod for_each;
+mod form;
 mod heal;
 mod hold;
 mod inject;
+mod json_path;
 mod ledger;
 mod measure;
+mod parallel;
+mod play;
+mod promote;
+mod restart;
+mod revert;
+mod scale;
+mod scene;
+mod stop_job;
 mod submit;
+mod words;
+mod write;
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::join_all;
-use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
-use crate::directory::Directory;
 use crate::fault::Fault;
-use crate::measure::Measure;
 use crate::pick::{Pick, PickError};
 use crate::poll::PollError;
 use crate::probe::Condition;
-use crate::target::{Capability, ControlError, Target};
-use crate::timeline::Recorder;
-use crate::workload::{Outcome, Running, Workload};
+use crate::target::{Capability, ControlError};
+use crate::workload::Workload;
 
+pub use call::{Call, Certificate, TokenSent};
+pub use form::{Choice, Form, Label, Object, Statement};
 pub use heal::heal_all;
+pub use json_path::check_path;
 pub use ledger::{Injection, Ledger};
+pub use play::Place;
+pub use scene::{Cut, Scene};
+
+/// Every kind of step, as scripts write it.
+pub const FORMS: &[Form] = &[
+    submit::FORM,
+    expect::FORM,
+    hold::FORM,
+    inject::FORM,
+    heal::FORM,
+    restart::FORM,
+    background::START,
+    background::STOP,
+    measure::FORM,
+    scale::FORM,
+    promote::FORM,
+    revert::FORM,
+    stop_job::FORM,
+    dispatch::FORM,
+    call::FORM,
+    parallel::FORM,
+    for_each::FORM,
+];
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +98,14 @@ pub enum Step {
         #[serde(with = "seconds")]
         lasting: Duration,
     },
+    /// Lets time pass, in which something must not once be so.
+    Never {
+        /// What.
+        that: Condition,
+        /// For how long.
+        #[serde(with = "seconds")]
+        lasting: Duration,
+    },
     /// Does a fault to agents.
     Inject {
         /// The fault.
@@ -74,6 +118,11 @@ pub enum Step {
         /// The fault.
         fault: Fault,
     },
+    /// Stops agents in good order and starts them again; nothing is left to heal.
+    Restart {
+        /// Whom.
+        on: Pick,
+    },
     /// Starts a workload beside the steps.
     Start {
         /// What to run.
@@ -81,12 +130,69 @@ pub enum Step {
     },
     /// Stops the workloads and watches, takes their numbers and hears what they saw broken.
     StopAll,
-    /// Demands that a number taken before is at most so much.
+    /// Demands that a number taken before keeps within limits.
     Measure {
         /// Its name.
         name: String,
         /// The most that it may be.
-        at_most: f64,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        at_most: Option<f64>,
+        /// The least that it may be.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        at_least: Option<f64>,
+    },
+    /// Changes the count of a group.
+    Scale {
+        /// The job.
+        job: String,
+        /// The group.
+        group: String,
+        /// How many instances from now on.
+        count: u32,
+    },
+    /// Promotes the canaries of a job's running deployment.
+    Promote {
+        /// The job.
+        job: String,
+    },
+    /// Brings back an older version of a job, as a new one.
+    Revert {
+        /// The job.
+        job: String,
+        /// The version, as the cluster counts them.
+        version: u64,
+    },
+    /// Stops a job.
+    StopJob {
+        /// The job.
+        job: String,
+        /// Whether the servers forget it too.
+        purge: bool,
+    },
+    /// Starts a child of a parameterized job.
+    Dispatch {
+        /// The job.
+        job: String,
+        /// What its `meta` gets.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+        meta: BTreeMap<String, String>,
+        /// Its payload.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        payload: Option<String>,
+    },
+    /// Calls the HTTP API and checks the answer.
+    Call(Call),
+    /// Runs steps side by side.
+    Parallel {
+        /// The steps.
+        steps: Vec<Step>,
+    },
+    /// Runs steps for one agent after the other.
+    ForEach {
+        /// For whom.
+        agents: Pick,
+        /// The steps.
+        steps: Vec<Step>,
     },
 }
 
@@ -164,49 +270,9 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     words
 }
 
-/// What the steps of a run work on.
-pub struct Scene<'t> {
-    /// The cluster.
-    pub target: &'t dyn Target,
-    /// All its agents.
-    pub agents: Directory,
-    /// Where events go.
-    pub recorder: Recorder,
-    /// Where random picks come from.
-    pub rng: StdRng,
-    /// The faults that are in.
-    pub ledger: Ledger,
-    /// The workloads that run.
-    pub background: Vec<Running>,
-    /// The numbers taken so far.
-    pub measures: Vec<Measure>,
-    /// The jobs that were submitted.
-    pub jobs: Vec<String>,
-}
-
-impl Scene<'_> {
-    /// Returns the agents that no fault touches: those that can be demanded something of.
-    #[must_use]
-    pub fn untouched(&self) -> Directory {
-        self.agents.without(&self.ledger.touched())
-    }
-
-    /// Stops all workloads, keeps their numbers and returns what else they had to say.
-    pub async fn stop_background(&mut self) -> Vec<Outcome> {
-        let outcomes = join_all(self.background.drain(..).map(Running::stop)).await;
-        for outcome in &outcomes {
-            self.measures.extend(outcome.measures.iter().cloned());
-        }
-        outcomes
-    }
-}
-
 impl Step {
     /// Runs the step; returns what was seen in the end.
-    ///
-    /// # Errors
-    /// [`StepError`].
-    pub async fn run(&self, scene: &mut Scene<'_>) -> Result<String, StepError> {
+    async fn run(&self, scene: &Scene<'_>, place: &Place) -> Result<String, StepError> {
         match self {
             Self::Submit { name, hcl } => submit::run(scene, name, hcl).await,
             Self::Expect {
@@ -215,46 +281,59 @@ impl Step {
                 measured_as,
             } => expect::run(scene, that, *within, measured_as.as_deref()).await,
             Self::Hold { that, lasting } => hold::run(scene, that.as_ref(), *lasting).await,
+            Self::Never { that, lasting } => hold::never(scene, that, *lasting).await,
             Self::Inject { fault, on } => inject::run(scene, *fault, on).await,
             Self::Heal { fault } => heal::run(scene, *fault).await,
+            Self::Restart { on } => restart::run(scene, on).await,
             Self::Start { workload } => Ok(background::start(scene, workload)),
             Self::StopAll => background::stop(scene).await,
-            Self::Measure { name, at_most } => measure::run(scene, name, *at_most),
-        }
-    }
-
-    /// Whether the step may be dropped half-way: a fault half injected could not be healed.
-    #[must_use]
-    pub fn can_be_cut(&self) -> bool {
-        !matches!(self, Self::Inject { .. } | Self::Heal { .. })
-    }
-
-    /// Returns the lever that the step wants, if any.
-    #[must_use]
-    pub fn needs(&self) -> Option<Capability> {
-        match self {
-            Self::Inject { fault, .. } => Some(fault.needs()),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Submit { name, .. } => write!(f, "submit `{name}`"),
-            Self::Expect { that, within, .. } => {
-                write!(f, "expect {that} within {} s", within.as_secs_f64())
+            Self::Measure {
+                name,
+                at_most,
+                at_least,
+            } => measure::run(scene, name, *at_most, *at_least),
+            Self::Scale { job, group, count } => scale::run(scene, job, group, *count).await,
+            Self::Promote { job } => promote::run(scene, job).await,
+            Self::Revert { job, version } => revert::run(scene, job, *version).await,
+            Self::StopJob { job, purge } => stop_job::run(scene, job, *purge).await,
+            Self::Dispatch { job, meta, payload } => {
+                dispatch::run(scene, job, meta, payload.as_deref()).await
             }
-            Self::Hold { that, lasting } => match that {
-                Some(that) => write!(f, "expect {that} for {} s", lasting.as_secs_f64()),
-                None => write!(f, "let {} s pass", lasting.as_secs_f64()),
-            },
-            Self::Inject { fault, on } => write!(f, "{fault} {on}"),
-            Self::Heal { fault } => write!(f, "heal {fault}"),
-            Self::Start { workload } => write!(f, "start {workload}"),
-            Self::StopAll => f.write_str("stop the workloads and judge what they saw"),
-            Self::Measure { name, at_most } => write!(f, "expect {name} at most {at_most}"),
+            Self::Call(call) => call::run(scene, call).await,
+            Self::Parallel { steps } => parallel::run(scene, steps, place).await,
+            Self::ForEach { agents, steps } => for_each::run(scene, agents, steps, place).await,
+        }
+    }
+
+    /// Whether the step may be dropped half-way: a fault half injected could not be healed, and
+    /// steps in steps end for themselves.
+    fn can_be_cut(&self) -> bool {
+        !matches!(
+            self,
+            Self::Inject { .. }
+                | Self::Heal { .. }
+                | Self::Restart { .. }
+                | Self::Parallel { .. }
+                | Self::ForEach { .. }
+        )
+    }
+
+    /// Returns the steps inside.
+    #[must_use]
+    pub fn inner(&self) -> &[Step] {
+        match self {
+            Self::Parallel { steps } | Self::ForEach { steps, .. } => steps,
+            _ => &[],
+        }
+    }
+
+    /// Returns the levers that the step wants.
+    #[must_use]
+    pub fn needs(&self) -> Vec<Capability> {
+        match self {
+            Self::Inject { fault, .. } => fault.needs().into_iter().collect(),
+            Self::Restart { .. } => Fault::Restart.needs().into_iter().collect(),
+            _ => self.inner().iter().flat_map(Self::needs).collect(),
         }
     }
 }

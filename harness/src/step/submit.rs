@@ -1,37 +1,52 @@
 //! Registers a job from its text. The cluster parses it, so that each version judges its own
 //! language.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use super::{Scene, StepError};
-use crate::poll::{self, Look};
+use super::write::{Again, write};
+use super::{Choice, Form, Label, Scene, Step, StepError};
+use crate::grammar::{Arg, Type};
 
-/// How long the cluster may be without a leader meanwhile.
-const WITHIN: Duration = Duration::from_secs(15);
-
-pub(super) async fn run(scene: &mut Scene<'_>, name: &str, hcl: &str) -> Result<String, StepError> {
-    let agents = scene.untouched();
-    let what = format!("submitting `{name}`");
-    let every = Duration::from_millis(200);
-    let (id, reply) = poll::eventually(WITHIN, every, &what, || async {
-        let submitted = agents
-            .ask(|api| async move {
-                let job = api.parse_job(hcl).await?;
-                let id = job.get("ID").and_then(Value::as_str).unwrap_or_default();
-                Ok((id.to_owned(), api.register(&job).await?))
-            })
-            .await;
-        match submitted {
-            Ok(submitted) => Look::Done(submitted),
-            Err(error) => Look::failed(&error),
+pub(super) const FORM: Form = Form {
+    name: "submit",
+    about: "registers a job, or a new version of one; the run removes it in the end",
+    label: Label::None,
+    args: &[
+        Arg::required(
+            "job",
+            Type::JobFile,
+            "its file, by its path from the script's folder, or a built-in one",
+        ),
+        Arg::optional(
+            "variables",
+            Type::JobVariables,
+            "values for the job's `variable` blocks",
+        ),
+    ],
+    choice: Choice::Free,
+    steps: false,
+    example: r#"submit {
+  job = builtin.whoami
+}"#,
+    build: |statement| {
+        let job = statement.args.job_text("job");
+        Step::Submit {
+            name: job.name,
+            hcl: job.hcl,
         }
+    },
+};
+
+pub(super) async fn run(scene: &Scene<'_>, name: &str, hcl: &str) -> Result<String, StepError> {
+    let what = format!("submitting `{name}`");
+    // Registering the same text twice makes one version.
+    let (id, reply) = write(scene, &what, Again::Yes, |api| async move {
+        let job = api.parse_job(hcl).await?;
+        let id = job.get("ID").and_then(Value::as_str).unwrap_or_default();
+        Ok((id.to_owned(), api.register(&job).await?))
     })
     .await?;
-    if !scene.jobs.contains(&id) {
-        scene.jobs.push(id.clone());
-    }
+    scene.leaves_job(&id);
     let mut seen = format!("`{id}` registered at index {}", reply.job_modify_index);
     if !reply.warnings.is_empty() {
         seen.push_str(&format!("; warnings: {}", reply.warnings.trim()));

@@ -27,6 +27,24 @@ pub enum Capability {
     Exec,
 }
 
+impl Capability {
+    /// All levers that there can be.
+    pub const ALL: [Self; 5] = [
+        Self::Kill,
+        Self::StopStart,
+        Self::Pause,
+        Self::Isolate,
+        Self::Exec,
+    ];
+
+    /// Returns its name in scripts and messages, as `stop-start`.
+    #[must_use]
+    pub fn word(self) -> String {
+        let word = serde_json::to_value(self).unwrap_or_default();
+        word.as_str().unwrap_or_default().to_owned()
+    }
+}
+
 /// Which program the agents run, for every line of output and every report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineInfo {

@@ -24,6 +24,11 @@ pub(super) struct Instance {
     pub(super) name: String,
     pub(super) node: String,
     pub(super) at: (Ipv4Addr, u16),
+    /// Whether a deployment judges its health.
+    in_deployment: bool,
+    /// Whether it was ever found healthy. A change in place puts an instance into a new deployment,
+    /// which has yet to judge it; it serves all the while.
+    was_healthy: bool,
     /// Whether it is healthy and meant to run, so that requests may be sent to it.
     routable: bool,
     /// When it was last seen not yet told to stop, if it has been told since.
@@ -106,7 +111,13 @@ impl Instances {
         let Some(instance) = known.get_mut(&alloc.id) else {
             return false;
         };
-        instance.routable = alloc.is_running() && alloc.is_healthy();
+        instance.was_healthy |= alloc.is_healthy();
+        let judged = alloc.deployment_status.as_ref().and_then(|one| one.healthy);
+        let fit = match judged {
+            Some(healthy) => healthy,
+            None => instance.was_healthy || !instance.in_deployment,
+        };
+        instance.routable = alloc.is_running() && fit;
         if alloc.is_told_to_stop() && instance.told_to_stop_after.is_none() {
             instance.told_to_stop_after = last_look.or_else(|| Some(Instant::now()));
         }
@@ -114,14 +125,17 @@ impl Instances {
     }
 
     async fn add(&self, beside: &Beside, alloc: &AllocStub, port: &str) {
-        let Ok(Some(at)) = service::endpoint(&beside.agents, &alloc.id, port).await else {
+        let Ok(place) = service::place(&beside.agents, &alloc.id, port).await else {
             return;
         };
+        let Some(at) = place.at else { return };
         let instance = Instance {
             alloc: alloc.id.clone(),
             name: alloc.name.clone(),
             node: alloc.node_name.clone(),
             at,
+            in_deployment: place.in_deployment,
+            was_healthy: false,
             routable: false,
             told_to_stop_after: None,
         };

@@ -11,11 +11,30 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use tokio::time::MissedTickBehavior;
 
-use super::{Beside, Breach, Outcome};
+use super::{Beside, Breach, Outcome, Workload};
 use crate::directory::{Directory, Entry};
+use crate::grammar::{Number, Word};
 use crate::measure::Measure;
 use crate::spec::AgentName;
 use crate::timeline::{Kind, millis};
+
+/// As scripts name it.
+pub(super) const WORD: Word<Workload> = Word {
+    name: "leader_watch",
+    about: "asks every server each 20 ms who leads",
+    args: &[],
+    takes: &[
+        Number {
+            name: "leaderless_ms",
+            about: "longest time without a leader",
+        },
+        Number {
+            name: "leader_changes",
+            about: "how often another server took over",
+        },
+    ],
+    build: |_| Workload::LeaderWatch,
+};
 
 /// How often each server is asked.
 const INTERVAL: Duration = Duration::from_millis(20);

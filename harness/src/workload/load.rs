@@ -11,10 +11,54 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::instances::{Instance, Instances};
-use super::{Beside, Breach, Outcome};
+use super::{Beside, Breach, Outcome, Workload};
+use crate::grammar::{Arg, Number, Type, Word};
 use crate::measure::{Measure, quantile};
 use crate::probe::{http, service};
 use crate::timeline::{Kind, millis};
+
+/// As scripts name it.
+pub(super) const WORD: Word<Workload> = Word {
+    name: "load",
+    about: "asks the healthy instances of a job in turn, each request on a connection of its own; \
+            every failure at an instance that was not told to stop breaks the law",
+    args: &[
+        Arg::required("job", Type::Job, "the job"),
+        Arg::required("port", Type::Port, "the label of the port"),
+        Arg::required("rate", Type::Rate, "requests a second"),
+    ],
+    takes: &[
+        Number {
+            name: "requests_answered",
+            about: "requests that were answered",
+        },
+        Number {
+            name: "requests_lost",
+            about: "requests that failed at instances not told to stop, or found no instance",
+        },
+        Number {
+            name: "requests_lost_to_stops",
+            about: "requests that failed at instances told to stop",
+        },
+        Number {
+            name: "request_ms_p50",
+            about: "how long half of the requests took at most",
+        },
+        Number {
+            name: "request_ms_p99",
+            about: "how long 99 of 100 requests took at most",
+        },
+        Number {
+            name: "service_gap_ms",
+            about: "longest time without an answer",
+        },
+    ],
+    build: |args| Workload::Load {
+        job: args.text("job"),
+        port: args.text("port"),
+        rate: args.rate("rate"),
+    },
+};
 
 /// What became of one request.
 struct Request {

@@ -18,10 +18,15 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::directory::Directory;
+use crate::grammar::Word;
 use crate::measure::Measure;
 use crate::timeline::{Kind, Recorder};
 
 pub use writer::JOB_PREFIX as WRITER_JOB_PREFIX;
+
+/// Every workload and watch, as scripts name it.
+pub const WORKLOADS: &[Word<Workload>] =
+    &[writer::WORD, load::WORD, leader_watch::WORD, rollout::WORD];
 
 /// What to run beside the steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

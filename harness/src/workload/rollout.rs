@@ -5,13 +5,35 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Beside, Breach, Outcome};
+use super::{Beside, Breach, Outcome, Workload};
+use crate::grammar::{Arg, Number, Type, Word};
 use crate::measure::Measure;
 use crate::nomad::types::{AllocStub, Job, UpdateStrategy};
 use crate::nomad::{ApiError, Reply};
 use crate::poll;
 use crate::spec::AgentName;
 use crate::timeline::Kind;
+
+/// As scripts name it.
+pub(super) const WORD: Word<Workload> = Word {
+    name: "rollout_watch",
+    about: "checks each state of a job's allocations that the API shows against what its update \
+            block promises",
+    args: &[Arg::required("job", Type::Job, "the job")],
+    takes: &[
+        Number {
+            name: "healthy_least",
+            about: "fewest healthy instances at any time",
+        },
+        Number {
+            name: "replacing_most",
+            about: "most instances that were being replaced at a time",
+        },
+    ],
+    build: |args| Workload::Rollout {
+        job: args.text("job"),
+    },
+};
 
 /// How long a blocking query waits at most: also how late a stop may be noticed by a server.
 const WAIT: Duration = Duration::from_secs(2);

@@ -10,12 +10,46 @@ use futures::future::join_all;
 
 use super::writer_book::Book;
 use super::writer_lane::{Lane, Notebook, Notes};
-use super::{Beside, Breach, Outcome};
+use super::{Beside, Breach, Outcome, Workload};
 use crate::directory::Directory;
+use crate::grammar::{Arg, Number, Type, Word};
 use crate::measure::{Measure, quantile};
 use crate::nomad::ApiError;
 use crate::poll::{self, Look};
 use crate::timeline::{Kind, millis};
+
+/// As scripts name it.
+pub(super) const WORD: Word<Workload> = Word {
+    name: "writer",
+    about: "writes counters through all servers in turn, and checks at its stop that every \
+            acknowledged one is there",
+    args: &[Arg::required("rate", Type::Rate, "writes a second")],
+    takes: &[
+        Number {
+            name: "writes_acknowledged",
+            about: "writes that the cluster acknowledged",
+        },
+        Number {
+            name: "writes_failed",
+            about: "attempts that failed",
+        },
+        Number {
+            name: "write_gap_ms",
+            about: "longest time without an acknowledgement",
+        },
+        Number {
+            name: "write_ms_p50",
+            about: "how long half of the writes took at most",
+        },
+        Number {
+            name: "write_ms_p99",
+            about: "how long 99 of 100 writes took at most",
+        },
+    ],
+    build: |args| Workload::Writer {
+        rate: args.rate("rate"),
+    },
+};
 
 /// How the writer's jobs are called.
 pub const JOB_PREFIX: &str = "rehearse-writer-";

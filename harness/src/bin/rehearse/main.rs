@@ -16,6 +16,7 @@ mod output;
 mod pki;
 mod plan;
 mod run;
+mod scenario;
 mod start;
 mod status;
 mod stop;
@@ -24,6 +25,7 @@ mod up;
 mod view;
 mod words;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -57,6 +59,7 @@ struct Cli {
 enum Command {
     Up(up::Args),
     Run(run::Args),
+    Scenario(scenario::Args),
     Status(status::Args),
     Env(env::Args),
     Logs(logs::Args),
@@ -106,7 +109,7 @@ fn main() -> ExitCode {
     {
         return agent::main(&args);
     }
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(std::env::args_os().map(as_clap_has_it));
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -130,10 +133,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// Terraform and Nomad write `-var NAME=VALUE`, with one dash; clap knows two only.
+fn as_clap_has_it(arg: OsString) -> OsString {
+    match arg.to_str() {
+        Some("-var") => "--var".into(),
+        Some(text) if text.starts_with("-var=") => format!("-{text}").into(),
+        _ => arg,
+    }
+}
+
 async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
         Command::Up(args) => up::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
+        Command::Scenario(args) => scenario::run(args, context),
         Command::Status(args) => status::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
         Command::Logs(args) => logs::run(args, context).await,
@@ -149,5 +162,23 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Matrix(args) => matrix::run(&args, context),
         Command::Pki(args) => pki::run(&args, context),
         Command::Completions(args) => completions::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_given_with_one_dash_or_two() {
+        for form in [
+            &["-var", "writes=1"][..],
+            &["-var=writes=1"],
+            &["--var", "writes=1"],
+        ] {
+            let args = ["rehearse", "scenario", "check"].iter().chain(form);
+            let args = args.map(|arg| as_clap_has_it(OsString::from(arg)));
+            assert!(Cli::try_parse_from(args).is_ok(), "{form:?}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use nomad_harness::docker::Docker;
 use nomad_harness::engine::EngineRequest;
 use nomad_harness::report::{self, Report, Verdict};
 use nomad_harness::runner::{self, Folder, Interrupt};
-use nomad_harness::scenario::{self, Scenario};
+use nomad_harness::scenario::Scenario;
 use nomad_harness::spec::ClusterSpec;
 use nomad_harness::target::Target as _;
 use nomad_harness::target::docker::{DockerCluster, Options, bring_up, tear_down};
@@ -17,6 +17,7 @@ use super::Context;
 use super::cluster_args::ClusterArgs;
 use super::failure::Failure;
 use super::output::{self, Format};
+use super::scenario::{self, Which};
 use super::up;
 use super::view::View;
 
@@ -27,9 +28,8 @@ use super::view::View;
 /// nothing was proved.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Scenarios whose name contains one of these; without any, all of them.
-    #[arg(value_name = "PATTERN")]
-    patterns: Vec<String>,
+    #[command(flatten)]
+    which: Which,
     /// List the scenarios, and run none.
     #[arg(long)]
     list: bool,
@@ -54,9 +54,9 @@ pub struct Args {
 
 /// Runs what is asked for, and says what was proved.
 pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
-    let scenarios = chosen(&args.patterns)?;
+    let scenarios = args.which.read()?;
     if args.list {
-        list(&scenarios, context.format);
+        scenario::list(&scenarios, context.format);
         return Ok(ExitCode::SUCCESS);
     }
     let (interrupter, interrupt) = Interrupt::new();
@@ -125,41 +125,6 @@ async fn play(
 
 fn passed(report: &Report) -> bool {
     matches!(report.verdict, Verdict::Passed | Verdict::Skipped)
-}
-
-/// Returns the scenarios whose name contains a pattern.
-fn chosen(patterns: &[String]) -> Result<Vec<Scenario>, Failure> {
-    let all = scenario::built_in();
-    let unknown: Vec<_> = patterns
-        .iter()
-        .filter(|pattern| !all.iter().any(|one| one.name.contains(*pattern)))
-        .map(|pattern| format!("`{pattern}`"))
-        .collect();
-    if !unknown.is_empty() {
-        let known: Vec<_> = all.iter().map(|one| format!("`{}`", one.name)).collect();
-        return Err(Failure::input(format!(
-            "no scenario is called like {}; there are {}",
-            unknown.join(", "),
-            known.join(", ")
-        ))
-        .hint("rehearse run --list"));
-    }
-    let wanted = |one: &Scenario| {
-        patterns.is_empty() || patterns.iter().any(|pattern| one.name.contains(pattern))
-    };
-    Ok(all.into_iter().filter(wanted).collect())
-}
-
-fn list(scenarios: &[Scenario], format: Format) {
-    if format == Format::Json {
-        output::json(&scenarios);
-        return;
-    }
-    let rows: Vec<_> = scenarios
-        .iter()
-        .map(|one| vec![one.name.clone(), one.description.clone()])
-        .collect();
-    output::text(&output::table(&["Scenario", "Shows"], &rows));
 }
 
 /// Prints what was proved, and leaves it for build servers beside the runs' folders.

@@ -1,0 +1,131 @@
+//! What an operator does to a node before taking its machine away: no new work, and then none at
+//! all. Undone by making the node eligible again.
+
+use async_trait::async_trait;
+
+use super::Lever;
+use crate::directory::Directory;
+use crate::nomad::types::DrainSpec;
+use crate::nomad::{Api, ApiError};
+use crate::spec::AgentName;
+use crate::target::{Capability, ControlError, Target};
+
+/// The node takes no new work.
+pub(super) struct Ineligible;
+
+/// The node's allocations move elsewhere, as each job's `migrate` block says.
+pub(super) struct Drain;
+
+/// No deadline: whatever does not move stays until the drain is ended.
+const NO_DEADLINE: DrainSpec = DrainSpec {
+    deadline: 0,
+    ignore_system_jobs: false,
+};
+
+#[async_trait]
+impl Lever for Ineligible {
+    fn name(&self) -> &'static str {
+        "ineligible"
+    }
+
+    fn about(&self) -> &'static str {
+        "makes a client's node ineligible for new work; what runs there stays"
+    }
+
+    fn needs(&self) -> Option<Capability> {
+        None
+    }
+
+    fn takes_down(&self) -> bool {
+        false
+    }
+
+    async fn inject(
+        &self,
+        target: &dyn Target,
+        agent: &AgentName,
+        _: &[AgentName],
+    ) -> Result<(), ControlError> {
+        told(target, agent, "make ineligible", |api, id| async move {
+            api.set_eligibility(&id, false).await.map(drop)
+        })
+        .await
+    }
+
+    async fn heal(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+        told(target, agent, "make eligible", |api, id| async move {
+            api.set_eligibility(&id, true).await.map(drop)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Lever for Drain {
+    fn name(&self) -> &'static str {
+        "drain"
+    }
+
+    fn about(&self) -> &'static str {
+        "drains a client's node without a deadline: its allocations move as each job's `migrate` \
+         block says; healing ends the drain and makes the node eligible"
+    }
+
+    fn needs(&self) -> Option<Capability> {
+        None
+    }
+
+    fn takes_down(&self) -> bool {
+        false
+    }
+
+    async fn inject(
+        &self,
+        target: &dyn Target,
+        agent: &AgentName,
+        _: &[AgentName],
+    ) -> Result<(), ControlError> {
+        told(target, agent, "drain", |api, id| async move {
+            api.drain(&id, Some(&NO_DEADLINE), false).await.map(drop)
+        })
+        .await
+    }
+
+    async fn heal(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+        told(target, agent, "end the drain of", |api, id| async move {
+            api.drain(&id, None, true).await.map(drop)
+        })
+        .await
+    }
+}
+
+/// Tells a server something about an agent's node.
+async fn told<F, Fut>(
+    target: &dyn Target,
+    agent: &AgentName,
+    action: &'static str,
+    call: F,
+) -> Result<(), ControlError>
+where
+    F: Fn(Api, String) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<(), ApiError>> + Send,
+{
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| ControlError {
+        action,
+        agent: agent.clone(),
+        source,
+    };
+    let agents = Directory::of(target);
+    let nodes = agents
+        .ask(|api| async move { api.nodes().await })
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let node = nodes.into_iter().find(|node| node.name == agent.as_str());
+    let id = node
+        .map(|node| node.id)
+        .ok_or_else(|| failed("it has no node: only clients have".into()))?;
+    agents
+        .ask(|api| call(api, id.clone()))
+        .await
+        .map_err(|error| failed(error.into()))
+}

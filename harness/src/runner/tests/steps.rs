@@ -1,0 +1,181 @@
+//! Laws of the steps that hold others, and of those that look and measure.
+
+use super::*;
+use crate::step::{Call, Certificate, TokenSent};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_agent_has_its_turn_one_after_the_other() {
+    let target = fake(Defects::default()).await;
+    let steps = vec![Step::ForEach {
+        agents: Pick::Followers,
+        steps: vec![
+            Step::Restart { on: Pick::Each },
+            expect(Condition::Voters { healthy: None }, 5_000),
+        ],
+    }];
+    let report = run_on(&target, steps).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    assert_eq!(
+        target.calls(),
+        [
+            "stop server-2",
+            "start server-2",
+            "stop server-3",
+            "start server-3",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_inside_that_fails_ends_the_turns_and_the_run_is_healed() {
+    let target = fake(Defects::default()).await;
+    let steps = vec![Step::ForEach {
+        agents: Pick::Followers,
+        steps: vec![
+            Step::Inject {
+                fault: Fault::Pause,
+                on: Pick::Each,
+            },
+            impossible(),
+        ],
+    }];
+    let report = run_on(&target, steps).await;
+    assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
+    assert_eq!(target.calls(), ["pause server-2", "resume server-2"]);
+    assert_eq!(report.steps.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_side_by_side_is_waited_for_and_the_worst_counts() {
+    let target = fake(Defects::default()).await;
+    let begun = Instant::now();
+    let steps = vec![Step::Parallel {
+        steps: vec![hold(400), hold(400), impossible()],
+    }];
+    let report = run_on(&target, steps).await;
+    assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(400));
+    let took = report.steps[0].took_ms;
+    assert!(took < 800.0, "one after the other takes 1050 ms: {took}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interruption_ends_the_steps_inside_too() {
+    let target = fake(Defects::default()).await;
+    let (interrupter, interrupt) = Interrupt::new();
+    let options = Options {
+        interrupt,
+        ..at(Kind::Injected, move || interrupter.interrupt())
+    };
+    let script = scenario(vec![Step::Parallel {
+        steps: vec![inject(Fault::Kill, 2), hold(60_000)],
+    }]);
+    let report = run(&script, &target, options).await;
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert_eq!(reason(&report), "interrupted");
+    assert_eq!(target.calls(), ["kill server-2", "start server-2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_never_be_so_fails_at_the_first_look_at_which_it_is() {
+    let target = fake(Defects::default()).await;
+    let never = |that| Step::Never {
+        that,
+        lasting: Duration::from_millis(300),
+    };
+    let report = run_on(&target, vec![never(Condition::Nodes { ready: Some(99) })]).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    let report = run_on(&target, vec![never(Condition::Leader)]).await;
+    assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
+    assert!(reason(&report).contains("`server-1` leads"), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_from_below_is_kept_too() {
+    let target = fake(Defects::default()).await;
+    let script = |least: f64| {
+        vec![
+            submit(),
+            start(load()),
+            hold(300),
+            Step::StopAll,
+            Step::Measure {
+                name: "requests_answered".into(),
+                at_most: None,
+                at_least: Some(least),
+            },
+        ]
+    };
+    let report = run_on(&target, script(1.0)).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    let report = run_on(&target, script(1e9)).await;
+    assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
+    assert!(
+        reason(&report).contains("allowed is at least"),
+        "{report:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_one_picked_is_found_although_a_fault_touches_it() {
+    let target = fake(Defects::default()).await;
+    let steps = vec![
+        Step::Inject {
+            fault: Fault::Pause,
+            on: Pick::Follower,
+        },
+        Step::Inject {
+            fault: Fault::Isolate,
+            on: Pick::Last,
+        },
+    ];
+    let report = run_on(&target, steps).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    let calls = target.calls();
+    let whom = |call: &str| call.split(' ').nth(1).unwrap_or_default().to_owned();
+    assert_eq!(whom(&calls[0]), whom(&calls[1]), "{calls:?}");
+    assert_ne!(whom(&calls[0]), "server-1", "that one leads");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_passes_only_with_the_answer_that_was_expected() {
+    let target = fake(Defects::default()).await;
+    let call = |status, path: &str, value: serde_json::Value| {
+        vec![Step::Call(Call {
+            method: "GET".into(),
+            path: "/v1/operator/raft/configuration".into(),
+            body: None,
+            at: Some(Pick::Leader),
+            token: TokenSent::None,
+            certificate: Certificate::Own,
+            status,
+            contains: None,
+            check: [(path.to_owned(), value)].into(),
+            within: None,
+        })]
+    };
+    let verdict_of = async |steps| run_on(&target, steps).await.verdict;
+    let voter = "Servers[*].Voter";
+    assert_eq!(
+        verdict_of(call(Some(200), voter, true.into())).await,
+        Verdict::Passed
+    );
+    for steps in [
+        call(Some(403), voter, true.into()),
+        call(Some(200), voter, false.into()),
+        call(Some(200), "Servers[9].Voter", true.into()),
+        call(None, voter, true.into()),
+    ] {
+        assert_eq!(verdict_of(steps).await, Verdict::Failed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_of_nomad_that_is_too_old_is_skipped() {
+    let target = fake(Defects::default()).await;
+    let mut script = scenario(vec![hold(1)]);
+    script.nomad = Some(">= 1.7".parse().expect("a range of versions"));
+    let report = run(&script, &target, Options::with_seed(1)).await;
+    assert_eq!(report.verdict, Verdict::Skipped, "{report:?}");
+    assert!(reason(&report).contains("needs Nomad >=1.7"), "{report:?}");
+}

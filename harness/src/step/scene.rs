@@ -1,0 +1,187 @@
+//! What the steps of a run work on. Steps may run side by side, so what they change is behind a
+//! lock, and clones share it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared, join_all};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::{Ledger, StepError};
+use crate::directory::Directory;
+use crate::measure::Measure;
+use crate::pick::{Pick, PickError};
+use crate::spec::AgentName;
+use crate::target::Target;
+use crate::timeline::Recorder;
+use crate::workload::{Outcome, Running};
+
+/// Comes when the run is to end at once, and says why.
+pub type Cut<'t> = Shared<BoxFuture<'t, String>>;
+
+/// What the steps of a run work on.
+#[derive(Clone)]
+pub struct Scene<'t> {
+    /// The cluster.
+    pub target: &'t dyn Target,
+    /// All its agents.
+    pub agents: Directory,
+    /// Where events go.
+    pub recorder: Recorder,
+    /// The faults that are in.
+    pub ledger: Ledger,
+    /// Whose turn it is in a `for_each`.
+    each: Option<AgentName>,
+    cut: Cut<'t>,
+    shared: Arc<Mutex<Shelf>>,
+}
+
+/// What the steps change.
+struct Shelf {
+    rng: StdRng,
+    last: Vec<AgentName>,
+    background: Vec<Running>,
+    measures: Vec<Measure>,
+    jobs: Vec<String>,
+}
+
+impl<'t> Scene<'t> {
+    /// Sets the scene: no fault is in, nothing runs.
+    #[must_use]
+    pub fn new(target: &'t dyn Target, recorder: Recorder, ledger: Ledger, seed: u64) -> Self {
+        let shelf = Shelf {
+            rng: StdRng::seed_from_u64(seed),
+            last: Vec::new(),
+            background: Vec::new(),
+            measures: Vec::new(),
+            jobs: Vec::new(),
+        };
+        Self {
+            target,
+            agents: Directory::of(target),
+            recorder,
+            ledger,
+            each: None,
+            cut: futures::future::pending().boxed().shared(),
+            shared: Arc::new(Mutex::new(shelf)),
+        }
+    }
+
+    /// Returns the same scene, whose steps end when `cut` comes.
+    #[must_use]
+    pub fn cut_by(&self, cut: Cut<'t>) -> Self {
+        Self {
+            cut,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the same scene, in which it is this agent's turn.
+    #[must_use]
+    pub(super) fn turn_of(&self, agent: &AgentName) -> Self {
+        Self {
+            each: Some(agent.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Returns when the run is to end, as the error that its step then gives.
+    pub(super) async fn is_cut(&self) -> StepError {
+        let why = self.cut.clone().await;
+        StepError::Inconclusive { why }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the agents that no fault touches: those that can be demanded something of.
+    #[must_use]
+    pub fn untouched(&self) -> Directory {
+        self.agents.without(&self.ledger.touched())
+    }
+
+    /// Chooses agents among those that no fault touches.
+    ///
+    /// # Errors
+    /// [`PickError`].
+    pub(super) async fn pick(&self, pick: &Pick) -> Result<Vec<AgentName>, PickError> {
+        // Dice of its own, taken before anything is awaited: steps that run side by side get the
+        // same ones in every run with the same seed.
+        let mut dice = StdRng::from_rng(&mut self.lock().rng);
+        let known = match pick {
+            Pick::Each => Some(self.each.iter().cloned().collect()),
+            Pick::Last => Some(self.lock().last.clone()),
+            _ => None,
+        };
+        let pick = known.map_or_else(|| pick.clone(), Pick::Named);
+        // Someone named, or picked before, may well be touched by a fault.
+        let among = match &pick {
+            Pick::Named(_) => self.agents.clone(),
+            _ => self.untouched(),
+        };
+        let picked = pick.choose(&among, &mut dice).await?;
+        self.lock().last.clone_from(&picked);
+        Ok(picked)
+    }
+
+    /// Keeps a number.
+    pub(super) fn keep(&self, measure: Measure) {
+        self.lock().measures.push(measure);
+    }
+
+    /// Returns the numbers taken so far, oldest first.
+    #[must_use]
+    pub fn measures(&self) -> Vec<Measure> {
+        self.lock().measures.clone()
+    }
+
+    /// Sets limits on the numbers of a name; returns those.
+    pub(super) fn limit(
+        &self,
+        name: &str,
+        at_most: Option<f64>,
+        at_least: Option<f64>,
+    ) -> Vec<Measure> {
+        let mut shelf = self.lock();
+        let limited = shelf.measures.iter_mut().filter(|one| one.name == name);
+        limited
+            .map(|one| {
+                one.at_most = at_most.or(one.at_most);
+                one.at_least = at_least.or(one.at_least);
+                one.clone()
+            })
+            .collect()
+    }
+
+    /// Notes a job that the run leaves, to be removed in the end.
+    pub(super) fn leaves_job(&self, id: &str) {
+        let mut shelf = self.lock();
+        if !shelf.jobs.iter().any(|known| known == id) {
+            shelf.jobs.push(id.to_owned());
+        }
+    }
+
+    /// Returns the jobs that the run made.
+    #[must_use]
+    pub fn jobs(&self) -> Vec<String> {
+        self.lock().jobs.clone()
+    }
+
+    pub(super) fn runs_beside(&self, running: Running) {
+        self.lock().background.push(running);
+    }
+
+    /// Stops all workloads, keeps their numbers and returns what else they had to say.
+    pub async fn stop_background(&self) -> Vec<Outcome> {
+        let running = std::mem::take(&mut self.lock().background);
+        let outcomes = join_all(running.into_iter().map(Running::stop)).await;
+        for outcome in &outcomes {
+            self.lock()
+                .measures
+                .extend(outcome.measures.iter().cloned());
+        }
+        outcomes
+    }
+}

@@ -1,0 +1,64 @@
+//! How a step is called in logs and reports.
+
+use std::fmt;
+
+use super::Step;
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Submit { name, .. } => write!(f, "submit `{name}`"),
+            Self::Expect { that, within, .. } => {
+                write!(f, "expect {that} within {} s", within.as_secs_f64())
+            }
+            Self::Hold { that, lasting } => match that {
+                Some(that) => write!(f, "expect {that} for {} s", lasting.as_secs_f64()),
+                None => write!(f, "let {} s pass", lasting.as_secs_f64()),
+            },
+            Self::Never { that, lasting } => {
+                write!(f, "expect never {that} for {} s", lasting.as_secs_f64())
+            }
+            Self::Inject { fault, on } => write!(f, "{fault} {on}"),
+            Self::Heal { fault } => write!(f, "heal {fault}"),
+            Self::Restart { on } => write!(f, "stop and start {on}"),
+            Self::Start { workload } => write!(f, "start {workload}"),
+            Self::StopAll => f.write_str("stop the workloads and judge what they saw"),
+            Self::Measure {
+                name,
+                at_most,
+                at_least,
+            } => {
+                write!(f, "expect {name}")?;
+                if let Some(limit) = at_least {
+                    write!(f, " at least {limit}")?;
+                }
+                match at_most {
+                    Some(limit) => write!(f, " at most {limit}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Scale { job, group, count } => {
+                write!(f, "scale group `{group}` of `{job}` to {count}")
+            }
+            Self::Promote { job } => write!(f, "promote the canaries of `{job}`"),
+            Self::Revert { job, version } => write!(f, "revert `{job}` to version {version}"),
+            Self::StopJob { job, purge: true } => write!(f, "stop and purge job `{job}`"),
+            Self::StopJob { job, .. } => write!(f, "stop job `{job}`"),
+            Self::Dispatch { job, .. } => write!(f, "dispatch `{job}`"),
+            Self::Call(call) => write!(f, "{call}"),
+            Self::Parallel { steps } => {
+                f.write_str("side by side: ")?;
+                list(f, steps)
+            }
+            Self::ForEach { agents, steps } => {
+                write!(f, "for each of {agents}: ")?;
+                list(f, steps)
+            }
+        }
+    }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, steps: &[Step]) -> fmt::Result {
+    let words: Vec<_> = steps.iter().map(ToString::to_string).collect();
+    f.write_str(&words.join("; "))
+}
