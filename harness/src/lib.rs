@@ -4,6 +4,7 @@
 
 pub mod agent_config;
 pub mod cluster;
+pub mod conformance;
 pub mod directory;
 pub mod docker;
 pub mod doctor;

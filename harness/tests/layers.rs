@@ -90,6 +90,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "fault", "pick", "probe", "spec", "step", "target", "workload",
         ],
     ),
+    (
+        "conformance",
+        &["directory", "nomad", "poll", "spec", "target", "tls"],
+    ),
     ("report", &["measure", "target", "timeline"]),
     (
         "runner",
