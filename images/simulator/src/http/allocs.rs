@@ -62,7 +62,7 @@ async fn stop(call: Call, Path(id): Path<String>) -> Reply {
     let state = call.state();
     let Some(alloc) = state.allocs.get(&id) else {
         call.demand(&call.namespace, "alloc-lifecycle")?;
-        return Err(ApiError::missing("alloc not found"));
+        return Err(ApiError::missing("allocation not found"));
     };
     call.demand(&alloc.namespace, "alloc-lifecycle")?;
     let now = clock::now();
