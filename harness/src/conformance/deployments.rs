@@ -56,7 +56,9 @@ async fn deployed(ground: &Ground, changes: &[(&str, Value)]) -> Result<Value, B
 
 /// The same job, whose new version can never become healthy.
 fn broken(job: &Value) -> Value {
-    let mut job = given::with_arguments(job.clone(), &["workload", "-exit", "1"]);
+    let mut job = job.clone();
+    // It never runs at all: one that ran a moment might be found healthy on a busy machine.
+    given::task(&mut job)["Config"]["command"] = json!("/nowhere/at-all");
     // With attempts to spare: a deployment that has none left may fail before its deadline.
     given::group(&mut job)["ReschedulePolicy"] = json!({
         "Attempts": 0, "Unlimited": true, "Delay": 30_000_000_000_u64,
@@ -485,8 +487,11 @@ async fn a_failed_deployment_goes_back_to_the_stable_version(ground: &Ground) ->
     let expected = "Failed due to progress deadline - rolling back to job version 0";
     demand!(words == Some(&json!(expected)), "got {words:?}");
     let now = ground.read(&format!("job/{}", given::id(&job))).await?;
-    let args = &now["TaskGroups"][0]["Tasks"][0]["Config"]["args"];
-    demand!(*args == json!(["workload"]), "got {args}");
+    let command = &now["TaskGroups"][0]["Tasks"][0]["Config"]["command"];
+    demand!(
+        *command != "/nowhere/at-all",
+        "it is still the broken version"
+    );
     Ok(())
 }
 

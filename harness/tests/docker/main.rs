@@ -5,6 +5,7 @@
 //! one machine.
 
 mod command;
+mod conformance;
 mod faults;
 mod leftovers;
 mod library;
