@@ -4,6 +4,7 @@
 
 pub mod agent_config;
 pub mod cluster;
+pub mod conformance;
 #[cfg(feature = "testcontainers")]
 pub mod dev_agent;
 pub mod directory;

@@ -94,6 +94,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "fault", "grammar", "pick", "probe", "spec", "step", "target", "workload",
         ],
     ),
+    (
+        "conformance",
+        &["directory", "nomad", "poll", "spec", "target", "tls"],
+    ),
     ("report", &["measure", "target", "timeline"]),
     (
         "runner",

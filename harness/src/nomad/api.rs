@@ -4,22 +4,25 @@
 //! Certificates are always verified: the authority given is the only one believed, and the
 //! server's certificate must carry the host of the address.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::exchange::{Answer, Exchange};
 use super::query::{Query, Reply};
+use super::trust::{tls_config, trusting_nobody};
 use super::types::Token;
 
 /// How long a call may take unless its [`Query`] says: Nomad itself holds a call for 5 s while
 /// there is no leader (`RPCHoldTimeout`), and answers within that or right after.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much longer an untyped blocking query is waited for: none of ours asks for more.
+const BLOCKING_PATIENCE: Duration = Duration::from_secs(40);
 /// How long to wait for a connection: agents are near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -30,7 +33,7 @@ pub struct ApiConfig {
     pub addr: String,
     /// The authority that signed the agent's certificate, PEM.
     pub ca_pem: String,
-    /// The certificate shown to the agent, PEM.
+    /// The certificate shown to the agent, PEM; empty to show none.
     pub cert_pem: String,
     /// Its private key, PEM.
     pub key_pem: String,
@@ -378,32 +381,84 @@ impl Api {
         decode(&call, reply, Nulls::Absent)
     }
 
-    /// Sends a request to `/v1/PATH` (its query included) and returns status and body, whatever
-    /// they are.
+    /// Sends a request as it is, with this handle's token and time, and returns whatever comes
+    /// back: every status is an answer.
     ///
     /// # Errors
-    /// [`ApiError`], but for `Status`.
-    pub async fn exchange(
+    /// [`ApiError`], where there was no whole answer.
+    pub async fn exchange(&self, asked: &Exchange) -> Result<Answer, ApiError> {
+        let (call, after) = (asked.call(&self.addr), self.patience(&asked.path));
+        let sort = |error: reqwest::Error| sort_failure(&call, after, &error);
+        let response = self.request(asked, after)?.send().await.map_err(sort)?;
+        let (status, headers) = (response.status().as_u16(), header_texts(response.headers()));
+        let body = response.bytes().await.map_err(sort)?.to_vec();
+        Ok(Answer {
+            call,
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// As [`Api::exchange`] with an answer that never ends: reads until `enough` says so of what
+    /// came so far, and hangs up.
+    ///
+    /// # Errors
+    /// [`ApiError`]; `TimedOut` where it was never enough.
+    pub async fn exchange_until(
         &self,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<(u16, String), ApiError> {
-        let method = match method {
-            "PUT" => Method::PUT,
-            "POST" => Method::POST,
-            "DELETE" => Method::DELETE,
-            _ => Method::GET,
-        };
-        let sent = self.send(method, path, &Query::default(), body, &[]).await;
-        match sent {
-            Ok((_, reply)) => {
-                let body = String::from_utf8_lossy(&reply.value).into_owned();
-                Ok((reply.status, body))
+        asked: &Exchange,
+        enough: impl Fn(&[u8]) -> bool + Send,
+    ) -> Result<Answer, ApiError> {
+        let (call, after) = (asked.call(&self.addr), self.patience(&asked.path));
+        let sort = |error: reqwest::Error| sort_failure(&call, after, &error);
+        let mut response = self.request(asked, after)?.send().await.map_err(sort)?;
+        let (status, headers) = (response.status().as_u16(), header_texts(response.headers()));
+        let mut body = Vec::new();
+        while !enough(&body) {
+            match response.chunk().await.map_err(sort)? {
+                Some(piece) => body.extend_from_slice(&piece),
+                None => break,
             }
-            Err(ApiError::Status { status, body, .. }) => Ok((status, body)),
-            Err(error) => Err(error),
         }
+        Ok(Answer {
+            call,
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// How long such a call may take: a blocking query as long as it asks for, and some more.
+    fn patience(&self, path: &str) -> Duration {
+        let blocks = path.contains("index=");
+        let wait = if blocks {
+            BLOCKING_PATIENCE
+        } else {
+            Duration::ZERO
+        };
+        self.defaults.timeout.unwrap_or(CALL_TIMEOUT) + wait
+    }
+
+    fn request(
+        &self,
+        asked: &Exchange,
+        after: Duration,
+    ) -> Result<reqwest::RequestBuilder, ApiError> {
+        let method = Method::from_bytes(asked.method.as_bytes())
+            .map_err(|error| ApiError::Client(Box::new(error)))?;
+        let url = format!("{}{}", self.addr, asked.path);
+        let mut request = self.http.request(method, url).timeout(after);
+        if let Some(token) = &self.token {
+            request = request.header("X-Nomad-Token", token.secret());
+        }
+        for (name, value) in &asked.headers {
+            request = request.header(name, value);
+        }
+        Ok(match &asked.body {
+            Some(body) => request.body(body.clone()),
+            None => request,
+        })
     }
 
     async fn send(
@@ -480,6 +535,16 @@ impl Headers {
     }
 }
 
+fn header_texts(headers: &reqwest::header::HeaderMap) -> BTreeMap<String, String> {
+    let text = |value: &reqwest::header::HeaderValue| {
+        String::from_utf8_lossy(value.as_bytes()).into_owned()
+    };
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect()
+}
+
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::PUT => "PUT",
@@ -551,17 +616,21 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
+/// Makes the client underneath; `shown` is the certificate that it shows, with its key.
 fn client(
     addr: &str,
     ca_pem: &str,
     shown: Option<(&str, &str)>,
 ) -> Result<reqwest::Client, ApiError> {
+    let (cert_pem, key_pem) = shown.unwrap_or_default();
     let tls = if addr.starts_with("https://") {
-        tls_config(addr, ca_pem, shown)?
+        tls_config(&ApiConfig {
+            addr: addr.to_owned(),
+            ca_pem: ca_pem.to_owned(),
+            cert_pem: cert_pem.to_owned(),
+            key_pem: key_pem.to_owned(),
+            token: None,
+        })?
     } else {
         // Without this the builder looks for a process-wide TLS provider that is not there.
         trusting_nobody()?
@@ -574,55 +643,6 @@ fn client(
         .use_preconfigured_tls(tls)
         .build()
         .map_err(|error| ApiError::Client(Box::new(error)))
-}
-
-fn tls_config(
-    addr: &str,
-    ca_pem: &str,
-    shown: Option<(&str, &str)>,
-) -> Result<rustls::ClientConfig, ApiError> {
-    let bad = |what, reason: String| ApiError::BadPem {
-        what,
-        addr: addr.to_owned(),
-        reason,
-    };
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in certificates(ca_pem).map_err(|why| bad("authority", why))? {
-        roots
-            .add(certificate)
-            .map_err(|error| bad("authority", error.to_string()))?;
-    }
-    let config = rustls::ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ApiError::Client(Box::new(error)))?
-        .with_root_certificates(roots);
-    let Some((cert_pem, key_pem)) = shown else {
-        return Ok(config.with_no_client_auth());
-    };
-    let chain = certificates(cert_pem).map_err(|why| bad("certificate", why))?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
-        .map_err(|error| bad("private key", error.to_string()))?;
-    config
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| bad("certificate", error.to_string()))
-}
-
-fn trusting_nobody() -> Result<rustls::ClientConfig, ApiError> {
-    Ok(rustls::ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ApiError::Client(Box::new(error)))?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth())
-}
-
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
-    if found.is_empty() {
-        return Err("no certificate in it".to_owned());
-    }
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -8,10 +8,13 @@
 
 mod api;
 mod calls;
+mod exchange;
 mod query;
+mod trust;
 pub mod types;
 
 pub use api::{Api, ApiConfig, ApiError, Call};
 pub use calls::SERVER_HOLD;
+pub use exchange::{Answer, Exchange};
 pub use query::{Query, Reply};
 pub use types::Token;

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::{Choice, Form, Label, Scene, Statement, Step, StepError, json_path, with_causes};
 use crate::directory::Entry;
 use crate::grammar::{Arg, Type};
-use crate::nomad::{Api, ApiError, Token};
+use crate::nomad::{Api, ApiError, Exchange, Token};
 use crate::pick::Pick;
 use crate::poll::{self, Look, PollError};
 use crate::tls::Authority;
@@ -241,8 +241,19 @@ fn caller(api: &Api, call: &Call) -> Result<Api, StepError> {
 
 async fn look(api: &Api, call: &Call) -> Look<String> {
     let path = call.path.trim_start_matches("/v1/");
-    match api.exchange(&call.method, path, call.body.as_ref()).await {
-        Ok((status, body)) => judge(call, status, &body),
+    let method = match call.method.as_str() {
+        "PUT" => "PUT",
+        "POST" => "POST",
+        "DELETE" => "DELETE",
+        _ => "GET",
+    };
+    let asked = Exchange::new(method, path);
+    let asked = match &call.body {
+        Some(body) => asked.json(body),
+        None => asked,
+    };
+    match api.exchange(&asked).await {
+        Ok(answer) => judge(call, answer.status, &String::from_utf8_lossy(&answer.body)),
         Err(error) if call.status.is_none() && is_refusal(&error) => Look::Done(error.to_string()),
         Err(error) => Look::failed(&error),
     }

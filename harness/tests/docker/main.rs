@@ -5,6 +5,7 @@
 //! one machine.
 
 mod command;
+mod conformance;
 #[cfg(feature = "testcontainers")]
 mod dev_agent;
 mod faults;

@@ -3,6 +3,7 @@
 
 mod cluster_args;
 mod completions;
+mod conformance;
 mod doctor;
 mod down;
 mod env;
@@ -60,6 +61,7 @@ enum Command {
     Up(up::Args),
     Run(run::Args),
     Scenario(scenario::Args),
+    Conformance(conformance::Args),
     Status(status::Args),
     Env(env::Args),
     Logs(logs::Args),
@@ -147,6 +149,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Up(args) => up::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::Scenario(args) => scenario::run(args, context),
+        Command::Conformance(args) => conformance::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
         Command::Logs(args) => logs::run(args, context).await,

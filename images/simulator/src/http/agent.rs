@@ -1,17 +1,15 @@
 //! `agent/*`: this agent, answered locally.
 
-use std::collections::BTreeMap;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
 use serde_json::{Value, json};
 
 use super::call::Call;
 use super::context::{AgentInfo, Context};
-use super::reply::{self, Reply};
+use super::reply::{self, ApiError, Reply};
 use crate::acl::Level;
 use crate::consensus::{Leadership, Member};
 use crate::plant;
@@ -22,6 +20,12 @@ pub fn routes() -> Router<Context> {
         .route("/v1/agent/members", get(members))
         .route("/v1/agent/health", get(health))
         .route("/v1/agent/schedulers", get(schedulers))
+        .route("/v1/agent/servers", any(clients_only))
+}
+
+/// The list of servers that an agent keeps is a client's.
+async fn clients_only() -> ApiError {
+    ApiError::new(StatusCode::NOT_IMPLEMENTED, "Invalid method")
 }
 
 async fn own(call: Call) -> Reply {
@@ -143,20 +147,30 @@ fn member(member: &Member) -> Value {
     })
 }
 
+/// What `agent/health?type=` may ask for that is not in this agent.
+pub(super) fn absent(uri: &axum::http::Uri, role: &'static str) -> Option<Response> {
+    let asked = uri.query().unwrap_or_default();
+    if !asked.split('&').any(|pair| pair == format!("type={role}")) {
+        return None;
+    }
+    let message = format!("{role} not enabled");
+    let body = json!({ role: { "ok": false, "message": message } });
+    Some(ApiError::server(body.to_string()).into_response())
+}
+
 /// 200, or 500 where this server knows no leader.
 async fn health(State(ctx): State<Context>, uri: axum::http::Uri) -> Response {
-    let kind = uri.query().unwrap_or_default();
+    if let Some(refusal) = absent(&uri, "client") {
+        return refusal;
+    }
     let known = ctx.consensus.leadership().borrow().leader.is_some();
     let (ok, message) = if known {
         (true, "ok")
     } else {
         (false, "No cluster leader")
     };
-    let mut body = BTreeMap::new();
-    if !kind.contains("type=client") {
-        body.insert("server", json!({ "ok": ok, "message": message }));
-    }
-    let mut response = reply::json(&json!(body), false);
+    let body = json!({ "server": { "ok": ok, "message": message } });
+    let mut response = reply::json(&body, false);
     if !ok {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     }

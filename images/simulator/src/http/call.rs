@@ -100,6 +100,17 @@ impl Call {
         self.parameter(name).is_some_and(|value| !is_no(value))
     }
 
+    /// A truth value in Go's spelling; absent and empty are false.
+    pub fn truth(&self, name: &str) -> Result<bool, ApiError> {
+        let text = self.parameter(name).unwrap_or_default();
+        if BOOLEANS.contains(&text) {
+            return Ok(!text.is_empty() && !is_no(text));
+        }
+        let why = format!("strconv.ParseBool: parsing {text:?}: invalid syntax");
+        let text = format!("Failed to parse value of {name:?} ({text}) as a bool: {why}");
+        Err(ApiError::server(text))
+    }
+
     /// The state as applied here, now.
     pub fn state(&self) -> Arc<State> {
         self.ctx.consensus.snapshot()

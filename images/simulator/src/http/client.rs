@@ -127,13 +127,12 @@ async fn of_self(State(ctx): State<ClientContext>, request: Request<Body>) -> Re
 
 /// 200, or 500 where this client knows no server.
 async fn health(State(ctx): State<ClientContext>, uri: axum::http::Uri) -> Response {
+    if let Some(refusal) = agent::absent(&uri, "server") {
+        return refusal;
+    }
     let ok = !(ctx.servers)().is_empty();
     let message = if ok { "ok" } else { "no known servers" };
-    let body = if uri.query().is_some_and(|q| q.contains("type=server")) {
-        json!({})
-    } else {
-        json!({ "client": { "ok": ok, "message": message } })
-    };
+    let body = json!({ "client": { "ok": ok, "message": message } });
     let mut response = reply::json(&body, false);
     if !ok {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

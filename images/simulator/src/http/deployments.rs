@@ -132,14 +132,6 @@ async fn promote(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     let given = given(&body, &id)?;
     let deployment = active(&call, &id, "promote")?;
     let groups = given.groups.filter(|_| !given.all);
-    let waits = |name: &String| groups.as_ref().is_none_or(|groups| groups.contains(name));
-    let mut canaries = deployment
-        .task_groups
-        .iter()
-        .filter(|(name, _)| waits(name));
-    if canaries.all(|(_, group)| group.desired_canaries == 0 || group.promoted) {
-        return Err(ApiError::server("no canaries to promote"));
-    }
     let eval = watcher_eval(&call.state(), &deployment, clock::now());
     let eval_id = eval.as_ref().map(|eval| eval.id.clone());
     let command = Command::DeploymentPromote {

@@ -67,13 +67,34 @@ async fn read(call: Call, Path(id): Path<String>) -> Reply {
     match state.evals.get(&id) {
         Some(eval) => {
             call.demand(&eval.namespace, "read-job")?;
-            call.query(index, &shape::eval(eval))
+            let mut shown = shape::eval(eval);
+            if call.flag("related") {
+                shown["RelatedEvals"] = json!(related(&state, eval));
+            }
+            call.query(index, &shown)
         }
         None => {
             call.demand(&call.namespace, "read-job")?;
             call.not_found(index, "eval not found")
         }
     }
+}
+
+/// The evaluations that an evaluation leads to or comes from, and theirs.
+fn related(state: &crate::state::State, eval: &Evaluation) -> Vec<serde_json::Value> {
+    let mut seen = std::collections::BTreeSet::from([eval.id.as_str()]);
+    let (mut found, mut open) = (Vec::new(), vec![eval]);
+    while let Some(one) = open.pop() {
+        for id in [&one.next_eval, &one.previous_eval, &one.blocked_eval] {
+            if let Some(other) = state.evals.get(id) {
+                if seen.insert(other.id.as_str()) {
+                    found.push(shape::eval(other));
+                    open.push(other);
+                }
+            }
+        }
+    }
+    found
 }
 
 async fn allocations(call: Call, Path(id): Path<String>) -> Reply {

@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use super::reply::ApiError;
 use crate::client::template;
 use crate::jobspec;
+use crate::state::multierror;
 use crate::types::Job;
+
+/// Types of jobs; none is a service.
+const TYPES: &[&str] = &["", "service", "batch", "system", "sysbatch"];
 
 /// Fields with a default of Nomad's that changes nothing here, as canonical jobs carry them.
 fn is_harmless(name: &str, value: &Value) -> bool {
@@ -43,6 +47,10 @@ pub fn read(given: Option<Value>) -> Result<Job, ApiError> {
         Some(given) => given,
     };
     drop_nulls(&mut given);
+    if let Some(kind) = given["Type"].as_str().filter(|kind| !TYPES.contains(kind)) {
+        let problem = format!("Invalid job type: {kind:?}");
+        return Err(ApiError::server(multierror(&[problem])));
+    }
     let parsed = serde_json::from_value::<Job>(given.clone());
     let mut job = parsed.map_err(|error| ApiError::bad(error.to_string()))?;
     if job.id.is_empty() {

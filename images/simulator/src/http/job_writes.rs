@@ -169,6 +169,7 @@ pub(super) fn registered(
 
 /// Stops the job, or forgets it with `?purge`; an unknown job is no error.
 pub async fn deregister(call: Call, Path(id): Path<String>) -> Reply {
+    let purge = call.truth("purge")?;
     call.demand(&call.namespace, "submit-job")?;
     let state = call.state();
     let Some(job) = state.job(&call.namespace, &id) else {
@@ -189,7 +190,7 @@ pub async fn deregister(call: Call, Path(id): Path<String>) -> Reply {
     let command = Command::JobDeregister {
         namespace: call.namespace.clone(),
         id: id.clone(),
-        purge: call.flag("purge"),
+        purge,
         eval,
         now,
     };

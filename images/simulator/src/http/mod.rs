@@ -45,6 +45,7 @@ mod variables;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
+use axum::http::header::LOCATION;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -119,10 +120,60 @@ async fn invalid_method() -> Response {
     error.into_response()
 }
 
-/// Under `/v1` and `/ui` Nomad may have it; elsewhere there is nothing.
+/// Nomad's families of endpoints, by the word after `/v1/`.
+const FAMILIES: &[&str] = &[
+    "acl",
+    "agent",
+    "allocation",
+    "allocations",
+    "client",
+    "deployment",
+    "deployments",
+    "evaluation",
+    "evaluations",
+    "event",
+    "job",
+    "jobs",
+    "metrics",
+    "namespace",
+    "namespaces",
+    "node",
+    "nodes",
+    "operator",
+    "plugin",
+    "plugins",
+    "quota",
+    "quota-usage",
+    "quota-usages",
+    "quotas",
+    "recommendation",
+    "recommendations",
+    "regions",
+    "scaling",
+    "search",
+    "sentinel",
+    "service",
+    "services",
+    "status",
+    "system",
+    "validate",
+    "var",
+    "vars",
+    "volume",
+    "volumes",
+];
+
+/// In its families and in `/ui` Nomad may have it; elsewhere there is nothing, and from the root
+/// Nomad leads to its web page.
 async fn unknown(request: Request) -> Response {
     let path = request.uri().path();
-    if path == "/" || path.starts_with("/v1/") || path.starts_with("/ui") {
+    if path == "/" {
+        return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/ui/")]).into_response();
+    }
+    let family = path
+        .strip_prefix("/v1/")
+        .and_then(|rest| rest.split('/').next());
+    if path.starts_with("/ui") || family.is_some_and(|family| FAMILIES.contains(&family)) {
         let what = format!("{} {path}", request.method());
         return ApiError::not_simulated(&what).into_response();
     }

@@ -23,6 +23,7 @@ use crate::types::{Evaluation, Node, NodeEligibility};
 pub fn routes() -> Router<Context> {
     Router::new()
         .route("/v1/nodes", get(list))
+        .route("/v1/node/pools", get(pools))
         .route("/v1/node/{id}", get(read))
         .route("/v1/node/{id}/allocations", get(allocations))
         .route("/v1/node/{id}/eligibility", write(eligibility))
@@ -80,6 +81,32 @@ async fn read(call: Call, Path(id): Path<String>) -> Reply {
     }
 }
 
+/// The built-in pools, and those that came into being with a node.
+async fn pools(call: Call) -> Reply {
+    call.demand_node(Level::Read)?;
+    let (state, index) = call.block(|state| state.index_of(Table::Nodes)).await;
+    let mut names: std::collections::BTreeSet<&str> = ["all", "default"].into();
+    names.extend(state.nodes.values().map(|node| node.node_pool.as_str()));
+    let pool = |name: &str| {
+        let description = match name {
+            "all" => "Node pool with all nodes in the cluster.",
+            "default" => "Default node pool.",
+            _ => "",
+        };
+        json!({
+            "Name": name,
+            "Description": description,
+            "Meta": null,
+            "SchedulerConfiguration": null,
+            "CreateIndex": 1,
+            "ModifyIndex": 1,
+        })
+    };
+    let named = names.into_iter().filter(|name| !name.is_empty());
+    let pools: Vec<_> = named.map(pool).collect();
+    call.query(index, &json!(pools))
+}
+
 async fn allocations(call: Call, Path(id): Path<String>) -> Reply {
     call.demand_node(Level::Read)?;
     let (state, index) = call.block(|state| state.index_of(Table::Allocs)).await;
@@ -108,7 +135,7 @@ async fn eligibility(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
         "ineligible" => NodeEligibility::Ineligible,
         other => {
             let text = format!("invalid scheduling eligibility {other:?}");
-            return Err(ApiError::bad(text));
+            return Err(ApiError::server(text));
         }
     };
     let state = call.state();

@@ -80,7 +80,7 @@ fn duration_text(given: &mut Value, key: &str) -> Result<(), ApiError> {
     let text = value.as_str().unwrap_or_default();
     duration::parse(text)
         .map(drop)
-        .map_err(|error| ApiError::bad(format!("{key}: {error}")))
+        .map_err(|error| ApiError::bad(format!("Error parsing autopilot config: {key}: {error}")))
 }
 
 async fn scheduler(call: Call) -> Reply {

@@ -11,6 +11,9 @@ use crate::types::{
     Node, NodeResources,
 };
 
+/// Disk of every allocation in MiB: Nomad's default, and no other is taken here.
+const DISK_MB: i64 = 300;
+
 /// An object's fields.
 fn fields(value: impl serde::Serialize) -> Map<String, Value> {
     match serde_json::to_value(value) {
@@ -44,8 +47,21 @@ pub fn node(node: &Node) -> Value {
     object.insert("DrainStrategy".to_owned(), drain_strategy(node));
     object.insert("LastDrain".to_owned(), last_drain(node));
     object.insert("HostVolumes".to_owned(), Value::Null);
-    object.insert("ComputedClass".to_owned(), json!(""));
+    object.insert("ComputedClass".to_owned(), json!(computed_class(node)));
     Value::Object(object)
+}
+
+/// Nodes of the same class are alike in all that is not unique to one. Nomad's number is another:
+/// only whether two are equal means something.
+fn computed_class(node: &Node) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    let shared = |(key, _): &(&String, &String)| !key.starts_with("unique.");
+    for attribute in node.attributes.iter().chain(&node.meta).filter(shared) {
+        attribute.hash(&mut hasher);
+    }
+    (&node.datacenter, &node.node_class, &node.node_pool).hash(&mut hasher);
+    format!("v1:{}", hasher.finish())
 }
 
 /// A node as lists show it.
@@ -129,6 +145,10 @@ pub fn job(job: &Job) -> Value {
     object.insert("Multiregion".to_owned(), Value::Null);
     for no in ["NomadTokenID", "VaultToken", "ConsulToken"] {
         object.insert(no.to_owned(), json!(""));
+    }
+    let groups = object.get_mut("TaskGroups").and_then(Value::as_array_mut);
+    for group in groups.into_iter().flatten() {
+        group["EphemeralDisk"] = json!({ "Sticky": false, "SizeMB": DISK_MB, "Migrate": false });
     }
     Value::Object(object)
 }
@@ -383,7 +403,7 @@ fn allocated(alloc: &Allocation) -> Value {
     json!({
         "Tasks": tasks,
         "TaskLifecycles": null,
-        "Shared": { "DiskMB": 0, "Networks": networks, "Ports": alloc.ports },
+        "Shared": { "DiskMB": DISK_MB, "Networks": networks, "Ports": alloc.ports },
     })
 }
 

@@ -204,7 +204,8 @@ fn what_tls_is_given_is_checked_with_the_files_name() {
 async fn the_defect_no_client_certificate_lets_strangers_in() {
     let authority = Authority::new();
     let _planted = crate::plant::trial::plant(crate::plant::Plant::NoClientCertificate);
-    let mut settings = Authority::new().settings("c", &["cli.global.nomad"]);
+    let stranger = Authority::new();
+    let mut settings = stranger.settings("c", &["cli.global.nomad"]);
     settings.ca_file = authority.folder().join("ca.pem");
     let pool = Pool::new(Some(tls(settings)));
     let strict = authority.settings("s", &["server.global.nomad"]);

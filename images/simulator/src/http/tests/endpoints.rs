@@ -27,7 +27,12 @@ async fn what_is_not_simulated_says_so_and_what_is_not_there_is_404() {
     let reply = server.get("/v1/scaling/policies").await;
     let text = "rehearse-simulator: GET /v1/scaling/policies is not simulated";
     assert_eq!(reply.refusal(), (501, text));
-    assert_eq!(server.get("/nothing").await.status, 404);
+    for path in ["/nothing", "/v1/nothing", "/v1/nothing/of/the/kind"] {
+        assert_eq!(server.get(path).await.status, 404, "{path}");
+    }
+    let root = server.get("/").await;
+    assert_eq!(root.status, 307);
+    assert_eq!(root.headers["location"], "/ui/");
     assert_eq!(
         server.delete("/v1/nodes").await.refusal(),
         (405, "Invalid method")
@@ -314,6 +319,20 @@ async fn a_servers_own_view_carries_version_and_simulation() {
 }
 
 #[tokio::test]
+async fn health_of_a_role_that_the_agent_lacks_is_500() {
+    let server = Server::leading();
+    let own = json!({ "server": { "ok": true, "message": "ok" } });
+    for query in ["", "?type=server"] {
+        let reply = server.get(&format!("/v1/agent/health{query}")).await;
+        assert_eq!(reply.json(), own, "{query}");
+    }
+    let reply = server.get("/v1/agent/health?type=client").await;
+    let (status, text) = reply.refusal();
+    assert_eq!(status, 500);
+    assert!(text.contains("client not enabled"), "{text}");
+}
+
+#[tokio::test]
 async fn autopilot_answers_429_while_a_server_is_failed() {
     let server = Server::leading();
     let health = server.get("/v1/operator/autopilot/health").await.json();
@@ -341,7 +360,13 @@ async fn autopilots_configuration_is_replaced_whole_and_guarded() {
         false
     );
     let wrong = json!({ "LastContactThreshold": "soon" });
-    assert_eq!(server.put(path, &wrong).await.status, 400);
+    let reply = server.put(path, &wrong).await;
+    let (status, text) = reply.refusal();
+    assert_eq!(status, 400);
+    assert!(
+        text.starts_with("Error parsing autopilot config: "),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -365,6 +390,11 @@ async fn a_node_is_shown_without_its_secret() {
     assert_eq!(node["SecretID"], "");
     assert_eq!(node["Status"], "ready");
     assert_eq!(node["NodeResources"]["Memory"]["MemoryMB"], 1000);
+    let class = node["ComputedClass"].as_str().unwrap();
+    assert!(class.starts_with("v1:"), "{class}");
+    let other = server.add_node("client-2").await;
+    let other = server.get(&format!("/v1/node/{other}")).await.json();
+    assert_eq!(other["ComputedClass"], class, "alike but for their names");
     let stub = &server.get("/v1/nodes").await.json()[0];
     assert_eq!(stub["Address"], "10.0.0.9");
     assert_eq!(stub["Version"], "1.8.3");
@@ -385,13 +415,9 @@ async fn an_ineligible_node_says_so_in_its_history() {
     let events = node["Events"].as_array().unwrap();
     let last = &events.last().unwrap()["Message"];
     assert_eq!(last, "Node marked as ineligible for scheduling");
-    assert_eq!(
-        server
-            .put(&path, &json!({ "Eligibility": "x" }))
-            .await
-            .status,
-        400
-    );
+    let reply = server.put(&path, &json!({ "Eligibility": "x" })).await;
+    let text = "invalid scheduling eligibility \"x\"";
+    assert_eq!(reply.refusal(), (500, text));
     let reply = server
         .put(
             "/v1/node/none/eligibility",
@@ -479,4 +505,73 @@ async fn a_drain_is_shown_and_can_be_canceled() {
             (Some("Node drain strategy set"), drain)
         ]
     );
+}
+
+#[tokio::test]
+async fn a_truth_value_must_be_one() {
+    let (server, _) = with_job().await;
+    let reply = server.delete("/v1/job/web?purge=perhaps").await;
+    let (status, text) = reply.refusal();
+    assert_eq!(status, 500);
+    let start = "Failed to parse value of \"purge\" (perhaps) as a bool";
+    assert!(text.starts_with(start), "{text}");
+    assert_eq!(server.get("/v1/job/web").await.status, 200);
+    assert_eq!(server.delete("/v1/job/web?purge=t").await.status, 200);
+    assert_eq!(server.get("/v1/job/web").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_job_is_shown_with_the_disk_that_it_is_given() {
+    let (server, _) = with_job().await;
+    let job = server.get("/v1/job/web").await.json();
+    assert_eq!(job["TaskGroups"][0]["EphemeralDisk"]["SizeMB"], 300);
+    let again = server.put("/v1/jobs", &json!({ "Job": job })).await;
+    assert_eq!(again.status, 200, "what was read can be sent back");
+}
+
+#[tokio::test]
+async fn an_unknown_type_of_job_is_refused_in_nomads_words() {
+    let server = Server::leading();
+    let mut job = json!(service(1));
+    job["Type"] = json!("nonsense");
+    let reply = server.put("/v1/jobs", &json!({ "Job": job })).await;
+    let (status, text) = reply.refusal();
+    assert_eq!(status, 500);
+    assert!(text.contains("Invalid job type: \"nonsense\""), "{text}");
+}
+
+#[tokio::test]
+async fn the_built_in_pools_and_those_of_nodes_are_listed() {
+    let server = Server::leading();
+    server.add_node("client-1").await;
+    let pools = server.get("/v1/node/pools").await.json();
+    let names: Vec<_> = pools
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["Name"])
+        .collect();
+    assert_eq!(names, ["all", "default"]);
+}
+
+#[tokio::test]
+async fn a_server_keeps_no_list_of_servers() {
+    let server = Server::leading();
+    let reply = server.get("/v1/agent/servers").await;
+    assert_eq!(reply.refusal(), (501, "Invalid method"));
+}
+
+#[tokio::test]
+async fn an_evaluation_tells_its_relatives_only_when_asked() {
+    let server = Server::leading().on_duty();
+    let reply = server.put("/v1/jobs", &json!({ "Job": service(1) })).await;
+    let reply = reply.json();
+    let path = format!("/v1/evaluation/{}", reply["EvalID"].as_str().unwrap());
+    let waits = |eval: &crate::types::Evaluation| !eval.blocked_eval.is_empty();
+    let blocked = |state: &crate::state::State| state.evals.values().any(|eval| waits(eval));
+    server.until("a blocked evaluation", blocked).await;
+    let eval = server.get(&path).await.json();
+    assert!(eval.get("RelatedEvals").is_none());
+    let eval = server.get(&format!("{path}?related=true")).await.json();
+    assert_eq!(eval["RelatedEvals"][0]["ID"], eval["BlockedEval"]);
 }

@@ -18,6 +18,10 @@ const PUBLIC: &[(&str, &str)] = &[
     ("PUT", "/v1/acl/bootstrap"),
     // Shows each asker what it may see.
     ("GET", "/v1/namespaces"),
+    // Not simulated on any agent: 501 tells nobody anything.
+    ("GET", "/v1/client/{*rest}"),
+    ("PUT", "/v1/client/{*rest}"),
+    ("DELETE", "/v1/client/{*rest}"),
 ];
 
 /// The paths of every route of the API, from its source: a route that is added is covered.
