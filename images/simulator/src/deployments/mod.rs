@@ -3,8 +3,8 @@
 //! asking again is harmless.
 //!
 //! That a deployment is *complete* is found by the scheduler (it alone knows that nothing is
-//! left to place), in the evaluation that the last healthy allocation triggers; that its job
-//! version is stable follows here.
+//! left to place), in the evaluation that the last healthy allocation triggers; its job version is
+//! stable by the same log entry (`state::apply`).
 //!
 //! Missing: multiregion deployments, and Nomad's limit on queries.
 
@@ -30,16 +30,18 @@ pub struct Advance {
     pub wake_at: Option<Nanos>,
 }
 
-/// Looks at every active deployment, and at successful ones whose job is not stable yet.
+/// Looks at every active deployment.
 #[must_use]
 pub fn advance(state: &State, now: Nanos) -> Advance {
     let mut wanted = Advance::default();
     for deployment in state.deployments.values() {
         match deployment.status {
             DeploymentStatus::Running => advance_one(state, deployment, now, &mut wanted),
-            DeploymentStatus::Successful => wanted.commands.extend(stable(state, deployment)),
             // Paused: progress is counted, but neither asked for nor missed.
-            DeploymentStatus::Paused | DeploymentStatus::Failed | DeploymentStatus::Cancelled => {}
+            DeploymentStatus::Paused
+            | DeploymentStatus::Successful
+            | DeploymentStatus::Failed
+            | DeploymentStatus::Cancelled => {}
         }
     }
     wanted
@@ -252,24 +254,6 @@ fn last_seen(state: &State, deployment: &Deployment) -> u64 {
         })
         .max()
         .unwrap_or(0)
-}
-
-/// Marks the job version of a successful deployment as one to go back to.
-fn stable(state: &State, deployment: &Deployment) -> Option<Command> {
-    let job = state.job(&deployment.namespace, &deployment.job_id)?;
-    let newest = state
-        .deployments_of_job(&deployment.namespace, &deployment.job_id)
-        .into_iter()
-        .next()?;
-    let current = newest.id == deployment.id
-        && job.version == deployment.job_version
-        && job.create_index == deployment.job_create_index;
-    (current && !job.stable && !job.stop).then(|| Command::JobStable {
-        namespace: job.namespace.clone(),
-        id: job.id.clone(),
-        version: job.version,
-        stable: true,
-    })
 }
 
 /// The newest stable version before the deployment's.

@@ -44,6 +44,23 @@ fn a_first_run_succeeds_when_all_are_healthy_and_is_stable_then() {
 }
 
 #[test]
+fn success_and_stability_come_with_one_log_entry() {
+    let mut world = World::with_nodes(3);
+    world.register(&job(3, "1", ""));
+    world.settle();
+    for id in world.unjudged() {
+        world.set_health(&id, true);
+    }
+    // Nothing of the leader's runs between the entry that ends the deployment and a newer version.
+    world.settle();
+    assert_eq!(world.deployment().status, DeploymentStatus::Successful);
+    world.register(&job(3, "2", ""));
+    let versions = world.state.versions_of("default", "whoami");
+    let stable: Vec<_> = versions.iter().map(|v| (v.version, v.stable)).collect();
+    assert_eq!(stable, [(1, false), (0, true)]);
+}
+
+#[test]
 fn a_newer_version_cancels_the_rollout_of_the_older_one() {
     let mut world = World::with_nodes(3);
     world.register(&job(3, "1", ""));

@@ -75,7 +75,8 @@ fn next(state: &State, now: Nanos) -> Next {
                 false
             }
             EvalStatus::Pending => true,
-            EvalStatus::Blocked => capacity > eval.modify_index,
+            // Against what was looked at, not when it was written: a node may have come between.
+            EvalStatus::Blocked => capacity > eval.snapshot_index,
             _ => false,
         };
         let rank = |eval: &Evaluation| (eval.priority, Reverse(eval.create_index));

@@ -19,6 +19,9 @@ const PUBLIC: &[(&str, &str)] = &[
     // Shows each asker what it may see.
     ("GET", "/v1/namespaces"),
     // Not simulated on any agent: 501 tells nobody anything.
+    ("GET", "/v1/agent/servers"),
+    ("PUT", "/v1/agent/servers"),
+    ("DELETE", "/v1/agent/servers"),
     ("GET", "/v1/client/{*rest}"),
     ("PUT", "/v1/client/{*rest}"),
     ("DELETE", "/v1/client/{*rest}"),

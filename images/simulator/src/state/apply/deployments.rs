@@ -7,7 +7,7 @@ use super::Refusal;
 use crate::clock;
 use crate::state::{Command, State, Table, multierror};
 use crate::types::{
-    AllocDeploymentStatus, Allocation, Deployment, DeploymentState, DeploymentStatus, Nanos,
+    AllocDeploymentStatus, Allocation, Deployment, DeploymentState, DeploymentStatus, Job, Nanos,
 };
 
 /// Nomad's description of a deployment that waits for nothing but its allocations.
@@ -245,9 +245,33 @@ impl State {
 
     fn put_deployment(&mut self, index: u64, mut deployment: Deployment) {
         deployment.modify_index = index;
-        self.deployments
-            .insert(deployment.id.clone(), Arc::new(deployment));
+        let deployment = Arc::new(deployment);
+        let key = deployment.id.clone();
+        let before = self.deployments.insert(key, Arc::clone(&deployment));
         self.touch(Table::Deployments, index);
+        let succeeded = |of: &Deployment| of.status == DeploymentStatus::Successful;
+        if succeeded(&deployment) && !before.is_some_and(|before| succeeded(&before)) {
+            self.mark_deployed(index, &deployment);
+        }
+    }
+
+    /// A job's version is one to go back to from the moment that its deployment succeeded, also
+    /// where a newer one is registered right after.
+    fn mark_deployed(&mut self, index: u64, deployment: &Deployment) {
+        let versions = self.versions_of(&deployment.namespace, &deployment.job_id);
+        let deployed = |job: &&Arc<Job>| {
+            job.version == deployment.job_version && job.create_index == deployment.job_create_index
+        };
+        let Some(job) = versions.iter().find(deployed).map(|job| Job::clone(job)) else {
+            return;
+        };
+        self.replace_job(
+            index,
+            Job {
+                stable: true,
+                ..job
+            },
+        );
     }
 }
 

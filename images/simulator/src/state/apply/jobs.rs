@@ -187,7 +187,7 @@ impl State {
     }
 
     /// Writes back a version that exists, with only its modify index raised.
-    fn replace_job(&mut self, index: u64, mut job: Job) {
+    pub(super) fn replace_job(&mut self, index: u64, mut job: Job) {
         job.modify_index = index;
         let key = Self::job_key(&job.namespace, &job.id);
         let job = Arc::new(job);
