@@ -3,21 +3,15 @@
 //! Works from the replicated state: the last launch of each job is in it, so a launch that was
 //! missed without a leader is made up for, once.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::timeout;
-
+use super::look_again::look_again;
 use super::{insist, new_eval};
 use crate::clock;
 use crate::http::Context;
 use crate::periodic;
 use crate::state::{Command, State, Table};
 use crate::types::{EvalTrigger, Job, JobStatus, Nanos, SECOND};
-
-/// Longest wait without looking at the clock again.
-const IDLE: Duration = Duration::from_secs(3600);
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) async fn run(ctx: Context) {
     let mut applied = ctx.consensus.applied();
@@ -37,23 +31,16 @@ pub(super) async fn run(ctx: Context) {
                 insist(&ctx, launch(&job, at, now)).await;
             }
         }
-        let wake = wake_at.map_or(IDLE, |at| {
-            let nanos = u64::try_from(at - clock::now()).unwrap_or(0);
-            Duration::from_nanos(nanos).min(IDLE)
-        });
-        let seen = state.index_of(Table::Jobs);
-        let change = async {
-            while ctx.consensus.snapshot().index_of(Table::Jobs) == seen {
-                if applied.changed().await.is_err() {
-                    return false;
-                }
-            }
-            true
-        };
-        if let Ok(false) = timeout(wake, change).await {
+        let seen = relevant(&state);
+        if !look_again(&ctx, &mut applied, wake_at, seen, relevant).await {
             return;
         }
     }
+}
+
+/// What the calendar looks at.
+fn relevant(state: &State) -> u64 {
+    state.index_of(Table::Jobs)
 }
 
 /// A job by its key, and the time it is launched for.

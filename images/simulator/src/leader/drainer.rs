@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
+use super::look_again::look_again;
 use super::{insist, new_eval};
 use crate::clock;
 use crate::http::Context;
@@ -24,9 +23,6 @@ const BATCH: Duration = Duration::from_secs(1);
 
 /// Deadlines this near to one that is over count as over (`NodeDeadlineCoalesceWindow`).
 const COALESCE: Nanos = 5 * SECOND;
-
-/// Longest wait without looking at the clock again.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// What the drainer wants now.
 #[derive(Debug, Default)]
@@ -55,20 +51,8 @@ pub(super) async fn run(ctx: Context) {
             insist(&ctx, command).await;
             continue;
         }
-        let wake = wanted.wake_at.map_or(IDLE, |at| {
-            let nanos = u64::try_from(at - now).unwrap_or(0);
-            Duration::from_nanos(nanos).min(IDLE)
-        });
         let seen = relevant(&state);
-        let change = async {
-            while relevant(&ctx.consensus.snapshot()) == seen {
-                if applied.changed().await.is_err() {
-                    return false;
-                }
-            }
-            true
-        };
-        if let Ok(false) = timeout(wake, change).await {
+        if !look_again(&ctx, &mut applied, wanted.wake_at, seen, relevant).await {
             return;
         }
     }

@@ -13,6 +13,7 @@ mod drainer;
 mod evals;
 mod garbage;
 mod heartbeats;
+mod look_again;
 mod membership;
 mod rollouts;
 mod rpc;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::insist;
+use super::look_again::look_again;
 use crate::clock;
 use crate::deployments;
 use crate::http::Context;
@@ -12,9 +11,6 @@ use crate::state::{State, Table};
 
 /// Nomad's watcher gathers changes for this long (`deploymentwatcher.CrossDeploymentUpdateBatchDuration`).
 const BATCH: Duration = Duration::from_millis(250);
-
-/// Longest wait without looking at the clock again.
-const IDLE: Duration = Duration::from_secs(3600);
 
 pub(super) async fn run(ctx: Context) {
     let mut applied = ctx.consensus.applied();
@@ -27,19 +23,7 @@ pub(super) async fn run(ctx: Context) {
         for command in advance.commands {
             insist(&ctx, command).await;
         }
-        let wake = advance.wake_at.map_or(IDLE, |at| {
-            let nanos = u64::try_from(at - now).unwrap_or(0);
-            Duration::from_nanos(nanos).min(IDLE)
-        });
-        let change = async {
-            while relevant(&ctx.consensus.snapshot()) == seen {
-                if applied.changed().await.is_err() {
-                    return false;
-                }
-            }
-            true
-        };
-        if let Ok(false) = timeout(wake, change).await {
+        if !look_again(&ctx, &mut applied, advance.wake_at, seen, relevant).await {
             return;
         }
         // Also bounds how often a watcher that is never content is asked.
