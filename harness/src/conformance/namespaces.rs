@@ -94,7 +94,8 @@ async fn the_same_job_id_lives_in_two_namespaces(ground: &Ground) -> Law {
     Ok(())
 }
 
-async fn a_star_lists_all_namespaces(ground: &Ground) -> Law {
+/// A namespace with a job in it: both their names.
+async fn made_with_job(ground: &Ground) -> Result<(String, String), Broken> {
     let name = made(ground).await?;
     let mut job = given::waiting(ground, "web");
     let id = given::id(&job).to_owned();
@@ -102,6 +103,11 @@ async fn a_star_lists_all_namespaces(ground: &Ground) -> Law {
     let purge = format!("job/{id}?namespace={name}&purge=true");
     ground.at_the_end(Exchange::new("DELETE", &purge));
     ground.write("jobs", &json!({ "Job": job })).await?;
+    Ok((name, id))
+}
+
+async fn a_star_lists_all_namespaces(ground: &Ground) -> Law {
+    let (name, id) = made_with_job(ground).await?;
     let own = ground.read(&format!("jobs?prefix={id}")).await?;
     demand!(items(&own).is_empty(), "the default one lists {own}");
     let all = ground
@@ -112,13 +118,7 @@ async fn a_star_lists_all_namespaces(ground: &Ground) -> Law {
 }
 
 async fn a_namespace_with_jobs_is_not_deleted(ground: &Ground) -> Law {
-    let name = made(ground).await?;
-    let mut job = given::waiting(ground, "web");
-    let id = given::id(&job).to_owned();
-    job["Namespace"] = json!(name);
-    let purge = format!("job/{id}?namespace={name}&purge=true");
-    ground.at_the_end(Exchange::new("DELETE", &purge));
-    ground.write("jobs", &json!({ "Job": job })).await?;
+    let (name, _) = made_with_job(ground).await?;
     let path = format!("namespace/{name}");
     ground
         .delete(&path)

@@ -59,17 +59,22 @@ async fn child(ground: &Ground, job: &Value, body: Value) -> Result<Value, Broke
     Ok(reply)
 }
 
-async fn a_parameterized_job_runs_and_has_no_evaluation(ground: &Ground) -> Law {
-    let job = parameterized(ground, "optional");
-    let reply = ground.register(&job).await?;
+/// A job that only launches others runs from the start; a list marks it as what it is.
+async fn runs_without_evaluation(ground: &Ground, job: &Value, marked: &str) -> Law {
+    let reply = ground.register(job).await?;
     demand!(reply["EvalID"] == "", "got {reply}");
-    let seen = ground.read(&format!("job/{}", given::id(&job))).await?;
+    let seen = ground.read(&format!("job/{}", given::id(job))).await?;
     demand!(seen["Status"] == "running", "got {}", seen["Status"]);
     let list = ground
-        .read(&format!("jobs?prefix={}", given::id(&job)))
+        .read(&format!("jobs?prefix={}", given::id(job)))
         .await?;
-    demand!(list[0]["ParameterizedJob"] == true, "got {list}");
+    demand!(list[0][marked] == true, "got {list}");
     Ok(())
+}
+
+async fn a_parameterized_job_runs_and_has_no_evaluation(ground: &Ground) -> Law {
+    let job = parameterized(ground, "optional");
+    runs_without_evaluation(ground, &job, "ParameterizedJob").await
 }
 
 async fn a_dispatch_makes_a_child(ground: &Ground) -> Law {
@@ -187,15 +192,7 @@ async fn the_same_idempotency_token_makes_one_child(ground: &Ground) -> Law {
 
 async fn a_periodic_job_runs_and_has_no_evaluation(ground: &Ground) -> Law {
     let job = periodic(ground);
-    let reply = ground.register(&job).await?;
-    demand!(reply["EvalID"] == "", "got {reply}");
-    let seen = ground.read(&format!("job/{}", given::id(&job))).await?;
-    demand!(seen["Status"] == "running", "got {}", seen["Status"]);
-    let list = ground
-        .read(&format!("jobs?prefix={}", given::id(&job)))
-        .await?;
-    demand!(list[0]["Periodic"] == true, "got {list}");
-    Ok(())
+    runs_without_evaluation(ground, &job, "Periodic").await
 }
 
 async fn a_periodic_job_is_launched_by_force(ground: &Ground) -> Law {

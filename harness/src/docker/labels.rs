@@ -2,6 +2,7 @@
 //! `rehearse` that was killed is found by them, and only what carries them is ever touched.
 
 use super::Labels;
+use crate::owner::Owner;
 
 /// The cluster's name.
 pub const CLUSTER: &str = "rehearse.cluster";
@@ -26,6 +27,21 @@ pub const ORIGIN: &str = "rehearse.origin";
 #[must_use]
 pub fn get<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
     labels.get(key).map(String::as_str)
+}
+
+/// Returns the labels of a container of no cluster that lives for a moment: what a killed process
+/// leaves is swept by them.
+#[must_use]
+pub fn of_tool(run: &str) -> Labels {
+    let owner = Owner::this();
+    [
+        (RUN, run.to_owned()),
+        (ROLE, "tool".to_owned()),
+        (OWNER, owner.to_string()),
+        (EXPIRES, owner.expiry_soon().to_string()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
 }
 
 /// Hash of what was asked for.

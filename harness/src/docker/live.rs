@@ -255,20 +255,13 @@ impl DockerEngine for Docker {
         let (_, tag) = plan.name.rsplit_once(':').unwrap_or(("", &plan.name));
         let id = self
             .create_container(&ContainerPlan {
-                name: format!("rehearse-layer-{tag}"),
-                image: plan.base.clone(),
-                platform: plan.platform.clone(),
-                command: vec!["never-started".to_owned()],
-                env: Vec::new(),
-                user: String::new(),
-                hostname: String::new(),
                 labels: plan.tool.clone(),
-                network: Attachment::None,
-                volume: None,
-                ports: Vec::new(),
-                init: false,
-                capabilities: Vec::new(),
-                sysctls: Labels::new(),
+                ..ContainerPlan::alone(
+                    format!("rehearse-layer-{tag}"),
+                    plan.base.clone(),
+                    plan.platform.clone(),
+                    vec!["never-started".to_owned()],
+                )
             })
             .await?;
         let made = self.fill_and_commit(plan, &id, layer).await;

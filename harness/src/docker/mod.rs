@@ -181,6 +181,30 @@ pub struct ContainerPlan {
     pub sysctls: Labels,
 }
 
+impl ContainerPlan {
+    /// Returns the plan of a container that lives for a moment, alone: no network, no volume, no
+    /// host name, root unless another user is put in.
+    #[must_use]
+    pub fn alone(name: String, image: String, platform: String, command: Vec<String>) -> Self {
+        Self {
+            name,
+            image,
+            platform,
+            command,
+            env: Vec::new(),
+            user: String::new(),
+            hostname: String::new(),
+            labels: Labels::new(),
+            network: Attachment::None,
+            volume: None,
+            ports: Vec::new(),
+            init: false,
+            capabilities: Vec::new(),
+            sysctls: Labels::new(),
+        }
+    }
+}
+
 /// What a container does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContainerState {

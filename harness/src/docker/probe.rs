@@ -10,7 +10,7 @@ use bollard::query_parameters as query;
 use futures::StreamExt as _;
 
 use super::live::{Docker, wrap};
-use super::{Attachment, ContainerPlan, DockerEngine as _, DockerError, Labels, Output, Trouble};
+use super::{ContainerPlan, DockerEngine as _, DockerError, Labels, Output, Trouble};
 
 /// How long one experiment may take: a tiny program that prints a line and ends.
 const TRIAL_MAX: Duration = Duration::from_secs(30);
@@ -135,24 +135,20 @@ impl Docker {
         privilege: Privilege,
     ) -> Result<String, DockerError> {
         let plan = ContainerPlan {
-            name: name.to_owned(),
-            image: specimen.image.clone(),
-            platform: specimen.platform.clone(),
-            command: specimen.command.clone(),
             env: specimen.env.clone(),
             // Root: an ordinary user gets none of the capabilities that are asked for.
             user: "0:0".to_owned(),
-            hostname: String::new(),
             labels: specimen.labels.clone(),
-            network: Attachment::None,
-            volume: None,
-            ports: Vec::new(),
-            init: false,
             capabilities: match privilege {
                 Privilege::Capability(one) => vec![one.to_owned()],
                 Privilege::Usual | Privilege::All => Vec::new(),
             },
-            sysctls: Labels::new(),
+            ..ContainerPlan::alone(
+                name.to_owned(),
+                specimen.image.clone(),
+                specimen.platform.clone(),
+                specimen.command.clone(),
+            )
         };
         let mut body = super::request::body(&plan);
         let host = body

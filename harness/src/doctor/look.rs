@@ -18,7 +18,6 @@ use crate::emulation::{self, Place, ProbeError};
 use crate::engine::release::{self, ReleaseSource};
 use crate::engine::{EngineKind, EngineRequest, provide};
 use crate::environment::Environment;
-use crate::owner::Owner;
 use crate::progress::Progress;
 use crate::spec::Arch;
 
@@ -195,17 +194,9 @@ fn container_name() -> String {
 }
 
 fn labels_of(run: &str) -> Labels {
-    let owner = Owner::this();
-    let own = [
-        (LABEL, run.to_owned()),
-        (labels::RUN, run.to_owned()),
-        (labels::ROLE, "tool".to_owned()),
-        (labels::OWNER, owner.to_string()),
-        (labels::EXPIRES, owner.expiry_soon().to_string()),
-    ];
-    own.map(|(key, value)| (key.to_owned(), value))
-        .into_iter()
-        .collect()
+    let mut own = labels::of_tool(run);
+    own.insert(LABEL.to_owned(), run.to_owned());
+    own
 }
 
 /// Reads an architecture in Docker's words or in the kernel's, which engines mix.

@@ -8,7 +8,7 @@ use futures::TryStreamExt as _;
 
 use super::{End, NotWorking, Place, Working, judge, mend};
 use crate::docker::archive::{Content, ImageRecipe};
-use crate::docker::{Attachment, ContainerPlan, DockerEngine, DockerError, Labels, labels};
+use crate::docker::{ContainerPlan, DockerEngine, DockerError, Labels, labels};
 use crate::spec::Arch;
 
 /// How long the probe may run. It takes 0.1 s emulated; what takes so long hangs.
@@ -90,22 +90,13 @@ async fn take_in(docker: &dyn DockerEngine, arch: Arch) -> Result<String, ProbeE
 }
 
 fn container(arch: Arch, image: String, own: &Labels) -> ContainerPlan {
+    let name = format!("rehearse-probe-{arch}-{}", uuid::Uuid::new_v4().simple());
     ContainerPlan {
-        name: format!("rehearse-probe-{arch}-{}", uuid::Uuid::new_v4().simple()),
-        image,
-        platform: arch.platform(),
-        command: vec![PROGRAM.to_owned()],
-        env: Vec::new(),
         // Not root: an agent is not root either.
         user: "10001:10001".to_owned(),
         hostname: "probe".to_owned(),
         labels: own.clone(),
-        network: Attachment::None,
-        volume: None,
-        ports: Vec::new(),
-        init: false,
-        capabilities: Vec::new(),
-        sysctls: Labels::new(),
+        ..ContainerPlan::alone(name, image, arch.platform(), vec![PROGRAM.to_owned()])
     }
 }
 

@@ -8,7 +8,7 @@ use super::assembly::{self, BUILT_IN};
 use super::images::{self, Known, Memory};
 use super::{EngineError, EngineRequest, Program, Workshop, binary, simulator};
 use crate::agent_config::CONFIG_DIR;
-use crate::docker::{Attachment, ContainerPlan, ImageFacts, Labels};
+use crate::docker::{ContainerPlan, ImageFacts, labels};
 use crate::progress::Event;
 use crate::target::EngineInfo;
 
@@ -159,20 +159,14 @@ async fn run_once(
     let id = shop
         .docker
         .create_container(&ContainerPlan {
-            name: format!("rehearse-version-{}", &run[..12]),
-            image: image.to_owned(),
-            platform: shop.arch.platform(),
-            command: command.to_vec(),
-            env: Vec::new(),
             user: assembly::USER.to_string(),
-            hostname: String::new(),
-            labels: images::tool_labels(),
-            network: Attachment::None,
-            volume: None,
-            ports: Vec::new(),
-            init: false,
-            capabilities: Vec::new(),
-            sysctls: Labels::new(),
+            labels: labels::of_tool(&run),
+            ..ContainerPlan::alone(
+                format!("rehearse-version-{}", &run[..12]),
+                image.to_owned(),
+                shop.arch.platform(),
+                command.to_vec(),
+            )
         })
         .await?;
     let said = said_by(shop, &id).await;

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{EngineError, Workshop};
 use crate::docker::archive::{ImageArchive, ImageRecipe};
-use crate::docker::{Labels, LayerPlan, labels};
-use crate::owner::Owner;
+use crate::docker::{LayerPlan, labels};
 use crate::progress::Event;
 
 /// Images remembered; older ones are made again.
@@ -109,19 +108,6 @@ async fn is_there(shop: &Workshop<'_>, name: &str) -> Result<bool, EngineError> 
     Ok(shop.docker.image(name).await?.is_some())
 }
 
-/// Labels of a container that lives for a moment: a killed process leaves it to be swept.
-pub(super) fn tool_labels() -> Labels {
-    let owner = Owner::this();
-    [
-        (labels::RUN, uuid::Uuid::new_v4().simple().to_string()),
-        (labels::ROLE, "tool".to_owned()),
-        (labels::OWNER, owner.to_string()),
-        (labels::EXPIRES, owner.expiry_soon().to_string()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
-}
-
 async fn load(shop: &Workshop<'_>, archive: ImageArchive) -> Result<(), EngineError> {
     let name = archive.name().to_owned();
     shop.progress.tell(Event::Image {
@@ -136,7 +122,7 @@ async fn load(shop: &Workshop<'_>, archive: ImageArchive) -> Result<(), EngineEr
             platform: shop.arch.platform(),
             env: recipe.env.clone(),
             labels: recipe.labels.clone(),
-            tool: tool_labels(),
+            tool: labels::of_tool(&uuid::Uuid::new_v4().simple().to_string()),
         };
         shop.docker.layer_image(&plan, archive.layer()).await?;
     } else {

@@ -4,41 +4,27 @@ use std::path::PathBuf;
 
 use futures::StreamExt as _;
 use nomad_harness::docker::archive::{Content, ImageRecipe};
-use nomad_harness::docker::{Attachment, ContainerPlan, DockerEngine as _, Labels, LayerPlan};
+use nomad_harness::docker::{ContainerPlan, DockerEngine as _, Labels, LayerPlan, labels};
 use nomad_harness::spec::Arch;
 
 use super::Stage;
 
 /// Whoever crashes here leaves nothing that `sweep` does not know.
 fn tool() -> Labels {
-    let owner = nomad_harness::owner::Owner::this();
-    [
-        ("rehearse.run", "layer-test".to_owned()),
-        ("rehearse.role", "tool".to_owned()),
-        ("rehearse.owner", owner.to_string()),
-        ("rehearse.expires", owner.expiry_soon().to_string()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
+    labels::of_tool("layer-test")
 }
 
 /// Runs a command in a container of an image; returns its exit code and what it said.
 async fn run_in(stage: &Stage, image: &str, command: &[&str]) -> (i64, String) {
     let plan = ContainerPlan {
-        name: format!("rehearse-layer-test-{}", std::process::id()),
-        image: image.to_owned(),
-        platform: Arch::host().unwrap().platform(),
-        command: command.iter().map(|word| (*word).to_owned()).collect(),
-        env: Vec::new(),
         user: "10001".to_owned(),
-        hostname: String::new(),
         labels: tool(),
-        network: Attachment::None,
-        volume: None,
-        ports: Vec::new(),
-        init: false,
-        capabilities: Vec::new(),
-        sysctls: Labels::new(),
+        ..ContainerPlan::alone(
+            format!("rehearse-layer-test-{}", std::process::id()),
+            image.to_owned(),
+            Arch::host().unwrap().platform(),
+            command.iter().map(|word| (*word).to_owned()).collect(),
+        )
     };
     let id = stage.docker.create_container(&plan).await.unwrap();
     stage.docker.start_container(&id).await.unwrap();
