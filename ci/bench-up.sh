@@ -6,6 +6,9 @@
 #   down     `down` of 3+3, median
 #   up-3+20  `up` of 3 servers and 20 clients, once
 #   bare     six and 23 such containers, started side by side, doing nothing: Docker's own share
+#   agents   from every container running to the last node being ready: the agents' own waits
+#            (election, and the random 0 to 10 s before a client of real Nomad is ready)
+#   above    `up` less that, less six bare containers: what rehearse adds
 #   plain    the same six agents started one after the other by the docker command, with a plain
 #            configuration (no TLS, no ACL, default join), until three nodes are ready
 # and the memory of `rehearse` and of an agent, the program's and the image's size.
@@ -77,14 +80,23 @@ docker rmi "$image" >/dev/null 2>&1 || true
 first=$(timed "$rehearse" up bench "${up_flags[@]}")
 "$rehearse" down bench >/dev/null 2>&1
 
-ups="" downs="" memory=""
+# Milliseconds of `up` from its first condition, that every container runs, to its last.
+agents_wait() {
+  awk '$2 == "s" && /every container runs/ { from = $1 } $2 == "s" { to = $1 } END { print int((to - from) * 1000) }' "$scratch/log"
+}
+
+ups="" downs="" memory="" waits="" rests=""
 for _ in $(seq 1 "$rounds"); do
-  ups+="$(timed "$rehearse" up bench "${up_flags[@]}") "
+  this=$(timed "$rehearse" up bench "${up_flags[@]}")
+  wait=$(agents_wait)
+  ups+="$this " waits+="$wait " rests+="$((this - wait)) "
   memory+="$(agents_memory)"$'\n'
   downs+="$(timed "$rehearse" down bench) "
 done
 up=$(tr ' ' '\n' <<<"${ups% }" | median)
 down=$(tr ' ' '\n' <<<"${downs% }" | median)
+wait=$(tr ' ' '\n' <<<"${waits% }" | median)
+rest=$(tr ' ' '\n' <<<"${rests% }" | median)
 
 many=$(timed "$rehearse" up bench --clients 20 "${up_flags[@]}")
 "$rehearse" down bench >/dev/null 2>&1
@@ -170,7 +182,9 @@ printf '%-28s %8s ms  %s\n' \
   'down (median)' "$down" "$(ratio "$down" "$up")" \
   'up of 3+20' "$many" "$(ratio "$many" "$up")" \
   'six bare containers' "$bare" "$(ratio "$bare" "$up")" \
-  '23 bare containers' "$bare_many" "$(ratio "$bare_many" "$up")"
+  '23 bare containers' "$bare_many" "$(ratio "$bare_many" "$up")" \
+  "agents' own waits (median)" "$wait" "$(ratio "$wait" "$up")" \
+  'up less waits and six bare' "$((rest - bare))" "$(ratio "$((rest - bare))" "$up")"
 printf '3+20 over 3+3: %s; 23 bare containers over six: %s\n' "$(ratio "$many" "$up")" "$(ratio "$bare_many" "$bare")"
 [ -z "$plain_ms" ] || printf '%-28s %8s ms  %s\n' 'plain, one after the other' "$plain_ms" "$(ratio "$plain_ms" "$up")"
 largest=$(sort -n <<<"$memory" | tail -n 1)

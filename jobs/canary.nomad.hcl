@@ -2,7 +2,10 @@
 #
 # A new version first starts one instance beside the old ones and waits for a promotion. One that
 # fails is taken back by itself. `fails_after` makes a version that fails; the deadlines are short,
-# so that this is seen soon.
+# so that this is seen soon. With as many `canaries` as instances it is a blue/green rollout, with
+# none a rolling one.
+#
+# Takes Nomad 1.1.0 or later.
 
 variable "version" {
   type    = string
@@ -15,6 +18,17 @@ variable "fails_after" {
   default = "24h"
 }
 
+variable "canaries" {
+  type    = number
+  default = 1
+}
+
+# Whether a failed rollout brings back the last version that was stable.
+variable "auto_revert" {
+  type    = bool
+  default = true
+}
+
 job "canary" {
   datacenters = ["dc1"]
   type        = "service"
@@ -25,11 +39,10 @@ job "canary" {
     update {
       max_parallel = 1
 
-      # One instance of the new version beside the old ones, until somebody promotes it.
-      canary = 1
+      # So many instances of the new version beside the old ones, until somebody promotes them.
+      canary = var.canaries
 
-      # A failed rollout brings back the last version that was stable.
-      auto_revert = true
+      auto_revert = var.auto_revert
 
       # There are no checks here: they would need Consul, or Nomad 1.3.
       health_check     = "task_states"

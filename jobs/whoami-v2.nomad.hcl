@@ -1,7 +1,7 @@
 # whoami, one version on: what a rehearsal rolls out over `whoami.nomad.hcl`.
 #
 # Only `meta.version` differs, and a changed meta replaces every instance (a destructive update:
-# the old one is stopped, a new one placed), `max_parallel` at a time.
+# the old one is stopped, a new one placed), `max_parallel` at a time. Takes Nomad 1.1.0 or later.
 
 job "whoami" {
   datacenters = ["dc1"]

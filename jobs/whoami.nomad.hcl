@@ -1,8 +1,8 @@
 # whoami: three small web servers, the job that the rehearsals roll out, kill and move.
 #
 # Each instance answers HTTP with its version, its allocation and its node, so that a probe can
-# tell who served a request. Every Nomad from 1.1 on accepts this file: it uses no Nomad service
-# discovery (1.3), no node pools (1.6), and names its datacenter (needed before 1.5).
+# tell who served a request. It uses no Nomad service discovery (1.3), no node pools (1.6), and names
+# its datacenter (needed before 1.5). Takes Nomad 1.1.0 or later.
 # `whoami-v2.nomad.hcl` is the same job, one version on.
 
 job "whoami" {

@@ -1,8 +1,8 @@
-# Access control: without a token nothing is shown and nothing can be changed, an unknown token is
-# as good as none, and the management token may do all. Any agent of the cluster must say the same.
+# Access control: without a token nothing is shown and nothing can be changed, an unknown or a revoked
+# token is as good as none, and the management token may do all. Any agent of the cluster must say the same.
 
 scenario "acl-default-deny" {
-  description = "without a token, or with an unknown one, jobs, nodes and operator endpoints are refused on every agent; the management token is let in"
+  description = "without a token, or with an unknown or revoked one, jobs, nodes and operator endpoints are refused on every agent; the management token is let in"
 
   for_each {
     agents = all(server)
@@ -29,6 +29,12 @@ scenario "acl-default-deny" {
       at     = each
       path   = "/v1/jobs"
       token  = "unknown"
+      status = 403
+    }
+    call {
+      at     = each
+      path   = "/v1/jobs"
+      token  = "revoked"
       status = 403
     }
     call {

@@ -33,7 +33,7 @@ scenario "canary-fails-auto-revert" {
 
   submit {
     job       = builtin.canary
-    variables = { version = "2", fails_after = "500ms" }
+    variables = { version = "2", fails_after = "100ms" }
   }
 
   # The rollout fails at `progress_deadline`, 20 s after the canary was placed; the job is then

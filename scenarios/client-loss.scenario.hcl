@@ -22,6 +22,12 @@ scenario "client-loss" {
     within    = "10s"
   }
 
+  # Right after an election a new leader grants every node 5 minutes (`failover_heartbeat_ttl`), until
+  # it hears of it; the TTL is 20 s at most. The scenario before may have ended with one.
+  hold {
+    lasting = "20s"
+  }
+
   inject "kill" {
     on = node_running("whoami")
   }

@@ -1,8 +1,8 @@
-# The door of the API: whoever shows no certificate, or one of another authority, is not let in, at
-# a server as at a client (`verify_https_client`).
+# The door of the API: whoever shows no certificate, one of another authority, or one that is over, is
+# not let in, at a server as at a client (`verify_https_client`).
 
 scenario "mutual-tls-refusals" {
-  description = "an agent's API refuses callers without a certificate of the cluster's authority, on servers and clients alike"
+  description = "an agent's API refuses callers without a valid certificate of the cluster's authority, on servers and clients alike"
 
   call {
     path  = "/v1/status/leader"
@@ -24,6 +24,12 @@ scenario "mutual-tls-refusals" {
       certificate = "foreign"
       refused     = true
     }
+    call {
+      at          = each
+      path        = "/v1/status/leader"
+      certificate = "expired"
+      refused     = true
+    }
   }
 
   for_each {
@@ -39,6 +45,12 @@ scenario "mutual-tls-refusals" {
       at          = each
       path        = "/v1/agent/health"
       certificate = "foreign"
+      refused     = true
+    }
+    call {
+      at          = each
+      path        = "/v1/agent/health"
+      certificate = "expired"
       refused     = true
     }
   }

@@ -1,4 +1,4 @@
-# What `rehearse --target aws` reads. The first seven have the names that Nomad's own end-to-end
+# What `rehearse run --target aws --attach FILE` reads. The first seven have the names that Nomad's own end-to-end
 # tests use for the same things.
 
 output "servers" {

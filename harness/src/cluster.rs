@@ -31,6 +31,7 @@ use crate::progress::Progress;
 use crate::spec::{AgentName, Arch, ClusterSpec, Role};
 use crate::target::docker::{DockerCluster, LifecycleError, Options, UpError, bring_up};
 use crate::target::{AgentInfo, AgentState, ControlError, EngineInfo, Target};
+use crate::time_scale::TimeScale;
 
 /// A cluster did not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,7 @@ pub struct ClusterBuilder {
     region: String,
     datacenter: String,
     arch: Option<Arch>,
+    role_archs: Vec<(Role, Arch)>,
     engine: EngineRequest,
     settings: Vec<(String, String)>,
     timeout: Duration,
@@ -73,6 +75,7 @@ impl Default for ClusterBuilder {
             region: "global".to_owned(),
             datacenter: "dc1".to_owned(),
             arch: None,
+            role_archs: Vec::new(),
             engine: EngineRequest::default(),
             settings: Vec::new(),
             timeout: Options::default().timeout,
@@ -119,6 +122,12 @@ impl ClusterBuilder {
         self
     }
 
+    /// Gives all servers, or all clients, another architecture than the rest.
+    pub fn role_arch(mut self, role: Role, arch: Arch) -> Self {
+        self.role_archs.push((role, arch));
+        self
+    }
+
     /// Sets where the agents' program comes from.
     pub fn engine(mut self, kind: EngineKind) -> Self {
         self.engine.kind = kind;
@@ -128,6 +137,19 @@ impl ClusterBuilder {
     /// Sets where the agents' program comes from, with a version, a binary or an image.
     pub fn engine_request(mut self, request: EngineRequest) -> Self {
         self.engine = request;
+        self
+    }
+
+    /// Makes Nomad's timers run so many times faster; the simulator's alone.
+    pub fn time_scale(mut self, scale: TimeScale) -> Self {
+        self.engine.time_scale = scale;
+        self
+    }
+
+    /// Plants a defect in the agents, so that a test which claims to find it can be seen to find
+    /// it; the simulator's alone. Every output then names it.
+    pub fn plant(mut self, defect: impl Into<String>) -> Self {
+        self.engine.plant = Some(defect.into());
         self
     }
 
@@ -165,6 +187,9 @@ impl ClusterBuilder {
         let mut spec = ClusterSpec::new(self.name.unwrap_or_else(unique), arch);
         spec.servers = self.servers;
         spec.clients = self.clients;
+        for (role, arch) in self.role_archs {
+            spec.set_role_arch(role, arch);
+        }
         spec.region = self.region;
         spec.datacenter = self.datacenter;
         spec.set = self.settings.into_iter().collect();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::nomad::{Api, ApiError};
@@ -78,6 +78,17 @@ impl Directory {
         self.entries.iter().find(|entry| entry.info.address == ip)
     }
 
+    /// Returns where an address among the agents is reached from here: a machine in a cloud has
+    /// another one for the world, which changes when it is stopped and started.
+    #[must_use]
+    pub fn way_to(&self, (ip, port): (Ipv4Addr, u16)) -> (Ipv4Addr, u16) {
+        let entry = self.entries.iter().find(|entry| entry.info.address == ip);
+        match entry.and_then(|entry| entry.api.place()) {
+            Some(SocketAddr::V4(place)) => (*place.ip(), port),
+            _ => (ip, port),
+        }
+    }
+
     /// Asks one server after the other until one gives an answer that counts: a success, or an
     /// error that another server would repeat.
     ///
@@ -98,5 +109,42 @@ impl Directory {
             }
         }
         Err(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nomad::{ApiConfig, Place};
+    use crate::spec::Arch;
+
+    #[test]
+    fn a_machine_in_a_cloud_is_reached_at_the_address_that_it_has_now() {
+        let place = Place::new(([203, 0, 113, 5], 4646).into());
+        let config = ApiConfig {
+            addr: "http://client.global.nomad:4646".to_owned(),
+            ca_pem: String::new(),
+            cert_pem: String::new(),
+            key_pem: String::new(),
+            token: None,
+        };
+        let info = AgentInfo {
+            name: AgentName::new(Role::Client, 1),
+            role: Role::Client,
+            address: [10, 0, 1, 7].into(),
+            arch: Arch::Amd64,
+            emulated: false,
+            api_addr: String::new(),
+        };
+        let api = Api::at(config, place.clone()).unwrap();
+        let agents = Directory {
+            entries: Arc::new(vec![Entry { info, api }]),
+        };
+        let task = ([10, 0, 1, 7].into(), 20_001);
+        assert_eq!(agents.way_to(task), ([203, 0, 113, 5].into(), 20_001));
+        place.move_to(([203, 0, 113, 6], 4646).into());
+        assert_eq!(agents.way_to(task), ([203, 0, 113, 6].into(), 20_001));
+        let other = ([10, 0, 1, 8].into(), 20_001);
+        assert_eq!(agents.way_to(other), other);
     }
 }

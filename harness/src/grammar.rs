@@ -107,6 +107,8 @@ pub enum Type {
     Choice(&'static [&'static str]),
     /// An object of texts.
     Texts,
+    /// A list of texts.
+    Words,
     /// Any value.
     Json,
     /// An object that maps paths into a JSON reply to values.
@@ -137,6 +139,7 @@ impl fmt::Display for Type {
                 return f.write_str(&quoted.join(" or "));
             }
             Self::Texts => "an object of texts, as `{ key = \"value\" }`",
+            Self::Words => "a list of texts, as `[\"program\", \"argument\"]`",
             Self::Json => "any value",
             Self::Paths => "an object, as `{ \"Servers[0].Voter\" = true }`",
             Self::Limit => "a duration where the measure's name ends in `_ms`, else a number",
@@ -175,6 +178,8 @@ pub enum Value {
     Word(&'static str, Args),
     /// Of `Texts`, and the names in a pick by name.
     Texts(BTreeMap<String, String>),
+    /// Of `Words`.
+    Words(Vec<String>),
     /// Of `Json`.
     Json(Json),
     /// Of `Paths`.
@@ -264,6 +269,7 @@ impl Args {
         flag, opt_flag, Flag, bool, "a flag";
         job_text, opt_job_text, Job, JobText, "a job's text";
         texts, opt_texts, Texts, BTreeMap<String, String>, "an object of texts";
+        words, opt_words, Words, Vec<String>, "a list of texts";
         json, opt_json, Json, Json, "any value";
         paths, opt_paths, Paths, BTreeMap<String, Json>, "paths with their values";
     }

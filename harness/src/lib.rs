@@ -3,6 +3,8 @@
 //! The arrows between modules are drawn in `docs/architecture.md` and kept by `tests/layers.rs`.
 
 pub mod agent_config;
+pub mod aws;
+pub mod boot;
 pub mod cluster;
 pub mod conformance;
 #[cfg(feature = "testcontainers")]
@@ -15,11 +17,13 @@ pub mod engine;
 pub mod environment;
 pub mod fault;
 pub mod grammar;
+pub mod job_check;
 pub mod lint;
 pub mod matrix;
 pub mod measure;
 pub mod nomad;
 pub mod owner;
+pub mod parity;
 pub mod pick;
 pub mod pki;
 pub mod poll;
@@ -28,10 +32,12 @@ pub mod progress;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+pub mod soak;
 pub mod spec;
 pub mod step;
 pub mod target;
 pub mod terraform;
+pub mod time_scale;
 pub mod timeline;
 pub mod tls;
 pub mod workload;

@@ -13,6 +13,8 @@ pub enum Event {
     Engine {
         /// How every output names it.
         label: String,
+        /// The architecture that it is for.
+        arch: crate::spec::Arch,
         /// Why this one.
         reason: String,
     },

@@ -1,10 +1,14 @@
 //! What cluster is asked for: data, and the check that it makes sense. No I/O.
 
-use std::collections::BTreeMap;
+mod adoption;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::adoption::{Adopted, AdoptedSetting, Adoption, Substitution};
 
 /// What an agent does. A *node* in Nomad's words is a client's registration, never a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -143,10 +147,16 @@ pub struct ClusterSpec {
     pub region: String,
     /// Nomad datacenter, `dc1` by default.
     pub datacenter: String,
-    /// Architecture of all agents.
+    /// Architecture of the agents that [`agent_archs`](Self::agent_archs) does not name.
     pub arch: Arch,
+    /// Architectures of single agents: a cluster may mix them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub agent_archs: BTreeMap<AgentName, Arch>,
     /// Extra agent configuration, `KEY` → `VALUE`, key as a dotted path (`server.raft_multiplier`).
     pub set: BTreeMap<String, String>,
+    /// The agents of another configuration, which are to stand here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
 }
 
 impl ClusterSpec {
@@ -161,8 +171,56 @@ impl ClusterSpec {
             region: "global".to_owned(),
             datacenter: "dc1".to_owned(),
             arch,
+            agent_archs: BTreeMap::new(),
             set: BTreeMap::new(),
+            adoption: None,
         }
+    }
+
+    /// Gives all agents of a role an architecture; set their number first.
+    pub fn set_role_arch(&mut self, role: Role, arch: Arch) {
+        let names = self.names(role).collect::<Vec<_>>();
+        self.agent_archs
+            .extend(names.into_iter().map(|name| (name, arch)));
+    }
+
+    /// Returns the names of a role's agents.
+    fn names(&self, role: Role) -> impl Iterator<Item = AgentName> {
+        let count = match role {
+            Role::Server => self.servers,
+            Role::Client => self.clients,
+        };
+        (1..=count).map(move |number| self.name_of(role, number))
+    }
+
+    /// Returns the name of a role's `number`-th agent, from 1.
+    fn name_of(&self, role: Role, number: u16) -> AgentName {
+        let adopted = self.adoption.iter().flat_map(|one| &one.agents);
+        let mut of_role = adopted.filter(|agent| agent.role == role);
+        match of_role.nth(usize::from(number.saturating_sub(1))) {
+            Some(agent) => agent.name.clone(),
+            None => AgentName::new(role, number),
+        }
+    }
+
+    /// Returns an agent's architecture.
+    #[must_use]
+    pub fn arch_of(&self, agent: &AgentName) -> Arch {
+        self.agent_archs.get(agent).copied().unwrap_or(self.arch)
+    }
+
+    /// Returns the architectures of all agents.
+    #[must_use]
+    pub fn archs(&self) -> BTreeSet<Arch> {
+        let mut archs = self.archs_of(Role::Server);
+        archs.append(&mut self.archs_of(Role::Client));
+        archs
+    }
+
+    /// Returns the architectures of a role's agents.
+    #[must_use]
+    pub fn archs_of(&self, role: Role) -> BTreeSet<Arch> {
+        self.names(role).map(|name| self.arch_of(&name)).collect()
     }
 
     /// Checks that such a cluster can be, and reports all that is wrong with it at once.
@@ -174,6 +232,7 @@ impl ClusterSpec {
         self.check_name(&mut problems);
         self.check_counts(&mut problems);
         self.check_places(&mut problems);
+        self.check_archs(&mut problems);
         if problems.is_empty() {
             Ok(())
         } else {
@@ -200,6 +259,20 @@ impl ClusterSpec {
         }
         if self.clients > CLIENTS_MAX {
             problems.push(SpecProblem::Clients {
+                clients: self.clients,
+            });
+        }
+    }
+
+    fn check_archs(&self, problems: &mut Vec<SpecProblem>) {
+        let known: BTreeSet<AgentName> = self
+            .names(Role::Server)
+            .chain(self.names(Role::Client))
+            .collect();
+        for agent in self.agent_archs.keys().filter(|name| !known.contains(name)) {
+            problems.push(SpecProblem::NoSuchAgent {
+                agent: agent.clone(),
+                servers: self.servers,
                 clients: self.clients,
             });
         }
@@ -235,10 +308,10 @@ impl ClusterSpec {
         );
         let agents = |role: Role, count: u16, host_first: u32| {
             (1..=count).map(move |number| AgentPlan {
-                name: AgentName::new(role, number),
+                name: self.name_of(role, number),
                 role,
                 address: subnet.host(host_first + u32::from(number) - 1),
-                arch: self.arch,
+                arch: self.arch_of(&self.name_of(role, number)),
             })
         };
         agents(Role::Server, self.servers, SERVER_HOST_FIRST)
@@ -395,6 +468,19 @@ pub enum SpecProblem {
         /// As given.
         clients: u16,
     },
+    /// An architecture was given to an agent that there is not.
+    #[error(
+        "there is no agent `{agent}` to have an architecture (this cluster has {servers} servers \
+         and {clients} clients)"
+    )]
+    NoSuchAgent {
+        /// As given.
+        agent: AgentName,
+        /// Number of servers.
+        servers: u16,
+        /// Number of clients.
+        clients: u16,
+    },
     /// The region is no DNS label.
     #[error(
         "region `{region}` is not allowed: expected 1 to 63 letters, digits and `-` \
@@ -479,6 +565,32 @@ mod tests {
         datacenter `dc*` is not allowed: expected 1 to 128 letters, digits, `-`, `_` and `.`
         ");
         assert_eq!(error.hint().unwrap(), "rehearse up --servers 3");
+    }
+
+    #[test]
+    fn a_cluster_mixes_architectures() {
+        let mut spec = ClusterSpec::new("demo", Arch::Amd64);
+        spec.set_role_arch(Role::Server, Arch::S390x);
+        let two = AgentName::new(Role::Client, 2);
+        spec.agent_archs.insert(two.clone(), Arch::Arm64);
+        assert_eq!(spec.validate(), Ok(()));
+        assert_eq!(spec.archs().len(), 3);
+        assert_eq!(spec.archs_of(Role::Server), BTreeSet::from([Arch::S390x]));
+        let plan = spec.plan(subnet("10.84.3.0/24"));
+        let archs: Vec<Arch> = plan.iter().map(|agent| agent.arch).collect();
+        let servers = [Arch::S390x; 3];
+        let clients = [Arch::Amd64, Arch::Arm64, Arch::Amd64];
+        assert_eq!(archs, [servers, clients].concat());
+        spec.clients = 1;
+        let error = spec.validate().unwrap_err();
+        assert_eq!(
+            error.problems,
+            [SpecProblem::NoSuchAgent {
+                agent: two,
+                servers: 3,
+                clients: 1
+            }]
+        );
     }
 
     #[test]

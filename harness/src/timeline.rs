@@ -1,7 +1,10 @@
 //! What happened, when, in order: the one stream of events that the live log, the reports and the
 //! run folder are made from.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod series;
+mod stretch;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +12,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::spec::AgentName;
+
+pub use series::{Sample, Series, Slice};
+pub use stretch::{Standing, Stretch, Stretches};
 
 /// What sort of thing happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,11 +76,17 @@ pub struct Event {
     pub detail: String,
 }
 
-/// All events of a run, in order.
+/// All that happened in a run, in order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     /// The events, oldest first.
     pub events: Vec<Event>,
+    /// What each agent was, by agent and time.
+    #[serde(default)]
+    pub stretches: Vec<Stretch>,
+    /// What the workloads saw.
+    #[serde(default)]
+    pub series: Vec<Series>,
 }
 
 impl Timeline {
@@ -150,25 +162,40 @@ impl Recorder {
         if let Some(listener) = &self.inner.listener {
             listener(&event);
         }
-        let mut timeline = self
-            .inner
-            .timeline
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut timeline = self.lock();
         let place = timeline
             .events
             .partition_point(|earlier| earlier.at_ms <= event.at_ms);
         timeline.events.insert(place, event);
     }
 
+    /// Returns how long after the begin a moment is, in milliseconds.
+    #[must_use]
+    pub fn at_ms(&self, moment: Instant) -> f64 {
+        millis(moment.saturating_duration_since(self.inner.start))
+    }
+
+    /// Keeps what each agent was.
+    pub fn keep_stretches(&self, stretches: Vec<Stretch>) {
+        self.lock().stretches = stretches;
+    }
+
+    /// Keeps what a workload saw; one that saw nothing leaves nothing.
+    pub fn keep_series(&self, series: Series) {
+        if !series.slices.is_empty() {
+            self.lock().series.push(series);
+        }
+    }
+
     /// Returns what was recorded so far.
     #[must_use]
     pub fn timeline(&self) -> Timeline {
-        self.inner
-            .timeline
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Timeline> {
+        let timeline = self.inner.timeline.lock();
+        timeline.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,6 +2,8 @@
 //! gives them (`helper/tlsutil/generate.go`), so that one set of files serves every version:
 //! `nomad tls` itself came with 1.4.5 and 1.5.0 only. No I/O.
 
+mod reopen;
+
 use std::net::Ipv4Addr;
 
 use rcgen::{
@@ -24,6 +26,8 @@ const LEAF_LIFE: Duration = Duration::days(365);
 /// Certificates are valid this long before they were made: the clock of a virtual machine that
 /// runs the containers may lag behind this one's.
 const CLOCK_LAG_MAX: Duration = Duration::hours(1);
+/// How a P-256 key in SEC 1 begins (RFC 5915): a structure of 119 bytes, version 1, a number of 32 bytes.
+const SEC1_HEAD: [u8; 7] = [0x30, 0x77, 0x02, 0x01, 0x01, 0x04, 0x20];
 
 /// Why certificates could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +137,26 @@ impl Authority {
         })
     }
 
+    /// Takes up an authority that was made earlier, here or by `nomad tls ca create`; what it signs
+    /// is valid from `now` on.
+    ///
+    /// # Errors
+    /// When the files are no authority of a P-256 key.
+    pub fn of_pair(region: &str, pair: Pair, now: OffsetDateTime) -> Result<Self, TlsError> {
+        let what = |source| TlsError {
+            what: "authority out of its files".to_owned(),
+            source,
+        };
+        let key = key_of_pem(&pair.key).map_err(what)?;
+        let issuer = Issuer::from_ca_cert_pem(&pair.certificate, key).map_err(what)?;
+        Ok(Self {
+            pair,
+            region: region.to_owned(),
+            issuer,
+            now,
+        })
+    }
+
     /// Returns the authority's own files.
     #[must_use]
     pub fn pair(&self) -> &Pair {
@@ -203,6 +227,30 @@ fn new_key() -> Result<KeyPair, rcgen::Error> {
     KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
 }
 
+/// Reads a P-256 key as [`sec1_pem`] and `nomad tls` write it. The library below reads PKCS #8 only,
+/// so the numbers go into one of those.
+fn key_of_pem(pem: &str) -> Result<KeyPair, rcgen::Error> {
+    const HEAD: [u8; 36] = [
+        0x30, 0x81, 0x87, 0x02, 0x01, 0x00, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+        0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x04, 0x6d, 0x30,
+        0x6b, 0x02, 0x01, 0x01, 0x04, 0x20,
+    ];
+    let body: String = pem
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .collect();
+    let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body.trim())
+        .map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
+    if !pem.contains("BEGIN EC PRIVATE KEY") {
+        return KeyPair::try_from(der);
+    }
+    // SEC 1: head, private number, curve, public point; each of a fixed length for this curve.
+    let parts =
+        (der.len() == 121 && der.starts_with(&SEC1_HEAD)).then(|| (&der[7..39], &der[51..]));
+    let (number, point) = parts.ok_or(rcgen::Error::CouldNotParseKeyPair)?;
+    KeyPair::try_from([HEAD.as_slice(), number, point].concat())
+}
+
 /// Returns 128 random bits, the highest cleared: the number must be positive.
 fn serial() -> [u8; 16] {
     let mut serial: [u8; 16] = rand::random();
@@ -221,18 +269,17 @@ fn named(common_name: &str) -> DistinguishedName {
 /// `rcgen` writes PKCS #8, of which the private number is cut here: for one curve, the structure
 /// has a fixed shape (RFC 5915), curve and public point included as OpenSSL and Go want them.
 fn sec1_pem(key: &KeyPair) -> String {
-    const HEAD: [u8; 7] = [0x30, 0x77, 0x02, 0x01, 0x01, 0x04, 0x20];
     const CURVE: [u8; 12] = [
         0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
     ];
     const POINT: [u8; 5] = [0xa1, 0x44, 0x03, 0x42, 0x00];
     let pkcs8 = key.serialized_der();
     let number = pkcs8
-        .windows(HEAD.len() - 2)
-        .position(|window| window == &HEAD[2..])
+        .windows(SEC1_HEAD.len() - 2)
+        .position(|window| window == &SEC1_HEAD[2..])
         .and_then(|at| pkcs8.get(at + 5..at + 37))
         .expect("a P-256 key in PKCS #8 has version 1 and a number of 32 bytes inside");
-    let der = [&HEAD, number, &CURVE, &POINT, key.public_key_raw()].concat();
+    let der = [&SEC1_HEAD, number, &CURVE, &POINT, key.public_key_raw()].concat();
     debug_assert_eq!(der.len(), 121, "RFC 5915 for P-256");
     let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
     let mut pem = String::from("-----BEGIN EC PRIVATE KEY-----\n");
@@ -249,11 +296,37 @@ mod tests {
     use super::*;
     use crate::spec::{AgentName, Arch};
 
+    #[test]
+    fn an_authority_of_earlier_signs_what_its_first_certificate_trusts() {
+        let first = authority("eu");
+        let again = Authority::of_pair("eu", first.pair().clone(), OffsetDateTime::now_utc());
+        let again = again.unwrap();
+        let (old, new) = (
+            first.cli_leaf().unwrap(),
+            again.agent_leaf(&server()).unwrap(),
+        );
+        let ca = &first.pair().certificate;
+        handshake(ca, &new, &old, "server.eu.nomad").unwrap();
+        let stranger = authority("eu");
+        let mixed = Pair {
+            certificate: ca.clone(),
+            key: stranger.pair().key.clone(),
+        };
+        let wrong = Authority::of_pair("eu", mixed, OffsetDateTime::now_utc()).unwrap();
+        let leaf = wrong.agent_leaf(&server()).unwrap();
+        assert!(handshake(ca, &leaf, &old, "server.eu.nomad").is_err());
+        let broken = Pair {
+            certificate: ca.clone(),
+            key: "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n".to_owned(),
+        };
+        assert!(Authority::of_pair("eu", broken, OffsetDateTime::now_utc()).is_err());
+    }
+
     fn authority(region: &str) -> Authority {
         Authority::new(region, OffsetDateTime::now_utc()).unwrap()
     }
 
-    fn server() -> AgentPlan {
+    pub(super) fn server() -> AgentPlan {
         AgentPlan {
             name: AgentName::new(Role::Server, 1),
             role: Role::Server,
@@ -263,7 +336,7 @@ mod tests {
     }
 
     /// Shakes hands in memory; `name` is what the dialling side looks for.
-    fn handshake(
+    pub(super) fn handshake(
         ca: &str,
         listener: &Pair,
         dialler: &Pair,

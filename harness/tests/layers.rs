@@ -9,20 +9,25 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("spec", &[]),
     ("environment", &[]),
+    // Makes text only.
+    ("soak", &[]),
     ("owner", &[]),
     ("measure", &[]),
     ("nomad", &[]),
     ("grammar", &[]),
+    ("time_scale", &[]),
     ("progress", &["spec"]),
     ("tls", &["spec"]),
     ("agent_config", &["spec", "tls"]),
     ("pki", &["spec", "tls"]),
     ("docker", &["environment", "owner", "spec"]),
+    ("boot", &["docker", "engine", "terraform"]),
     ("emulation", &["docker", "spec"]),
     ("matrix", &["engine", "spec"]),
+    ("job_check", &["grammar", "spec", "terraform"]),
     ("lint", &["spec", "terraform"]),
-    ("timeline", &["spec"]),
-    ("target", &["nomad", "spec"]),
+    ("timeline", &["measure", "spec"]),
+    ("target", &["nomad", "spec", "time_scale"]),
     (
         "engine",
         &[
@@ -33,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "progress",
             "spec",
             "target",
+            "time_scale",
         ],
     ),
     (
@@ -53,6 +59,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("poll", &["nomad"]),
+    ("aws", &["environment", "poll"]),
+    ("target::aws", &["aws", "nomad", "poll", "spec", "target"]),
     ("directory", &["nomad", "spec", "target"]),
     ("probe", &["directory", "grammar", "nomad", "poll", "spec"]),
     ("pick", &["directory", "grammar", "poll", "probe", "spec"]),
@@ -83,6 +91,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "probe",
             "spec",
             "target",
+            "time_scale",
             "timeline",
             "tls",
             "workload",
@@ -91,14 +100,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "scenario",
         &[
-            "fault", "grammar", "pick", "probe", "spec", "step", "target", "workload",
+            "fault",
+            "grammar",
+            "pick",
+            "probe",
+            "spec",
+            "step",
+            "target",
+            "time_scale",
+            "workload",
         ],
     ),
     (
         "conformance",
         &["directory", "nomad", "poll", "spec", "target", "tls"],
     ),
-    ("report", &["measure", "target", "timeline"]),
+    ("report", &["measure", "spec", "target", "timeline"]),
     (
         "runner",
         &[
@@ -126,6 +143,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "spec",
             "target",
             "target::docker",
+            "time_scale",
         ],
     ),
     (
@@ -155,7 +173,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("terraform", &["agent_config", "spec"]),
-    ("parity", &["report", "spec", "terraform"]),
+    (
+        "parity",
+        &["measure", "report", "spec", "terraform", "timeline"],
+    ),
     ("lib", &[]),
 ];
 
@@ -165,7 +186,11 @@ const CONFINED: [(&str, &[&str]); 4] = [
     ("bollard::", &["src/docker/", "src/dev_agent.rs"]),
     (
         "reqwest::",
-        &["src/nomad/api.rs", "src/engine/release/download.rs"],
+        &[
+            "src/nomad/api.rs",
+            "src/engine/release/download.rs",
+            "src/aws/wire.rs",
+        ],
     ),
     ("println!(", &["src/bin/"]),
     ("tokio::time::sleep(", &["src/poll.rs"]),
@@ -207,6 +232,7 @@ fn module_of(file: &str) -> Option<String> {
     }
     Some(match parts.as_slice() {
         ["target", "docker", ..] => "target::docker".to_owned(),
+        ["target", "aws", ..] => "target::aws".to_owned(),
         [first, ..] => (*first).to_owned(),
         [] => return None,
     })
@@ -229,10 +255,9 @@ fn used_by(text: &str) -> Vec<String> {
             };
             let first = word(path[0]);
             let second = path.get(1).map(|part| word(part)).unwrap_or_default();
-            used.push(if first == "target" && second == "docker" {
-                "target::docker".to_owned()
-            } else {
-                first
+            used.push(match (first.as_str(), second.as_str()) {
+                ("target", "docker" | "aws") => format!("target::{second}"),
+                _ => first,
             });
         }
     }

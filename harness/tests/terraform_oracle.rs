@@ -214,6 +214,37 @@ fn the_user_data_of_our_own_cluster_is_terraforms_byte_for_byte() {
 }
 
 #[test]
+fn our_own_cluster_is_formatted_as_terraform_formats_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    copy(&ours, scratch.path());
+    // Fails by itself where a file is otherwise, and prints which.
+    drop(terraform(
+        scratch.path(),
+        &["fmt", "-check", "-recursive", "-diff"],
+    ));
+}
+
+#[test]
+fn our_own_cluster_is_valid_and_keeps_its_promises() {
+    let Some(plugins) = std::env::var_os("REHEARSE_TERRAFORM_PLUGINS") else {
+        eprintln!("SKIPPED: REHEARSE_TERRAFORM_PLUGINS names no folder with AWS's provider");
+        return;
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    copy(&ours, scratch.path());
+    let mirror = format!("-plugin-dir={}", plugins.to_string_lossy());
+    let dir = scratch.path();
+    if terraform(dir, &["init", "-no-color", "-input=false", &mirror]).is_none() {
+        return;
+    }
+    terraform(dir, &["validate", "-no-color"]).unwrap();
+    let tested = terraform(dir, &["test", "-no-color"]).unwrap();
+    assert!(tested.contains(" 0 failed"), "{tested}");
+}
+
+#[test]
 fn a_difference_is_seen_and_named() {
     let mut different = Vec::new();
     let terraform = serde_json::json!({ "a": [1, "x"], "b": 1.0 });

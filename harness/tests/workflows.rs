@@ -117,14 +117,28 @@ fn every_job_runs_a_script_that_is_there_and_runs_anywhere() {
     }
 }
 
+/// What a job of a workflow may write: provenance that GitHub signs, and the draft of a release.
+const MAY_WRITE: &[(&str, &[&str])] = &[(
+    "release.yml",
+    &["id-token: write", "attestations: write", "contents: write"],
+)];
+
 #[test]
-fn no_workflow_may_write() {
+fn no_workflow_may_write_but_what_is_listed() {
     for (name, text) in workflows() {
         assert!(
             text.contains("\npermissions:\n  contents: read\n"),
             "{name}"
         );
-        assert!(!text.contains(": write"), "{name}");
+        let listed = MAY_WRITE.iter().find(|(file, _)| *file == name);
+        let listed = listed.map_or(&[][..], |(_, rights)| rights);
+        let writes: Vec<_> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.ends_with(": write"))
+            .collect();
+        assert_eq!(writes, listed, "{name}");
+        assert!(!text.contains("write-all"), "{name}");
         let checkouts = text.matches("actions/checkout@").count();
         let careful = text.matches("persist-credentials: false").count();
         assert_eq!(checkouts, careful, "{name}");
@@ -136,5 +150,59 @@ fn every_job_has_a_deadline() {
     for (name, text) in workflows() {
         let runs = text.matches("runs-on:").count();
         assert_eq!(runs, text.matches("timeout-minutes:").count(), "{name}");
+    }
+}
+
+/// Runs a script of `ci/` and returns its exit code and what it says.
+fn script(name: &str, args: &[&str]) -> (Option<i32>, String) {
+    let output = std::process::Command::new(root().join("ci").join(name))
+        .args(args)
+        .output()
+        .expect("it starts");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[test]
+fn a_release_is_published_only_whole_and_under_its_own_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().to_str().expect("plain text");
+    let tag = format!("v{version}");
+    for arch in ["amd64", "arm64", "s390x"] {
+        let (_, said) = script("publish.sh", &[&tag, dir, "--check"]);
+        assert!(
+            said.contains(&format!("linux-{arch}.tar.gz` is not whole")),
+            "{said}"
+        );
+        let name = format!("rehearse-{version}-linux-{arch}.tar.gz");
+        fs::write(folder.path().join(&name), "x").expect("a file");
+        // The SHA-256 of `x`.
+        let sum = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+        fs::write(
+            folder.path().join(format!("{name}.sha256")),
+            format!("{sum}  {name}\n"),
+        )
+        .expect("a file");
+    }
+    let (code, said) = script("publish.sh", &[&tag, dir, "--check"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = script("publish.sh", &["v9.9.9", dir, "--check"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("`v9.9.9` is not of version"), "{said}");
+    let archive = format!("rehearse-{version}-linux-s390x.tar.gz");
+    fs::write(folder.path().join(archive), "torn").expect("a file");
+    assert_eq!(script("publish.sh", &[&tag, dir, "--check"]).0, Some(1));
+}
+
+#[test]
+fn an_unknown_architecture_is_refused_by_every_release_script() {
+    for name in ["release.sh", "release-tools.sh"] {
+        let (code, said) = script(name, &["riscv64"]);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("amd64, arm64"), "{said}");
     }
 }

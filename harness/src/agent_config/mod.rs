@@ -11,12 +11,14 @@
 //! - Fixed compute and memory per client: otherwise each reports the whole host, and placement
 //!   differs from machine to machine.
 
+mod adopted;
 mod hcl;
 mod keys;
 
 use semver::Version;
 
 use crate::spec::{AgentPlan, ClusterSpec, RPC_PORT, Role, SERF_PORT};
+pub use adopted::substitutions;
 use hcl::{Tree, expression, list, quote};
 use keys::Key;
 
@@ -185,16 +187,22 @@ pub fn render(
     version: &Version,
     gossip_key: &str,
 ) -> Result<String, ConfigError> {
+    let agents = spec.adoption.iter().flat_map(|adoption| &adoption.agents);
+    let adopted = { agents }.find(|adopted| adopted.name == agent.name);
     let mut file = File {
         tree: Tree::default(),
         version,
     };
-    file.agent(spec, agent);
-    match agent.role {
-        Role::Server => file.server(spec, plan, agent, gossip_key),
-        Role::Client => file.client(plan),
+    if let Some(adopted) = adopted {
+        file.tree = adopted::tree(adopted, spec, plan, agent, version, gossip_key);
+    } else {
+        file.agent(spec, agent);
+        match agent.role {
+            Role::Server => file.server(spec, plan, agent, gossip_key),
+            Role::Client => file.client(plan),
+        }
+        file.security(spec, agent);
     }
-    file.security(spec, agent);
     for (key, value) in &spec.set {
         check_setting(key, version)?;
         // A server has no use for a client's settings and the other way round: both blocks on one

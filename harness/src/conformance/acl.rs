@@ -1,5 +1,7 @@
 //! Tokens and policies.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::answer::{Expect as _, items, lacks, texts};
@@ -7,10 +9,11 @@ use super::case::{Broken, Case, Law, demand, law};
 use super::given;
 use super::ground::Ground;
 use crate::nomad::{Api, Exchange, Token};
+use crate::poll::{Look, eventually};
 
 const SECTION: &str = "ACL";
 /// Reads jobs of the default namespace, and nothing more.
-const READER: &str = "namespace \"default\" { policy = \"read\" }";
+pub(super) const READER: &str = "namespace \"default\" { policy = \"read\" }";
 
 pub(super) const CASES: &[Case] = &[
     law!(bootstrapping_works_once),
@@ -40,21 +43,21 @@ pub(super) const CASES: &[Case] = &[
     law!(a_denied_namespace_is_denied_whatever_else_is_granted),
     law!(only_management_manages_tokens_and_policies),
     law!(a_token_reads_itself_by_its_accessor),
-    law!(a_role_grants_its_policies).since(1, 4, 0),
     law!(a_token_expires).since(1, 4, 0),
+    law!(an_expired_token_is_worth_nothing).since(1, 4, 0),
 ];
 
-fn get(path: &str) -> Exchange {
+pub(super) fn get(path: &str) -> Exchange {
     Exchange::new("GET", path)
 }
 
 /// The client of the first server, with a token that a reply carries.
-fn carrying(ground: &Ground, token: &Value) -> Result<Api, Broken> {
+pub(super) fn carrying(ground: &Ground, token: &Value) -> Result<Api, Broken> {
     let secret = token["SecretID"].as_str().unwrap_or_default();
     Ok(ground.api()?.with_token(Token::new(secret)))
 }
 
-async fn denied(api: &Api, asked: Exchange) -> Law {
+pub(super) async fn denied(api: &Api, asked: Exchange) -> Law {
     api.exchange(&asked)
         .await?
         .refuses(403, "Permission denied")
@@ -359,20 +362,6 @@ async fn a_token_reads_itself_by_its_accessor(ground: &Ground) -> Law {
     denied(&own, get(&path)).await
 }
 
-async fn a_role_grants_its_policies(ground: &Ground) -> Law {
-    ground.with_rules("reader", READER).await?;
-    let name = ground.named("role");
-    let body = json!({ "Name": name, "Policies": [{ "Name": ground.named("reader") }] });
-    let role = ground.write("acl/role", &body).await?;
-    let id = role["ID"].as_str().unwrap_or_default();
-    ground.at_the_end(Exchange::new("DELETE", &format!("acl/role/{id}")));
-    let body = json!({ "Type": "client", "Roles": [{ "Name": name }] });
-    let token = ground.token(&body).await?;
-    let api = carrying(ground, &token)?;
-    api.exchange(&get("jobs")).await?.good()?;
-    denied(&api, get("nodes")).await
-}
-
 async fn a_token_expires(ground: &Ground) -> Law {
     let body = json!({ "Type": "management", "ExpirationTTL": "1h" });
     let token = ground.token(&body).await?;
@@ -380,4 +369,23 @@ async fn a_token_expires(ground: &Ground) -> Law {
     demand!(time.starts_with("20"), "it expires at `{time}`");
     let body = json!({ "Type": "management", "ExpirationTTL": "1s" });
     ground.put("acl/token", &body).await?.status(400).map(drop)
+}
+
+async fn an_expired_token_is_worth_nothing(ground: &Ground) -> Law {
+    // No token may live shorter.
+    let body = json!({ "Type": "management", "ExpirationTTL": "1m" });
+    let token = ground.token(&body).await?;
+    let secret = Token::new(token["SecretID"].as_str().unwrap_or_default());
+    let holder = ground.api()?.with_token(secret);
+    let asked = Exchange::new("GET", "jobs");
+    holder.exchange(&asked).await?.good()?;
+    let look = || async {
+        match holder.exchange(&asked).await {
+            Ok(answer) if answer.status == 403 => Look::Done(Ok(())),
+            Ok(answer) => Look::NotYet(format!("HTTP {}", answer.status)),
+            Err(error) => Look::Done(Err(error.into())),
+        }
+    };
+    let (life, tick) = (Duration::from_secs(70), Duration::from_millis(200));
+    eventually(life, tick, "a token that is refused", look).await?
 }

@@ -1,6 +1,8 @@
 //! Rollouts of service jobs.
 
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::answer::{Expect as _, items, lacks, texts};
 use super::case::{Broken, Case, Law, demand, law};
@@ -22,6 +24,7 @@ pub(super) const CASES: &[Case] = &[
     law!(without_parallelism_there_is_no_deployment),
     law!(a_newer_version_cancels_the_deployment),
     law!(stopping_the_job_cancels_the_deployment),
+    law!(no_allocation_is_healthy_before_its_time),
     law!(failing_a_deployment_by_hand_fails_it),
     law!(a_terminal_deployment_is_not_changed),
     law!(a_paused_deployment_places_nothing_until_it_resumes),
@@ -297,6 +300,23 @@ async fn stopping_the_job_cancels_the_deployment(ground: &Ground) -> Law {
         .good()?;
     let words = "Cancelled because job is stopped";
     ends(ground, &deployment, "cancelled", words).await
+}
+
+fn moment(text: &Value) -> Result<OffsetDateTime, Broken> {
+    let read = OffsetDateTime::parse(text.as_str().unwrap_or_default(), &Rfc3339);
+    read.map_err(|_| Broken::new(format!("expected a time, got {text}")))
+}
+
+async fn no_allocation_is_healthy_before_its_time(ground: &Ground) -> Law {
+    let job = deployed(ground, &[("MinHealthyTime", json!(2_000_000_000_u64))]).await?;
+    let path = format!("job/{}/allocations", given::id(&job));
+    for stub in items(&ground.read(&path).await?) {
+        let began = moment(&stub["TaskStates"]["main"]["StartedAt"])?;
+        let healthy = moment(&stub["DeploymentStatus"]["Timestamp"])?;
+        let after = (healthy - began).as_seconds_f64();
+        demand!(after >= 2.0, "it was healthy {after} s after its start");
+    }
+    Ok(())
 }
 
 async fn failing_a_deployment_by_hand_fails_it(ground: &Ground) -> Law {

@@ -41,6 +41,7 @@ mod operator;
 mod parsing;
 mod placement;
 mod plans;
+mod roles;
 mod scaling;
 mod scheduler;
 mod search;
@@ -67,6 +68,7 @@ pub fn cases() -> Vec<Case> {
         blocking::CASES,
         tls::CASES,
         acl::CASES,
+        roles::CASES,
         namespaces::CASES,
         nodes::CASES,
         parsing::CASES,

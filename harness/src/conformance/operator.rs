@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::answer::{Expect as _, items, lacks};
 use super::case::{Case, Law, demand, law};
+use super::given;
 use super::ground::Ground;
 use crate::nomad::Exchange;
 
@@ -24,6 +25,7 @@ pub(super) const CASES: &[Case] = &[
     law!(a_community_edition_has_no_licence),
     law!(a_snapshot_is_an_archive_with_its_digest),
     law!(a_snapshot_wants_a_management_token),
+    law!(a_restored_snapshot_brings_back_what_was_there).alone(),
     law!(leadership_is_transferred_to_exactly_one_named_peer).since(1, 7, 0),
     law!(an_unknown_operators_path_is_404).since(1, 7, 0),
 ];
@@ -191,6 +193,20 @@ async fn a_snapshot_wants_a_management_token(ground: &Ground) -> Law {
         .refuses(403, "Permission denied")
 }
 
+async fn a_restored_snapshot_brings_back_what_was_there(ground: &Ground) -> Law {
+    let job = given::waiting(ground, "web");
+    ground.evaluate(&job).await?;
+    let path = format!("job/{}", given::id(&job));
+    // What the other cases left need not go there and back.
+    ground.put("system/gc", &json!({})).await?.empty()?;
+    let snapshot = ground.get("operator/snapshot").await?.status(200)?.body;
+    ground.delete(&format!("{path}?purge=true")).await?.good()?;
+    ground.get(&path).await?.refuses(404, "job not found")?;
+    let restore = Exchange::new("PUT", "operator/snapshot").raw(snapshot);
+    ground.ask(restore).await?.status(200)?;
+    ground.read(&path).await.map(drop)
+}
+
 async fn leadership_is_transferred_to_exactly_one_named_peer(ground: &Ground) -> Law {
     let path = "operator/raft/transfer-leadership";
     ground
@@ -209,5 +225,5 @@ async fn an_unknown_operators_path_is_404(ground: &Ground) -> Law {
     ground
         .get("operator/raft/nothing")
         .await?
-        .refuses(404, "not found")
+        .refuses(404, "Invalid method")
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::answer::{items, texts};
+use super::answer::{Expect as _, items, texts};
 use super::case::{Broken, Case, Law, demand, law};
 use super::given;
 use super::ground::Ground;
@@ -33,6 +33,7 @@ pub(super) const CASES: &[Case] = &[
     law!(an_affinity_draws_to_a_node),
     law!(a_spread_spreads_evenly),
     law!(a_reserved_port_is_given_once_a_node),
+    law!(what_waits_for_room_is_placed_when_there_is_some),
     law!(dynamic_ports_lie_in_their_range),
     law!(scores_are_told_with_the_allocation),
     law!(a_sysbatch_job_runs_once_on_every_node_to_its_end).since(1, 2, 2),
@@ -306,6 +307,20 @@ async fn a_reserved_port_is_given_once_a_node(ground: &Ground) -> Law {
     let used = nodes_of(&allocs);
     demand!(used.len() == nodes as usize, "it runs on {used:?}");
     Ok(())
+}
+
+async fn what_waits_for_room_is_placed_when_there_is_some(ground: &Ground) -> Law {
+    let nodes = ground.nodes().await?.len();
+    let port = json!([{ "ReservedPorts": [{ "Label": "http", "Value": 15_022 }] }]);
+    let mut all = given::services(ground, "all", u32::try_from(nodes).unwrap_or(1));
+    let mut one = given::service(ground, "one");
+    given::group(&mut all)["Networks"] = port.clone();
+    given::group(&mut one)["Networks"] = port;
+    ground.start(&all, nodes).await?;
+    blocked(ground, &one).await?;
+    let path = format!("job/{}", given::id(&all));
+    ground.delete(&path).await?.good()?;
+    ground.running(given::id(&one), 1).await.map(drop)
 }
 
 async fn dynamic_ports_lie_in_their_range(ground: &Ground) -> Law {

@@ -18,6 +18,8 @@ pub(super) const CASES: &[Case] = &[
     law!(a_plan_of_canaries_tells_them),
     law!(a_plan_tells_what_does_not_fit),
     law!(a_plan_tells_the_difference_when_asked),
+    law!(a_plan_tells_every_object_that_changes),
+    law!(a_plan_tells_what_a_change_leads_to),
     law!(a_plan_of_an_unchanged_job_has_no_difference),
     law!(a_plan_of_a_job_that_makes_no_sense_is_refused),
     law!(a_plan_names_the_index_to_enforce),
@@ -170,5 +172,84 @@ async fn a_plan_names_the_index_to_enforce(ground: &Ground) -> Law {
     let triggers = texts(&evals, "TriggeredBy");
     let planned = triggers.iter().filter(|t| **t == "job-register").count();
     demand!(planned == 1, "the plan left an evaluation: {triggers:?}");
+    Ok(())
+}
+
+/// An object of a list with this name.
+fn named<'v>(list: &'v Value, name: &str) -> &'v Value {
+    let mut all = items(list).iter();
+    all.find(|one| one["Name"] == name).unwrap_or(&Value::Null)
+}
+
+async fn a_plan_tells_every_object_that_changes(ground: &Ground) -> Law {
+    let mut job = given::waiting(ground, "web");
+    ground.register(&job).await?;
+    job["Meta"] = json!({ "mark": "1" });
+    given::group(&mut job)["RestartPolicy"]["Attempts"] = json!(1);
+    let task = given::task(&mut job);
+    task["Resources"]["CPU"] = json!(30);
+    task["Config"]["args"] = json!(["workload", "-version", "2"]);
+    let plan = plan(ground, &job, true).await?;
+    let diff = &plan["Diff"];
+    let mark = named(&diff["Fields"], "Meta[mark]");
+    demand!(mark["Type"] == "Added" && mark["New"] == "1", "got {mark}");
+    let group = &diff["TaskGroups"][0];
+    let restart = named(&group["Objects"], "RestartPolicy");
+    let attempts = named(&restart["Fields"], "Attempts");
+    demand!(restart["Type"] == "Edited", "got {restart}");
+    demand!(
+        attempts["Old"] == "0" && attempts["New"] == "1",
+        "got {attempts}"
+    );
+    let delay = named(&restart["Fields"], "Delay");
+    demand!(delay["Type"] == "None", "what stays is told, too: {delay}");
+    let task = &group["Tasks"][0];
+    demand!(
+        task["Type"] == "Edited" && task["Name"] == "main",
+        "got {task}"
+    );
+    let cpu = named(&named(&task["Objects"], "Resources")["Fields"], "CPU");
+    demand!(cpu["Old"] == "20" && cpu["New"] == "30", "got {cpu}");
+    let version = named(&named(&task["Objects"], "Config")["Fields"], "args[2]");
+    demand!(
+        version["Type"] == "Added" && version["New"] == "2",
+        "got {version}"
+    );
+    Ok(())
+}
+
+async fn a_plan_tells_what_a_change_leads_to(ground: &Ground) -> Law {
+    let job = given::services(ground, "web", 1);
+    let mut more = given::changed(&job, "new");
+    let added = plan(ground, &job, true).await?;
+    let group = &added["Diff"]["TaskGroups"][0];
+    demand!(group["Updates"] == json!({ "create": 1 }), "got {group}");
+    let forced = &group["Tasks"][0]["Annotations"];
+    demand!(*forced == json!(["forces create"]), "got {forced}");
+    ground.start(&job, 1).await?;
+    ground.deployed(given::id(&job), "successful").await?;
+    given::group(&mut more)["Count"] = json!(2);
+    let edited = plan(ground, &more, true).await?;
+    let group = &edited["Diff"]["TaskGroups"][0];
+    let count = &named(&group["Fields"], "Count")["Annotations"];
+    demand!(*count == json!(["forces create"]), "got {count}");
+    let forced = &group["Tasks"][0]["Annotations"];
+    demand!(
+        *forced == json!(["forces create/destroy update"]),
+        "got {forced}"
+    );
+    // What is missing counts against `max_parallel`: the old one stays until the new one is there.
+    let updates = &group["Updates"];
+    demand!(
+        *updates == json!({ "create": 1, "ignore": 1 }),
+        "one at a time: got {updates}"
+    );
+    given::group(&mut more)["Update"]["MaxParallel"] = json!(2);
+    let edited = plan(ground, &more, true).await?;
+    let updates = &edited["Diff"]["TaskGroups"][0]["Updates"];
+    demand!(
+        *updates == json!({ "create": 1, "create/destroy update": 1 }),
+        "two at a time: got {updates}"
+    );
     Ok(())
 }

@@ -57,6 +57,7 @@ fn score(kept: Vec<Kept>) -> Score {
             kind: "simulator".to_owned(),
             version: "1.8.3".to_owned(),
             simulated: true,
+            ..EngineInfo::default()
         },
         version: "1.8.3".to_owned(),
         outcomes: kept.into_iter().map(outcome).collect(),

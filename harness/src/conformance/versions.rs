@@ -12,6 +12,7 @@ const SECTION: &str = "Job versions";
 pub(super) const CASES: &[Case] = &[
     law!(the_first_version_is_0),
     law!(the_same_job_again_is_no_new_version),
+    law!(a_weighed_constraint_makes_no_new_version).since(1, 1, 3),
     law!(a_changed_job_is_the_next_version),
     law!(versions_are_told_newest_first),
     law!(six_versions_are_kept),
@@ -48,12 +49,24 @@ async fn the_first_version_is_0(ground: &Ground) -> Law {
 }
 
 async fn the_same_job_again_is_no_new_version(ground: &Ground) -> Law {
-    let asked = versions(ground, 1).await?;
-    let before = job(ground, &asked).await?;
-    let reply = ground.register(&asked).await?;
+    same_again(ground, &given::services(ground, "web", 0)).await
+}
+
+/// Nomad before 1.1.3 keeps beside a constraint how it is written, once a worker of the leader has
+/// weighed it, and takes the same job for another then: a new version, or none where another
+/// server's worker did.
+async fn a_weighed_constraint_makes_no_new_version(ground: &Ground) -> Law {
+    same_again(ground, &given::waiting(ground, "web")).await
+}
+
+/// Registers a job, and once it was evaluated registers it again.
+async fn same_again(ground: &Ground, asked: &Value) -> Law {
+    ground.evaluate(asked).await?;
+    let before = job(ground, asked).await?;
+    let reply = ground.register(asked).await?;
     let has = reply["EvalID"].as_str().is_some_and(|id| !id.is_empty());
     demand!(has, "there is no evaluation: {reply}");
-    let after = job(ground, &asked).await?;
+    let after = job(ground, asked).await?;
     for key in ["Version", "JobModifyIndex", "CreateIndex"] {
         demand!(before[key] == after[key], "`{key}` became {}", after[key]);
     }

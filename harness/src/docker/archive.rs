@@ -401,6 +401,62 @@ pub fn upload(owner: u32, folders: &[(&str, u32)], files: &[(String, &str)]) -> 
     bytes.into()
 }
 
+/// A file or a link for a container that was not started yet. Both belong to root.
+#[derive(Clone, Debug)]
+pub struct Member {
+    path: String,
+    mode: u32,
+    kind: Kind,
+}
+
+impl Member {
+    /// Returns a file.
+    #[must_use]
+    pub fn file(path: impl Into<String>, mode: u32, text: &str) -> Self {
+        Self {
+            path: path.into(),
+            mode,
+            kind: Kind::File(Content::Text(text.to_owned())),
+        }
+    }
+
+    /// Returns a symbolic link.
+    #[must_use]
+    pub fn link(path: impl Into<String>, target: &str) -> Self {
+        Self {
+            path: path.into(),
+            mode: 0o777,
+            kind: Kind::Link(target.to_owned()),
+        }
+    }
+}
+
+/// A tar of such members. Folders on the way are the image's, or made by the engine.
+#[must_use]
+pub fn bundle(members: &[Member]) -> Bytes {
+    let mut tar = tar::Builder::new(Vec::new());
+    for member in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(member.mode);
+        header.set_mtime(0);
+        let path = member.path.trim_start_matches('/');
+        let written = match &member.kind {
+            Kind::Link(target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_size(0);
+                tar.append_link(&mut header, path, target)
+            }
+            Kind::File(Content::Text(text)) => {
+                header.set_size(text.len() as u64);
+                tar.append_data(&mut header, path, text.as_bytes())
+            }
+            _ => unreachable!("members are files of text, or links"),
+        };
+        written.expect("a vector takes any tar");
+    }
+    tar.into_inner().expect("a vector takes any tar").into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

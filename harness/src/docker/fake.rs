@@ -29,6 +29,8 @@ pub(crate) struct FakeContainer {
 pub(crate) struct State {
     pub(crate) images: Vec<ImageFacts>,
     pub(crate) networks: Vec<NetworkFacts>,
+    /// Networks whose endpoints are miscounted: they cannot be removed.
+    pub(crate) stuck_networks: Vec<String>,
     pub(crate) volumes: Vec<VolumeFacts>,
     pub(crate) containers: BTreeMap<String, FakeContainer>,
     /// What was asked, as `create container rehearse-demo-server-1`.
@@ -307,9 +309,9 @@ impl DockerEngine for FakeDocker {
             let used = state.containers.values().any(|container| {
                 matches!(&container.plan.network, Attachment::Network { id: of, .. } if of == id)
             });
-            if used {
+            if used || state.stuck_networks.iter().any(|stuck| stuck == id) {
                 let said = "network has active endpoints";
-                return Err(refused("remove network", id, Trouble::Other, said));
+                return Err(refused("remove network", id, Trouble::Conflict, said));
             }
             state.networks.retain(|network| network.id != id);
             Ok(())
@@ -415,6 +417,14 @@ impl DockerEngine for FakeDocker {
         self.change("copy files into container", id, |c| c.files = files)
     }
 
+    async fn changes(&self, id: &str) -> Result<Vec<String>, DockerError> {
+        self.change("list changes of container", id, |_| Vec::new())
+    }
+
+    async fn download(&self, id: &str, _: &str) -> Result<Bytes, DockerError> {
+        self.change("copy files out of container", id, |_| Bytes::new())
+    }
+
     async fn start_container(&self, id: &str) -> Result<(), DockerError> {
         self.call("start container", id)?;
         let ports = self.change("start container", id, |c| c.plan.ports.clone())?;
@@ -454,6 +464,14 @@ impl DockerEngine for FakeDocker {
             oom_killed: false,
         };
         self.change("kill container", id, |c| c.state = ended)
+    }
+
+    async fn signal_container(&self, id: &str, _: &str) -> Result<(), DockerError> {
+        self.call("signal container", id)
+    }
+
+    async fn limit_cpus(&self, id: &str, _: Option<f64>) -> Result<(), DockerError> {
+        self.call("limit the processors of container", id)
     }
 
     async fn pause_container(&self, id: &str) -> Result<(), DockerError> {

@@ -79,6 +79,10 @@ fn classify(error: &Error, said: &str) -> Trouble {
     ]) {
         return Trouble::OtherPlatform;
     }
+    // Answered with 403, and no matter of rights.
+    if has(&["has active endpoints"]) {
+        return Trouble::Conflict;
+    }
     if has(&["unable to apply caps", "operation not permitted"]) {
         return Trouble::NotPermitted;
     }
@@ -432,6 +436,34 @@ impl DockerEngine for Docker {
             .map_err(|error| wrap("copy files into container", id, error))
     }
 
+    async fn changes(&self, id: &str) -> Result<Vec<String>, DockerError> {
+        let found = self
+            .client
+            .container_changes(id)
+            .await
+            .map_err(|error| wrap("list changes of container", id, error))?;
+        let there = found
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|change| !matches!(change.kind, models::ChangeType::_2));
+        Ok(there.map(|change| change.path).collect())
+    }
+
+    async fn download(&self, id: &str, path: &str) -> Result<Bytes, DockerError> {
+        let options = query::DownloadFromContainerOptionsBuilder::new()
+            .path(path)
+            .build();
+        let object = format!("{id}:{path}");
+        let mut pieces = self.client.download_from_container(id, Some(options));
+        let mut tar = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            let piece =
+                piece.map_err(|error| wrap("copy files out of container", &object, error))?;
+            tar.extend_from_slice(&piece);
+        }
+        Ok(tar.into())
+    }
+
     async fn start_container(&self, id: &str) -> Result<(), DockerError> {
         self.client
             .start_container(id, None::<query::StartContainerOptions>)
@@ -450,13 +482,32 @@ impl DockerEngine for Docker {
     }
 
     async fn kill_container(&self, id: &str) -> Result<(), DockerError> {
+        self.signal_container(id, "KILL").await
+    }
+
+    async fn signal_container(&self, id: &str, signal: &str) -> Result<(), DockerError> {
         let options = query::KillContainerOptionsBuilder::new()
-            .signal("KILL")
+            .signal(signal)
             .build();
         self.client
             .kill_container(id, Some(options))
             .await
-            .map_err(|error| wrap("kill container", id, error))
+            .map_err(|error| wrap("signal container", id, error))
+    }
+
+    async fn limit_cpus(&self, id: &str, cpus: Option<f64>) -> Result<(), DockerError> {
+        const PERIOD_MICROS: f64 = 100_000.0;
+        let quota = cpus.map_or(-1, |cpus| (cpus * PERIOD_MICROS).max(1000.0) as i64);
+        let body = models::ContainerUpdateBody {
+            cpu_period: Some(PERIOD_MICROS as i64),
+            cpu_quota: Some(quota),
+            ..models::ContainerUpdateBody::default()
+        };
+        self.client
+            .update_container(id, body)
+            .await
+            .map(drop)
+            .map_err(|error| wrap("limit the processors of container", id, error))
     }
 
     async fn pause_container(&self, id: &str) -> Result<(), DockerError> {

@@ -389,12 +389,20 @@ pub trait DockerEngine: Send + Sync {
     async fn create_container(&self, plan: &ContainerPlan) -> Result<String, DockerError>;
     /// Unpacks a tar at the container's root.
     async fn upload(&self, id: &str, tar: Bytes) -> Result<(), DockerError>;
+    /// Returns the paths that were added or changed since the image.
+    async fn changes(&self, id: &str) -> Result<Vec<String>, DockerError>;
+    /// Returns a tar of a file or folder; its names begin with the last part of the path.
+    async fn download(&self, id: &str, path: &str) -> Result<Bytes, DockerError>;
     /// Starts a container.
     async fn start_container(&self, id: &str) -> Result<(), DockerError>;
     /// Ends a container's process with SIGTERM, and with SIGKILL after `grace_secs`.
     async fn stop_container(&self, id: &str, grace_secs: u32) -> Result<(), DockerError>;
     /// Ends a container's process with SIGKILL.
     async fn kill_container(&self, id: &str) -> Result<(), DockerError>;
+    /// Sends a signal to a container's process, as `HUP`.
+    async fn signal_container(&self, id: &str, signal: &str) -> Result<(), DockerError>;
+    /// Grants a container only so many processors; `None` grants all again.
+    async fn limit_cpus(&self, id: &str, cpus: Option<f64>) -> Result<(), DockerError>;
     /// Freezes a container.
     async fn pause_container(&self, id: &str) -> Result<(), DockerError>;
     /// Thaws a container.

@@ -40,7 +40,7 @@ impl Surroundings {
         }
     }
 
-    fn is_free(&self, subnet: Subnet) -> bool {
+    pub(crate) fn is_free(&self, subnet: Subnet) -> bool {
         !self.taken.iter().any(|taken| taken.overlaps(subnet))
     }
 }

@@ -49,9 +49,9 @@ impl ProbeError {
 /// The program for an architecture; its source is beside it, and a test holds them together.
 fn program(arch: Arch) -> &'static [u8] {
     match arch {
-        Arch::Amd64 => include_bytes!("../../../images/probe/probe-amd64"),
-        Arch::Arm64 => include_bytes!("../../../images/probe/probe-arm64"),
-        Arch::S390x => include_bytes!("../../../images/probe/probe-s390x"),
+        Arch::Amd64 => include_bytes!("../../carried/probe/probe-amd64"),
+        Arch::Arm64 => include_bytes!("../../carried/probe/probe-arm64"),
+        Arch::S390x => include_bytes!("../../carried/probe/probe-s390x"),
     }
 }
 
@@ -132,37 +132,37 @@ mod tests {
 
     /// Content of the files that the programs are made from, and of the programs, by name.
     const FILES: [(&str, &[u8]); 8] = [
-        ("probe.c", include_bytes!("../../../images/probe/probe.c")),
-        ("build.sh", include_bytes!("../../../images/probe/build.sh")),
+        ("probe.c", include_bytes!("../../carried/probe/probe.c")),
+        ("build.sh", include_bytes!("../../carried/probe/build.sh")),
         (
             "arch/amd64.h",
-            include_bytes!("../../../images/probe/arch/amd64.h"),
+            include_bytes!("../../carried/probe/arch/amd64.h"),
         ),
         (
             "arch/arm64.h",
-            include_bytes!("../../../images/probe/arch/arm64.h"),
+            include_bytes!("../../carried/probe/arch/arm64.h"),
         ),
         (
             "arch/s390x.h",
-            include_bytes!("../../../images/probe/arch/s390x.h"),
+            include_bytes!("../../carried/probe/arch/s390x.h"),
         ),
         (
             "probe-amd64",
-            include_bytes!("../../../images/probe/probe-amd64"),
+            include_bytes!("../../carried/probe/probe-amd64"),
         ),
         (
             "probe-arm64",
-            include_bytes!("../../../images/probe/probe-arm64"),
+            include_bytes!("../../carried/probe/probe-arm64"),
         ),
         (
             "probe-s390x",
-            include_bytes!("../../../images/probe/probe-s390x"),
+            include_bytes!("../../carried/probe/probe-s390x"),
         ),
     ];
 
     #[test]
     fn the_programs_are_those_of_the_source_beside_them() {
-        let listed = include_str!("../../../images/probe/SHA256SUMS");
+        let listed = include_str!("../../carried/probe/SHA256SUMS");
         assert_eq!(listed.lines().count(), FILES.len());
         for (name, content) in FILES {
             let sum: String = Sha256::digest(content)

@@ -133,6 +133,7 @@ pub(super) async fn of_file(
             kind: from.kind.to_owned(),
             version: version.to_string(),
             simulated: false,
+            ..EngineInfo::default()
         },
         version,
         image: known.name,

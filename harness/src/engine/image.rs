@@ -24,7 +24,7 @@ pub(super) async fn provide(
         Some(version) => version,
         None => {
             let command = ["nomad".to_owned(), "version".to_owned()];
-            let version = ask_version(shop, reference, &command).await?;
+            let version = ask_version(shop, &image.id, &command).await?;
             let known = Known {
                 name: reference.to_owned(),
                 version: Some(version.clone()),
@@ -49,10 +49,12 @@ pub(super) async fn provide(
             kind: "image".to_owned(),
             version: version.to_string(),
             simulated: false,
+            ..EngineInfo::default()
         },
         version,
         tools: equipped.is_some(),
-        image: equipped.unwrap_or_else(|| reference.to_owned()),
+        // By its ID: the same reference may mean another image for another architecture.
+        image: equipped.unwrap_or(image.id),
         command: ["nomad", "agent", "-config", CONFIG_DIR]
             .map(str::to_owned)
             .to_vec(),
@@ -64,18 +66,29 @@ pub(super) async fn provide(
 
 /// Returns an image that the engine has or gets, of the architecture at hand.
 pub(super) async fn have(shop: &Workshop<'_>, reference: &str) -> Result<ImageFacts, EngineError> {
-    let image = match shop.docker.image(reference).await? {
-        Some(image) => image,
-        None => pull(shop, reference).await?,
-    };
-    if image.arch == shop.arch.to_string() {
-        return Ok(image);
-    }
-    Err(EngineError::ImageArch {
+    let fits = |image: &ImageFacts| image.arch == shop.arch.to_string();
+    let other = |found: String| EngineError::ImageArch {
         reference: reference.to_owned(),
-        found: image.arch,
+        found,
         expected: shop.arch,
-    })
+    };
+    match shop.docker.image(reference).await? {
+        None => {
+            let image = pull(shop, reference).await?;
+            if fits(&image) {
+                Ok(image)
+            } else {
+                Err(other(image.arch))
+            }
+        }
+        Some(image) if fits(&image) => Ok(image),
+        // The reference may name an image for each of several architectures; an engine of the old
+        // kind keeps the one that was pulled last.
+        Some(image) => match pull(shop, reference).await {
+            Ok(pulled) if fits(&pulled) => Ok(pulled),
+            Ok(_) | Err(_) => Err(other(image.arch)),
+        },
+    }
 }
 
 /// Puts the built-in program on top of an image; `None` where there is no program, or it does not

@@ -7,26 +7,32 @@ mod elf;
 mod foreign;
 mod image;
 mod images;
+mod next;
 pub mod release;
 mod simulator;
+mod workbench;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use crate::docker::{DockerEngine, DockerError};
 use crate::environment::Environment;
 use crate::progress::{Event, Progress};
 use crate::spec::Arch;
 use crate::target::EngineInfo;
+use crate::time_scale::TimeScale;
 
 pub(crate) use assembly::{BUILT_IN, USER as AGENT_USER};
 pub use elf::ElfError;
+pub use next::{Next, provide_next};
 pub use release::{ReleaseError, ReleaseSource};
+pub use workbench::workbench;
 
 /// How long the automatic choice asks the network whether a release can be had.
 const REACHABLE_MAX: Duration = Duration::from_millis(1500);
@@ -100,9 +106,29 @@ pub struct EngineRequest {
     pub releases: Option<String>,
     /// A copy of HashiCorp's release key, in place of the environment's.
     pub release_key: Option<PathBuf>,
+    /// How many times faster than Nomad's own the timers are to run; the simulator's only.
+    pub time_scale: TimeScale,
+    /// A defect to be planted; the simulator's only.
+    pub plant: Option<String>,
+    /// What scenarios may upgrade agents to: a version, a binary's path, or for engine `image`
+    /// another image. A simulated agent always can: it says that it is of another version.
+    pub upgrade_to: Option<String>,
 }
 
 impl EngineRequest {
+    /// Returns the option that only a simulated agent has, if one is asked for.
+    fn simulator_only(&self) -> Option<String> {
+        if let Some(defect) = &self.plant {
+            return Some(format!("--plant {defect}"));
+        }
+        (!self.time_scale.is_one()).then(|| format!("--time-scale {}", self.time_scale))
+    }
+
+    /// Returns whether a program, an image or a version of Nomad was named.
+    fn names_nomad(&self) -> bool {
+        self.image.is_some() || !self.binaries.is_empty() || self.version.is_some()
+    }
+
     /// Returns where releases come from: what was asked for, else what the environment says.
     fn releases(&self) -> ReleaseSource {
         let usual = ReleaseSource::from_env();
@@ -115,7 +141,7 @@ impl EngineRequest {
 }
 
 /// The agents' program, ready to run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Program {
     /// Which it is, for every output.
     pub info: EngineInfo,
@@ -136,6 +162,15 @@ pub struct Program {
 /// Why there is no program.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// Nomad's timers and Nomad's laws cannot be changed.
+    #[error("`{option}` is for the simulated agent alone: Nomad has no such thing")]
+    SimulatorOnly {
+        /// The option.
+        option: String,
+    },
+    /// There is no such defect.
+    #[error(transparent)]
+    UnknownPlant(#[from] agent::plant::UnknownPlant),
     /// No program for the built-in agent.
     #[error("the built-in agent needs a Linux program for {arch}: {reason}")]
     NoSimulator {
@@ -236,9 +271,24 @@ pub enum EngineError {
         #[source]
         source: Box<ReleaseError>,
     },
+    /// A simulated agent is no file.
+    #[error("a simulated agent can be upgraded to a version, as `1.8.4`, not to `{asked}`")]
+    SimulatedUpgrade {
+        /// What was asked for.
+        asked: String,
+    },
+    /// The architectures would have different programs.
+    #[error("the agents' programs differ: {}", unlike_text(.0))]
+    Unlike(BTreeMap<Arch, String>),
     /// The Docker engine refused something.
     #[error(transparent)]
     Docker(#[from] DockerError),
+    /// There is no image in which scripts run, and none can be made.
+    #[error("no image in which scripts run can be made here: {missing}")]
+    NoWorkbench {
+        /// What is missing.
+        missing: String,
+    },
     /// A file cannot be read.
     #[error("cannot make the agents' image")]
     Assembly(#[source] std::io::Error),
@@ -257,10 +307,19 @@ impl EngineError {
             Self::NoSimulator { .. } => {
                 "cargo build --bin rehearse    # or REHEARSE_AGENT=PATH of a Linux `agent`"
             }
+            Self::SimulatorOnly { option } => {
+                return Some(format!("rehearse up --engine simulator {option}"));
+            }
             Self::NoBinary { .. } => "rehearse up --nomad-binary PATH, or --engine simulator",
             Self::NotExecutable { path } => return Some(format!("chmod +x {}", path.display())),
             Self::OtherArch { expected, .. } => {
                 return Some(format!("rehearse up --nomad-binary {expected}=PATH"));
+            }
+            Self::Unlike(_) => {
+                "rehearse up --engine simulator    # or --nomad-binary ARCH=PATH for each architecture"
+            }
+            Self::NoWorkbench { .. } => {
+                "rehearse plan DIR --run --base-image REFERENCE    # as amazonlinux:2023, ubuntu:22.04"
             }
             Self::NoImage => "rehearse up --engine image --image hashicorp/nomad:1.8.3",
             Self::Release { source, .. } => return source.hint(),
@@ -272,6 +331,14 @@ impl EngineError {
         };
         Some(hint.to_owned())
     }
+}
+
+fn unlike_text(labels: &BTreeMap<Arch, String>) -> String {
+    let texts: Vec<String> = labels
+        .iter()
+        .map(|(arch, label)| format!("{label} for {arch}"))
+        .collect();
+    texts.join(", ")
 }
 
 /// What every engine works with.
@@ -300,18 +367,72 @@ pub async fn provide(
         docker,
         progress,
     };
-    let program = match request.kind {
-        EngineKind::Simulator => simulator::provide(&shop, "asked for").await,
-        EngineKind::Binary => binary::provide(&shop, request, "asked for").await,
-        EngineKind::Release => from_release(&shop, request, "asked for").await,
-        EngineKind::Image => image::provide(&shop, request).await,
-        EngineKind::Auto => choose(&shop, request).await,
+    let program = match request.simulator_only() {
+        Some(option) => altered(&shop, request, option).await,
+        None => unaltered(&shop, request).await,
     }?;
     progress.tell(Event::Engine {
         label: program.info.label(),
+        arch,
         reason: program.reason.clone(),
     });
     Ok(program)
+}
+
+/// Gets the program that was asked for, for each of some architectures: all of one kind and version,
+/// since agents of different ones would make a cluster that nobody asked for.
+///
+/// # Errors
+/// [`EngineError`], for the first architecture that has none; [`EngineError::Unlike`].
+pub async fn provide_each(
+    request: &EngineRequest,
+    archs: &BTreeSet<Arch>,
+    environment: &Environment,
+    docker: &dyn DockerEngine,
+    progress: &Progress,
+) -> Result<BTreeMap<Arch, Program>, EngineError> {
+    let mut programs: BTreeMap<Arch, Program> = BTreeMap::new();
+    for arch in archs {
+        let program = provide(request, *arch, environment, docker, progress).await?;
+        programs.insert(*arch, program);
+    }
+    let labels: BTreeMap<Arch, String> = programs
+        .iter()
+        .map(|(arch, program)| (*arch, program.info.label()))
+        .collect();
+    let kinds: BTreeSet<&String> = labels.values().collect();
+    if kinds.len() > 1 {
+        return Err(EngineError::Unlike(labels));
+    }
+    Ok(programs)
+}
+
+/// Gets a program that is to be other than Nomad is: the built-in agent, unless Nomad is asked
+/// for.
+async fn altered(
+    shop: &Workshop<'_>,
+    request: &EngineRequest,
+    option: String,
+) -> Result<Program, EngineError> {
+    match request.kind {
+        EngineKind::Simulator => simulator::provide(shop, request, "asked for").await,
+        EngineKind::Auto if !request.names_nomad() => {
+            let reason = format!("`{option}` is asked for");
+            simulator::provide(shop, request, &reason).await
+        }
+        _ => Err(EngineError::SimulatorOnly { option }),
+    }
+}
+
+/// Gets a program of which nothing is asked that Nomad does not have.
+async fn unaltered(shop: &Workshop<'_>, request: &EngineRequest) -> Result<Program, EngineError> {
+    match request.kind {
+        EngineKind::Simulator => simulator::provide(shop, request, "asked for").await,
+        EngineKind::Binary => binary::provide(shop, request, "asked for").await,
+        EngineKind::Release => from_release(shop, request, "asked for").await,
+        EngineKind::Image => image::provide(shop, request).await,
+        EngineKind::Auto => choose(shop, request).await,
+    }
 }
 
 /// Takes the first engine that can be had. What the user named explicitly is never passed over:
@@ -353,7 +474,7 @@ async fn choose(shop: &Workshop<'_>, request: &EngineRequest) -> Result<Program,
     } else {
         format!("no `nomad` on the path, and no releases for {}", shop.arch)
     };
-    simulator::provide(shop, &why).await
+    simulator::provide(shop, request, &why).await
 }
 
 async fn from_release(
@@ -389,3 +510,6 @@ async fn from_release(
     };
     binary::of_file(shop, &path, &from, reason).await
 }
+
+#[cfg(test)]
+mod tests;

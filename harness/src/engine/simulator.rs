@@ -2,18 +2,23 @@
 //! own architecture nothing has to be built or downloaded: the image is the running executable
 //! and what it needs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use semver::Version;
 
 use super::assembly::{self, BUILT_IN};
-use super::{EngineError, Program, Workshop, foreign, images};
+use super::{EngineError, EngineRequest, Program, Workshop, foreign, images};
 use crate::agent_config::CONFIG_DIR;
 use crate::spec::Arch;
 use crate::target::EngineInfo;
 
 /// Gets the built-in agent.
-pub(super) async fn provide(shop: &Workshop<'_>, reason: &str) -> Result<Program, EngineError> {
+pub(super) async fn provide(
+    shop: &Workshop<'_>,
+    request: &EngineRequest,
+    reason: &str,
+) -> Result<Program, EngineError> {
+    let env = environment(request)?;
     let program = find(shop).await?;
     let elf = assembly::check_program(shop, &program)?;
     let mut recipe = assembly::base(shop.arch);
@@ -27,14 +32,35 @@ pub(super) async fn provide(shop: &Workshop<'_>, reason: &str) -> Result<Program
             kind: "simulator".to_owned(),
             version: version.to_string(),
             simulated: true,
+            time_scale: request.time_scale,
+            planted: request.plant.clone(),
         },
         version,
         image: known.name,
         command: command.map(str::to_owned).to_vec(),
-        env: Vec::new(),
+        env,
         tools: true,
         reason: reason.to_owned(),
     })
+}
+
+/// Whether a file is a program, of an architecture that is not the one at hand.
+fn of_another_arch(shop: &Workshop<'_>, path: &Path) -> bool {
+    let checked = assembly::check_program(shop, path);
+    matches!(checked, Err(EngineError::OtherArch { .. }))
+}
+
+/// What the agents' environment says of what is asked for beyond Nomad's own ways.
+fn environment(request: &EngineRequest) -> Result<Vec<String>, EngineError> {
+    let mut env = Vec::new();
+    if !request.time_scale.is_one() {
+        env.push(format!("{}={}", agent::TIME_SCALE, request.time_scale));
+    }
+    if let Some(name) = &request.plant {
+        let plant = agent::plant::Plant::named(name)?;
+        env.push(format!("{}={}", agent::plant::VARIABLE, plant.name()));
+    }
+    Ok(env)
 }
 
 /// Finds the program for containers: `$REHEARSE_AGENT`, this process when it is `rehearse`, a
@@ -43,7 +69,10 @@ pub(super) async fn find(shop: &Workshop<'_>) -> Result<PathBuf, EngineError> {
     if !cfg!(target_os = "linux") || Arch::host() != Some(shop.arch) {
         return foreign::find(shop).await;
     }
-    if let Some(path) = &shop.environment.agent {
+    // In a mixed cluster the given program is one architecture's, and this one needs its own.
+    if let Some(path) = &shop.environment.agent
+        && !of_another_arch(shop, path)
+    {
         return Ok(path.clone());
     }
     let missing = |reason: &str| EngineError::NoSimulator {

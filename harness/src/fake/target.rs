@@ -63,6 +63,7 @@ impl FakeTarget {
                 kind: "fake".into(),
                 version: "0.0.0".into(),
                 simulated: true,
+                ..EngineInfo::default()
             },
             agents,
             capabilities: BTreeSet::from([
@@ -78,6 +79,11 @@ impl FakeTarget {
     /// Returns the pulls so far, as `kill server-1`.
     pub(crate) fn calls(&self) -> Vec<String> {
         lock(&self.cluster).calls.clone()
+    }
+
+    /// Has it run so many times faster, as its engine says.
+    pub(crate) fn time_scale(&mut self, times: &str) {
+        self.engine.time_scale = times.parse().expect("a time scale");
     }
 
     fn pull(&self, verb: &str, agent: &AgentName, state: Option<AgentState>) {
@@ -177,6 +183,15 @@ impl Target for FakeTarget {
 
     async fn network_state(&self, agent: &AgentName) -> Result<String, ControlError> {
         Ok(lock(&self.cluster).network[agent].clone())
+    }
+
+    fn next_version(&self) -> Option<semver::Version> {
+        Some(semver::Version::new(0, 0, 1))
+    }
+
+    async fn upgrade(&self, agent: &AgentName) -> Result<(), ControlError> {
+        self.pull("upgrade", agent, Some(AgentState::Running));
+        Ok(())
     }
 
     async fn logs(&self, agent: &AgentName, _: usize) -> Result<String, ControlError> {

@@ -4,16 +4,21 @@
 //! Healing is safe to do twice and safe to do on an agent that the fault never reached: the
 //! runner heals whatever it tried to inject, also when the attempt failed half-way.
 //!
-//! Missing: faults of the network finer than cuts, of disks, clocks, certificates and keys.
+//! Missing: loss and delay on the network, full disks, torn logs, want of memory, clocks.
 
+mod block;
+mod certificate;
 mod detach;
+mod gossip_key;
 mod isolate;
 mod kill;
 mod node;
 mod partition;
 mod pause;
 mod restart;
+mod starve;
 mod stop;
+mod wipe;
 
 use std::fmt;
 
@@ -22,6 +27,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::AgentName;
 use crate::target::{AgentInfo, AgentState, Capability, ControlError, Target};
+
+pub use node::drain;
 
 /// A fault by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -41,6 +48,26 @@ pub enum Fault {
     Partition,
     /// Cut off from the servers; healed by undoing the cut.
     Detach,
+    /// What it sends is lost; healed by undoing the cut.
+    Mute,
+    /// What it is sent is lost; healed by undoing the cut.
+    Deafen,
+    /// Cut off at the HTTP API's port; healed by undoing the cut.
+    BlockHttp,
+    /// Cut off at the port of RPC and Raft; healed by undoing the cut.
+    BlockRpc,
+    /// Cut off at gossip's port; healed by undoing the cut.
+    BlockGossip,
+    /// Killed, its data gone; healed by a start.
+    Wipe,
+    /// It shows a certificate of another authority; healed by a good one.
+    ForeignCertificate,
+    /// It shows a certificate that is over; healed by a good one.
+    ExpiredCertificate,
+    /// It has a gossip key of its own; healed by the cluster's.
+    WrongGossipKey,
+    /// It has hardly any processor; healed by giving it back.
+    Starve,
     /// Its node takes no new work; healed by making it eligible.
     Ineligible,
     /// Its node is drained; healed by ending that and making it eligible.
@@ -48,7 +75,7 @@ pub enum Fault {
 }
 
 /// Every fault, for scripts, messages and references.
-pub const FAULTS: [Fault; 9] = [
+pub const FAULTS: [Fault; 19] = [
     Fault::Kill,
     Fault::Stop,
     Fault::Pause,
@@ -56,6 +83,16 @@ pub const FAULTS: [Fault; 9] = [
     Fault::Isolate,
     Fault::Partition,
     Fault::Detach,
+    Fault::Mute,
+    Fault::Deafen,
+    Fault::BlockHttp,
+    Fault::BlockRpc,
+    Fault::BlockGossip,
+    Fault::Wipe,
+    Fault::ForeignCertificate,
+    Fault::ExpiredCertificate,
+    Fault::WrongGossipKey,
+    Fault::Starve,
     Fault::Ineligible,
     Fault::Drain,
 ];
@@ -88,6 +125,16 @@ impl Fault {
             Self::Isolate => &isolate::Isolate,
             Self::Partition => &partition::Partition,
             Self::Detach => &detach::Detach,
+            Self::Mute => &block::MUTE,
+            Self::Deafen => &block::DEAFEN,
+            Self::BlockHttp => &block::HTTP,
+            Self::BlockRpc => &block::RPC,
+            Self::BlockGossip => &block::GOSSIP,
+            Self::Wipe => &wipe::Wipe,
+            Self::ForeignCertificate => &certificate::FOREIGN,
+            Self::ExpiredCertificate => &certificate::EXPIRED,
+            Self::WrongGossipKey => &gossip_key::WrongGossipKey,
+            Self::Starve => &starve::Starve,
             Self::Ineligible => &node::Ineligible,
             Self::Drain => &node::Drain,
         }
@@ -163,6 +210,15 @@ async fn start_if_ended(target: &dyn Target, agent: &AgentName) -> Result<(), Co
         AgentState::Running => Ok(()),
         AgentState::Paused => target.resume(agent).await,
         AgentState::Exited { .. } | AgentState::Gone => target.start(agent).await,
+    }
+}
+
+/// Stops an agent whose process runs; leaves one that has ended alone.
+async fn stop_if_running(target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+    match target.state(agent).await? {
+        AgentState::Running => target.stop(agent).await,
+        AgentState::Paused => target.kill(agent).await,
+        AgentState::Exited { .. } | AgentState::Gone => Ok(()),
     }
 }
 

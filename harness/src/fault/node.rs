@@ -85,10 +85,7 @@ impl Lever for Drain {
         agent: &AgentName,
         _: &[AgentName],
     ) -> Result<(), ControlError> {
-        told(target, agent, "drain", |api, id| async move {
-            api.drain(&id, Some(&NO_DEADLINE), false).await.map(drop)
-        })
-        .await
+        drain(target, agent, &NO_DEADLINE).await
     }
 
     async fn heal(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
@@ -97,6 +94,21 @@ impl Lever for Drain {
         })
         .await
     }
+}
+
+/// Drains an agent's node as `spec` says; [`crate::fault::Fault::Drain`] heals it.
+///
+/// # Errors
+/// The cluster's own.
+pub async fn drain(
+    target: &dyn Target,
+    agent: &AgentName,
+    spec: &DrainSpec,
+) -> Result<(), ControlError> {
+    told(target, agent, "drain", |api, id| async move {
+        api.drain(&id, Some(spec), false).await.map(drop)
+    })
+    .await
 }
 
 /// Tells a server something about an agent's node.

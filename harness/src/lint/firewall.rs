@@ -100,31 +100,6 @@ fn world(subject: &Subject<'_>, covers: impl Fn(&Opening) -> bool, what: &str) -
         .collect()
 }
 
-/// Whether the groups of a machine are all declared here, and all their rules known, so that what is not
-/// opened is closed.
-fn is_known(subject: &Subject<'_>, machine: &Machine) -> bool {
-    subject.cluster.rules_are_whole
-        && !machine.groups.is_empty()
-        && machine
-            .groups
-            .iter()
-            .all(|group| subject.cluster.groups.contains_key(group))
-}
-
-fn reaches(subject: &Subject<'_>, from: &Machine, to: &Machine, protocol: &str, port: u16) -> bool {
-    subject.cluster.rules.iter().any(|rule| {
-        let admitted = match &rule.peer {
-            Peer::Group(group) => from.groups.contains(group),
-            // Addresses are chosen by AWS: any network may hold them.
-            Peer::Cidr(_) | Peer::Unknown(_) => true,
-        };
-        rule.direction == Direction::Ingress
-            && to.groups.contains(&rule.group)
-            && rule.covers(protocol, port.into())
-            && admitted
-    })
-}
-
 fn closed(subject: &Subject<'_>, from: Role, to: Role, ports: &[(&str, u16)]) -> Vec<Hit> {
     let (Some(sender), Some(receiver)) = (
         subject.of_role(from).into_iter().next(),
@@ -132,15 +107,15 @@ fn closed(subject: &Subject<'_>, from: Role, to: Role, ports: &[(&str, u16)]) ->
     ) else {
         return Vec::new();
     };
-    if !is_known(subject, sender)
-        || !is_known(subject, receiver)
+    if !subject.cluster.knows_rules_of(sender)
+        || !subject.cluster.knows_rules_of(receiver)
         || (from == to && subject.number_of(to) == Some(1))
     {
         return Vec::new();
     }
     let closed = ports
         .iter()
-        .filter(|(protocol, port)| !reaches(subject, sender, receiver, protocol, *port));
+        .filter(|(protocol, port)| !subject.cluster.opens(sender, receiver, protocol, *port));
     closed
         .map(|(protocol, port)| {
             let site = receiver
@@ -161,7 +136,7 @@ fn api_unreachable(subject: &Subject<'_>) -> Vec<Hit> {
         .of_role(Role::Server)
         .into_iter()
         .next()
-        .filter(|server| is_known(subject, server))
+        .filter(|server| subject.cluster.knows_rules_of(server))
     else {
         return Vec::new();
     };

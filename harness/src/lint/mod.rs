@@ -112,6 +112,16 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     FAMILIES.iter().flat_map(|family| family.iter())
 }
 
+/// Returns Nomad's version as a configuration tells it, and where.
+#[must_use]
+pub fn nomad_version(
+    configuration: &Configuration,
+    cluster: &AwsCluster,
+) -> Option<(semver::Version, Site)> {
+    let said = Subject::new(configuration, cluster).version?;
+    Some((said.version, said.site))
+}
+
 /// Checks a configuration with every rule. Findings come in the order of files and lines.
 #[must_use]
 pub fn check(configuration: &Configuration, cluster: &AwsCluster) -> Vec<Finding> {

@@ -101,21 +101,25 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Note,
         why: "what the user data does not write is not checked: TLS, gossip, ACLs and joining of these machines are not judged",
         mend: "write the agent's configuration in the user data, or check the image that holds it",
-        check: |subject| {
-            let unseen = subject
-                .machines()
-                .iter()
-                .filter(|machine| machine.agent.is_empty() && machine.role.is_some());
-            per_place(unseen.map(|machine| {
-                (
-                    machine,
-                    machine.user_data.site.clone(),
-                    "the agent's configuration was not found in the user data".to_owned(),
-                )
-            }))
-        },
+        check: unseen,
     },
 ];
+
+fn unseen(subject: &Subject<'_>) -> Vec<Hit> {
+    // One without a role is none of Nomad's (a bastion), unless no machine has one: then nothing
+    // is judged, which must not look like praise.
+    let machines = subject.machines();
+    let nobody = machines.iter().all(|machine| machine.role.is_none());
+    let unseen = machines
+        .iter()
+        .filter(|machine| machine.agent.is_empty() && (machine.role.is_some() || nobody));
+    let said = if nobody {
+        "neither servers nor clients are told apart here, and no agent's configuration was found"
+    } else {
+        "the agent's configuration was not found in the user data"
+    };
+    per_place(unseen.map(|machine| (machine, machine.user_data.site.clone(), said.to_owned())))
+}
 
 fn has_tls(machine: &Machine) -> bool {
     machine.agent.flag("tls.http") == Some(true) || machine.agent.flag("tls.rpc") == Some(true)

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -47,6 +48,38 @@ impl fmt::Debug for ApiConfig {
             .field("addr", &self.addr)
             .field("token", &self.token)
             .finish_non_exhaustive()
+    }
+}
+
+/// Where an agent is whose address may change while its name in certificates stays. Clones mean the
+/// same place.
+#[derive(Clone, Debug)]
+pub struct Place(Arc<Mutex<SocketAddr>>);
+
+impl Place {
+    /// Names a place.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self(Arc::new(Mutex::new(address)))
+    }
+
+    /// Returns the address as it is now.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves it: connections that are made from now on go there.
+    pub fn move_to(&self, address: SocketAddr) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+}
+
+impl reqwest::dns::Resolve for Place {
+    /// Whatever the name, it is here.
+    fn resolve(&self, _: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let addresses: reqwest::dns::Addrs = Box::new(std::iter::once(self.address()));
+        Box::pin(std::future::ready(Ok(addresses)))
     }
 }
 
@@ -200,6 +233,18 @@ impl ApiError {
         }
     }
 
+    /// Whether the cluster does not know the token: 403, and 400 by the snapshot's calls
+    /// (`nomad/operator_endpoint.go`: `ErrTokenNotFound`).
+    #[must_use]
+    pub fn is_unknown_token(&self) -> bool {
+        let words = self.body().unwrap_or_default();
+        match self.status() {
+            Some(403) => true,
+            Some(400) => words.contains("ACL token not found"),
+            _ => false,
+        }
+    }
+
     /// Returns the agent's words, if it answered.
     #[must_use]
     pub fn body(&self) -> Option<&str> {
@@ -218,6 +263,8 @@ pub struct Api {
     /// The only authority believed, PEM.
     ca_pem: Arc<str>,
     token: Option<Token>,
+    /// Where it is, if its address is a name of certificates only.
+    place: Option<Place>,
     /// What every call of this handle asks besides its own query.
     pub(super) defaults: Query,
 }
@@ -237,16 +284,30 @@ impl Api {
     /// # Errors
     /// `BadAddress`, `BadPem`, `Client`.
     pub fn new(config: ApiConfig) -> Result<Self, ApiError> {
+        Self::made(config, None)
+    }
+
+    /// Makes a client of an agent that is at a place; the host of its address (which must be a name)
+    /// is what its certificate must carry, and no more.
+    ///
+    /// # Errors
+    /// `BadAddress`, `BadPem`, `Client`.
+    pub fn at(config: ApiConfig, place: Place) -> Result<Self, ApiError> {
+        Self::made(config, Some(place))
+    }
+
+    fn made(config: ApiConfig, place: Option<Place>) -> Result<Self, ApiError> {
         let addr = config.addr.trim_end_matches('/').to_owned();
         if !addr.starts_with("https://") && !addr.starts_with("http://") {
             return Err(ApiError::BadAddress { addr });
         }
         let shown = Some((config.cert_pem.as_str(), config.key_pem.as_str()));
         Ok(Self {
-            http: client(&addr, &config.ca_pem, shown)?,
+            http: client(&addr, &config.ca_pem, shown, place.as_ref())?,
             addr: addr.into(),
             ca_pem: config.ca_pem.into(),
             token: config.token,
+            place,
             defaults: Query::default(),
         })
     }
@@ -258,8 +319,27 @@ impl Api {
     /// `BadPem`, `Client`.
     pub fn showing(&self, certificate: Option<(&str, &str)>) -> Result<Self, ApiError> {
         Ok(Self {
-            http: client(&self.addr, &self.ca_pem, certificate)?,
+            http: client(&self.addr, &self.ca_pem, certificate, self.place.as_ref())?,
             ..self.clone()
+        })
+    }
+
+    /// Returns the certificate (DER) that the agent shows; of a connection that is there already,
+    /// the one that it was made with.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn certificate_served(&self) -> Result<Vec<u8>, ApiError> {
+        let asked = Exchange::new("GET", "status/leader?stale");
+        let (call, after) = (asked.call(&self.addr), self.patience(&asked.path));
+        let sort = |error: reqwest::Error| sort_failure(&call, after, &error);
+        let response = self.request(&asked, after)?.send().await.map_err(sort)?;
+        let shown = response.extensions().get::<reqwest::tls::TlsInfo>();
+        let shown = shown.and_then(reqwest::tls::TlsInfo::peer_certificate);
+        shown.map(<[u8]>::to_vec).ok_or_else(|| ApiError::Decode {
+            call: call.clone(),
+            reason: "a certificate was expected".to_owned(),
+            body: "none".to_owned(),
         })
     }
 
@@ -301,6 +381,12 @@ impl Api {
     #[must_use]
     pub fn addr(&self) -> &str {
         &self.addr
+    }
+
+    /// Returns where it is reached, if that is another address than the one among the agents.
+    #[must_use]
+    pub fn place(&self) -> Option<SocketAddr> {
+        self.place.as_ref().map(Place::address)
     }
 
     /// Returns the token sent along.
@@ -621,6 +707,7 @@ fn client(
     addr: &str,
     ca_pem: &str,
     shown: Option<(&str, &str)>,
+    place: Option<&Place>,
 ) -> Result<reqwest::Client, ApiError> {
     let (cert_pem, key_pem) = shown.unwrap_or_default();
     let tls = if addr.starts_with("https://") {
@@ -635,12 +722,17 @@ fn client(
         // Without this the builder looks for a process-wide TLS provider that is not there.
         trusting_nobody()?
     };
-    reqwest::Client::builder()
+    let builder = match place {
+        Some(place) => reqwest::Client::builder().dns_resolver(Arc::new(place.clone())),
+        None => reqwest::Client::builder(),
+    };
+    builder
         .http1_only()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .use_preconfigured_tls(tls)
+        .tls_info(true)
         .build()
         .map_err(|error| ApiError::Client(Box::new(error)))
 }

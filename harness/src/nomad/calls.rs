@@ -21,7 +21,7 @@ use super::types::{
 pub const SERVER_HOLD: Duration = Duration::from_secs(5);
 
 /// Percent-encodes what stands between two slashes: job names may carry slashes.
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -225,6 +225,17 @@ impl Api {
     pub async fn job_evaluations(&self, id: &str) -> Result<Vec<Evaluation>, ApiError> {
         let path = format!("job/{}/evaluations", segment(id));
         Ok(self.read::<Option<_>>(&path).await?.unwrap_or_default())
+    }
+
+    /// Returns all deployments.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn deployments(&self) -> Result<Vec<Deployment>, ApiError> {
+        Ok(self
+            .read::<Option<_>>("deployments")
+            .await?
+            .unwrap_or_default())
     }
 
     /// Returns a job's deployments.

@@ -9,11 +9,12 @@
 mod api;
 mod calls;
 mod exchange;
+mod operator;
 mod query;
 mod trust;
 pub mod types;
 
-pub use api::{Api, ApiConfig, ApiError, Call};
+pub use api::{Api, ApiConfig, ApiError, Call, Place};
 pub use calls::SERVER_HOLD;
 pub use exchange::{Answer, Exchange};
 pub use query::{Query, Reply};

@@ -107,6 +107,17 @@ pub struct RaftConfiguration {
     pub index: u64,
 }
 
+/// What `agent/keyring/...` answers.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct GossipKeys {
+    /// What servers that did not do it say, by name.
+    pub messages: BTreeMap<String, String>,
+    /// How many servers hold each key.
+    pub keys: BTreeMap<String, u64>,
+    pub num_nodes: u64,
+}
+
 /// A Raft peer.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]

@@ -10,9 +10,10 @@
 //! ```
 //!
 //! One leaf serves all agents of a role: machines come and go there, and Nomad looks at the role's name
-//! alone. Missing: rotation.
+//! alone.
 
 mod inspect;
+mod rotate;
 mod tfvars;
 
 use std::fs::{File, OpenOptions, Permissions};
@@ -30,7 +31,8 @@ use crate::spec::{AgentName, AgentPlan, Arch, Role};
 use crate::tls::{Authority, CA_FILE, CA_KEY_FILE, LeafKind, Pair, TlsError, leaf_files};
 
 pub use self::inspect::{Certificate, Finding, Report, inspect};
-pub use self::tfvars::{TfvarsError, write_tfvars};
+pub use self::rotate::{RotateError, rotate};
+pub use self::tfvars::{TfvarsError, read_tfvar, write_tfvars};
 
 /// Name of the file with the gossip key.
 pub const GOSSIP_FILE: &str = "gossip.key";

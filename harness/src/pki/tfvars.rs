@@ -45,16 +45,7 @@ pub fn write_tfvars(
         path: path.to_owned(),
         source,
     };
-    let mut body = match std::fs::read_to_string(path) {
-        Ok(text) => hcl_edit::parser::parse_body(&text).map_err(|error| TfvarsError::Syntax {
-            path: path.to_owned(),
-            line: error.location().line(),
-            column: error.location().column(),
-            message: error.message().to_owned(),
-        })?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Body::new(),
-        Err(error) => return Err(io(error)),
-    };
+    let mut body = body(path)?;
     // Aligned as `terraform fmt` aligns a file of these alone.
     let width = values.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in values {
@@ -76,6 +67,33 @@ pub fn write_tfvars(
         .map_err(io)
 }
 
+/// Returns a number from a file of variables; `None` where the file or the variable is not there.
+///
+/// # Errors
+///
+/// If the file is there and does not parse or cannot be read.
+pub fn read_tfvar(path: &Path, name: &str) -> Result<Option<u64>, TfvarsError> {
+    Ok(body(path)?
+        .get_attribute(name)
+        .and_then(|attribute| attribute.value.as_number()?.as_u64()))
+}
+
+fn body(path: &Path) -> Result<Body, TfvarsError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => hcl_edit::parser::parse_body(&text).map_err(|error| TfvarsError::Syntax {
+            path: path.to_owned(),
+            line: error.location().line(),
+            column: error.location().column(),
+            message: error.message().to_owned(),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Body::new()),
+        Err(source) => Err(TfvarsError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +109,9 @@ mod tests {
             std::fs::read_to_string(&path).unwrap(),
             "# mine\nname = \"demo\" # kept\npki_version = 2\nnomad_region = \"eu\"\n"
         );
+        assert_eq!(read_tfvar(&path, "pki_version").unwrap(), Some(2));
+        assert_eq!(read_tfvar(&path, "other").unwrap(), None);
+        assert_eq!(read_tfvar(&scratch.path().join("none"), "x").unwrap(), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What runs of a job.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Condition;
 use crate::directory::Directory;
@@ -16,22 +16,25 @@ pub const WORD: Word<Condition> = Word {
         Arg::required("job", Type::Job, "the job"),
         Arg::required("running", Type::Count, "how many"),
         Arg::optional("nodes", Type::Count, "on how many different nodes"),
+        Arg::optional("per_node", Type::Count, "at most how many on one node"),
     ],
     takes: &[],
     build: |args| Condition::Allocations {
         job: args.text("job"),
         running: args.opt_size("running").unwrap_or_default(),
         nodes: args.opt_size("nodes"),
+        per_node: args.opt_size("per_node"),
     },
 };
 
-/// Done when exactly `running` allocations run and are meant to, on exactly `nodes` nodes where
-/// that is given.
+/// Done when exactly `running` allocations run and are meant to, on exactly `nodes` nodes and at
+/// most `per_node` on each where that is given.
 pub async fn look(
     agents: &Directory,
     job: &str,
     running: usize,
     nodes: Option<usize>,
+    per_node: Option<usize>,
 ) -> Look<String> {
     let allocations = agents
         .ask(|api| async move { api.job_allocations(job).await })
@@ -44,12 +47,20 @@ pub async fn look(
         .iter()
         .filter(|alloc| alloc.is_running())
         .collect();
-    let places: BTreeSet<_> = up.iter().map(|alloc| alloc.node_id.as_str()).collect();
-    let mut seen = in_words(&allocations);
-    if nodes.is_some() {
-        seen.push_str(&format!(", on {} nodes", places.len()));
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for alloc in &up {
+        *places.entry(alloc.node_id.as_str()).or_default() += 1;
     }
-    if up.len() == running && nodes.is_none_or(|nodes| nodes == places.len()) {
+    let most = places.values().copied().max().unwrap_or_default();
+    let mut seen = in_words(&allocations);
+    if nodes.is_some() || per_node.is_some() {
+        let count = places.len();
+        seen.push_str(&format!(", on {count} nodes, at most {most} on one"));
+    }
+    if up.len() == running
+        && nodes.is_none_or(|nodes| nodes == places.len())
+        && per_node.is_none_or(|limit| most <= limit)
+    {
         Look::Done(seen)
     } else {
         Look::NotYet(seen)

@@ -3,7 +3,9 @@
 
 pub mod allocations;
 pub mod canaries;
+pub mod completed;
 pub mod deployment;
+pub mod drained;
 pub mod http;
 pub mod leader;
 pub mod members;
@@ -11,6 +13,7 @@ pub mod no_leader;
 pub mod nodes;
 pub mod service;
 pub mod version;
+pub mod versions;
 pub mod voters;
 
 use std::fmt;
@@ -27,9 +30,12 @@ pub const PROBES: &[Word<Condition>] = &[
     leader::WORD,
     no_leader::WORD,
     members::WORD,
+    versions::WORD,
     voters::WORD,
     nodes::WORD,
+    drained::WORD,
     allocations::WORD,
+    completed::WORD,
     deployment::WORD,
     canaries::WORD,
     version::WORD,
@@ -49,6 +55,11 @@ pub enum Condition {
         /// How many; as many as no fault touches where it is left out.
         alive: Option<usize>,
     },
+    /// Each server sees so many different versions among the servers alive.
+    Versions {
+        /// How many.
+        different: usize,
+    },
     /// So many servers vote in Raft, and autopilot finds each of them healthy.
     Voters {
         /// How many; as many as no fault touches where it is left out.
@@ -59,6 +70,18 @@ pub enum Condition {
         /// How many; as many as no fault touches where it is left out.
         ready: Option<usize>,
     },
+    /// So many nodes are out of service after a drain.
+    Drained {
+        /// How many.
+        nodes: usize,
+    },
+    /// So many allocations of a job and its children came to a good end, and none else is left.
+    Completed {
+        /// The job, or the parent.
+        job: String,
+        /// How many.
+        allocations: usize,
+    },
     /// So many allocations of a job run.
     Allocations {
         /// The job.
@@ -67,6 +90,8 @@ pub enum Condition {
         running: usize,
         /// On so many different nodes.
         nodes: Option<usize>,
+        /// At most so many on one node.
+        per_node: Option<usize>,
     },
     /// The newest deployment of a job's present version came to its end.
     Deployment {
@@ -119,16 +144,22 @@ impl Condition {
             },
             Self::NoLeader => no_leader::look(agents).await,
             Self::Members { alive } => members::look(agents, or_all(*alive, servers)).await,
+            Self::Versions { different } => versions::look(agents, *different).await,
             Self::Voters { healthy } => voters::look(agents, or_all(*healthy, servers)).await,
             Self::Nodes { ready } => {
                 let clients = agents.of_role(Role::Client).count();
                 nodes::look(agents, or_all(*ready, clients)).await
             }
+            Self::Drained { nodes } => drained::look(agents, *nodes).await,
+            Self::Completed { job, allocations } => {
+                completed::look(agents, job, *allocations).await
+            }
             Self::Allocations {
                 job,
                 running,
                 nodes,
-            } => allocations::look(agents, job, *running, *nodes).await,
+                per_node,
+            } => allocations::look(agents, job, *running, *nodes, *per_node).await,
             Self::Deployment { job, status } => deployment::look(agents, job, status).await,
             Self::Canaries { job, healthy } => canaries::look(agents, job, *healthy).await,
             Self::Version { job, number } => version::look(agents, job, *number).await,
@@ -160,16 +191,26 @@ impl fmt::Display for Condition {
             Self::Leader => f.write_str("a leader that all running servers name"),
             Self::NoLeader => f.write_str("no leader known to any running server"),
             Self::Members { alive } => write!(f, "{} servers alive in gossip", Wanted(*alive)),
+            Self::Versions { different: 1 } => f.write_str("one version among the servers"),
+            Self::Versions { different } => write!(f, "{different} versions among the servers"),
             Self::Voters { healthy } => write!(f, "{} healthy voters", Wanted(*healthy)),
             Self::Nodes { ready } => write!(f, "{} nodes ready and eligible", Wanted(*ready)),
+            Self::Drained { nodes } => write!(f, "{nodes} nodes drained"),
+            Self::Completed { job, allocations } => {
+                write!(f, "{allocations} allocations of `{job}` complete")
+            }
             Self::Allocations {
                 job,
                 running,
                 nodes,
+                per_node,
             } => {
                 write!(f, "{running} allocations of `{job}` running")?;
-                match nodes {
-                    Some(nodes) => write!(f, " on {nodes} nodes"),
+                if let Some(nodes) = nodes {
+                    write!(f, " on {nodes} nodes")?;
+                }
+                match per_node {
+                    Some(limit) => write!(f, ", at most {limit} on one"),
                     None => Ok(()),
                 }
             }

@@ -86,7 +86,7 @@ async fn ask(
     let Some(at) = place.at else {
         return Some(Err(format!("`{name}` has no port `{port}`")));
     };
-    Some(match http::get(at, ANSWER_WITHIN).await {
+    Some(match http::get(agents.way_to(at), ANSWER_WITHIN).await {
         Err(error) => Err(format!("`{name}` at {}:{}: {error}", at.0, at.1)),
         Ok(body) => match version {
             Some(version) if !names_version(&body, version) => Err(format!(

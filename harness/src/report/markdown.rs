@@ -1,4 +1,4 @@
-//! Reports for a build's summary page, in Markdown.
+//! Reports for a build's summary page, in Markdown as GitHub shows it.
 
 use super::text::number;
 use super::{Report, Verdict};
@@ -7,14 +7,23 @@ use crate::measure::Measure;
 /// Returns a table of the runs, and one of the numbers of each.
 #[must_use]
 pub fn to_markdown(reports: &[Report]) -> String {
-    let mut text = String::from("| scenario | verdict | engine | took | seed |\n");
-    text.push_str("|---|---|---|--:|--:|\n");
+    let mut text = String::new();
+    if reports.iter().any(|report| report.engine.simulated) {
+        text.push_str(
+            "> **SIMULATED**: what is marked so did not run on Nomad itself, but on the built-in \
+             simulator.\n\n",
+        );
+    }
+    text.push_str("| scenario | verdict | engine | on | took | seed |\n");
+    text.push_str("|---|---|---|---|--:|--:|\n");
     for report in reports {
         text.push_str(&format!(
-            "| {} | {} | {} | {:.1} s | {} |\n",
+            "| {} | {} {} | {} | {} | {:.1} s | {} |\n",
             cell(&report.scenario),
+            mark(report.verdict),
             report.verdict,
             cell(&report.engine_label),
+            cell(&report.arch_label()),
             report.took_ms / 1000.0,
             report.seed
         ));
@@ -26,13 +35,19 @@ pub fn to_markdown(reports: &[Report]) -> String {
 }
 
 fn details(report: &Report) -> String {
-    let mut text = format!("\n### {}\n\n", report.scenario);
+    let mut text = format!("\n### {}\n\n", cell(&report.scenario));
     if report.verdict != Verdict::Passed {
         let reason = report.reason.as_deref().unwrap_or_default();
         text.push_str(&format!("**{}**: {}\n\n", report.verdict, cell(reason)));
     }
     if report.measures.is_empty() {
         return text;
+    }
+    // Those that keep to their limits are for whoever asks.
+    let passed = report.verdict == Verdict::Passed;
+    if passed {
+        let count = report.measures.len();
+        text.push_str(&format!("<details><summary>{count} measures</summary>\n\n"));
     }
     text.push_str("| measure | value | allowed |\n|---|--:|--:|\n");
     for measure in &report.measures {
@@ -43,7 +58,19 @@ fn details(report: &Report) -> String {
             limits(measure)
         ));
     }
+    if passed {
+        text.push_str("\n</details>\n");
+    }
     text
+}
+
+fn mark(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "✅",
+        Verdict::Skipped => "⏭️",
+        Verdict::Inconclusive => "❔",
+        Verdict::Failed => "❌",
+    }
 }
 
 fn limits(measure: &Measure) -> String {
@@ -53,6 +80,8 @@ fn limits(measure: &Measure) -> String {
     words.join(", ")
 }
 
+/// Text that is only text: no cell's end, no line's end, no tag.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }

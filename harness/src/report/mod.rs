@@ -1,19 +1,24 @@
 //! What a run proved, as data, and the forms in which it is shown. Pure: nothing is looked up.
-//!
-//! Missing: the HTML page.
 
+pub(crate) mod html;
 mod json;
 mod junit;
 mod markdown;
+#[cfg(test)]
+pub(crate) mod schema;
 mod text;
+pub mod windows;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::measure::Measure;
-use crate::target::EngineInfo;
+use crate::spec::{AgentName, Arch, Role};
+use crate::target::{AgentInfo, EngineInfo};
 
+pub use html::{to_html, to_index};
 pub use json::to_json;
 pub use junit::to_junit;
 pub use markdown::to_markdown;
@@ -95,6 +100,32 @@ pub struct StepReport {
     pub took_ms: f64,
 }
 
+/// An agent of the cluster that a run was on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentReport {
+    /// `server-1`.
+    pub name: AgentName,
+    /// Server or client.
+    pub role: Role,
+    /// The architecture of its program.
+    pub arch: Arch,
+    /// Whether another architecture's emulator ran it: its times are none of Nomad's.
+    pub emulated: bool,
+}
+
+impl AgentReport {
+    /// Takes over what a report keeps of an agent.
+    #[must_use]
+    pub fn of(agent: &AgentInfo) -> Self {
+        Self {
+            name: agent.name.clone(),
+            role: agent.role,
+            arch: agent.arch,
+            emulated: agent.emulated,
+        }
+    }
+}
+
 /// What a run proved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -111,6 +142,9 @@ pub struct Report {
     pub reason: Option<String>,
     /// The cluster's name.
     pub cluster: String,
+    /// Its agents, servers first.
+    #[serde(default)]
+    pub agents: Vec<AgentReport>,
     /// The program that its agents run.
     pub engine: EngineInfo,
     /// The same in the words that every output uses.
@@ -125,6 +159,9 @@ pub struct Report {
     pub steps_total: usize,
     /// Those that ran.
     pub steps: Vec<StepReport>,
+    /// How many were left out because the time that was given was over.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub steps_left_out: usize,
     /// The numbers taken.
     pub measures: Vec<Measure>,
     /// What else should be known.
@@ -134,6 +171,33 @@ pub struct Report {
     /// The run folder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub evidence: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+impl Report {
+    /// Returns the agents' architecture, as `s390x (emulated)`; empty where it is not known.
+    #[must_use]
+    pub fn arch_label(&self) -> String {
+        let of = |agent: &AgentReport| match agent.emulated {
+            true => format!("{} (emulated)", agent.arch),
+            false => agent.arch.to_string(),
+        };
+        let all: BTreeSet<String> = self.agents.iter().map(of).collect();
+        all.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether an emulator ran any of the agents.
+    #[must_use]
+    pub fn is_emulated(&self) -> bool {
+        self.agents.iter().any(|agent| agent.emulated)
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ fn engine(simulated: bool) -> EngineInfo {
         kind: "simulator".into(),
         version: "1.8.3".into(),
         simulated,
+        ..EngineInfo::default()
     }
 }
 
@@ -21,6 +22,7 @@ fn report(verdict: Verdict) -> Report {
         verdict,
         reason: (verdict != Verdict::Passed).then(|| "no leader <within> 15 s & more".to_owned()),
         cluster: "demo".into(),
+        agents: Vec::new(),
         engine_label: engine.label(),
         engine,
         seed: 7,
@@ -35,6 +37,7 @@ fn report(verdict: Verdict) -> Report {
             started_ms: 1.0,
             took_ms: 2.0,
         }],
+        steps_left_out: 0,
         measures: vec![
             Measure {
                 at_most: Some(15_000.0),

@@ -35,16 +35,7 @@ pub fn live_line(engine: &EngineInfo, event: &Event) -> Option<String> {
         _ => format!("{who}{}", event.detail),
     };
     let seconds = event.at_ms / 1000.0;
-    Some(format!("{} {seconds:8.2}s {mark:>6} {words}", tag(engine)))
-}
-
-/// Returns the engine in a word or two.
-fn tag(engine: &EngineInfo) -> String {
-    if engine.simulated {
-        format!("SIMULATED {}", engine.version)
-    } else {
-        format!("nomad {}", engine.version)
-    }
+    Some(format!("{} {seconds:8.2}s {mark:>6} {words}", engine.tag()))
 }
 
 /// Returns a table of several runs, and what is to be known of each that did not pass.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 
 use crate::directory::Directory;
 use crate::poll::{self, Look, PollError};
@@ -18,6 +19,8 @@ use crate::workload::WRITER_JOB_PREFIX;
 const WITHIN: Duration = Duration::from_secs(60);
 /// How long the tasks of a stopped job may take to end: twice their longest `kill_timeout`.
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
+/// How many jobs are purged at a time: each is a Raft entry and waits for a disk.
+const SIDE_BY_SIDE: usize = 8;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Returns which agents have no process that runs, and how they are: no waiting brings them back.
@@ -65,26 +68,33 @@ pub(super) async fn remove_jobs(scene: &Scene<'_>) -> Vec<String> {
         if let Err(error) = remove(&agents, job).await {
             notes.push(format!("`{job}` was not removed: {error}"));
         }
+        // The children of a periodic or parameterized job are jobs that outlive it.
+        notes.extend(purge_all(&agents, &format!("{job}/")).await);
     }
     // The writer removes its jobs itself, unless it was cut short.
-    let left = agents
-        .ask(|api| async move { api.jobs_with_prefix(WRITER_JOB_PREFIX).await })
-        .await;
-    match left {
-        Ok(left) => {
-            for job in left {
-                let purged = agents.ask(|api| {
-                    let job = job.clone();
-                    async move { api.stop_job(&job, true).await }
-                });
-                if let Err(error) = purged.await {
-                    notes.push(format!("`{job}` was not removed: {error}"));
-                }
-            }
-        }
-        Err(error) => notes.push(format!("the writer's jobs were not looked for: {error}")),
-    }
+    notes.extend(purge_all(&agents, WRITER_JOB_PREFIX).await);
     notes
+}
+
+/// Stops and purges all jobs whose IDs begin so; returns what could not be removed.
+async fn purge_all(agents: &Directory, prefix: &str) -> Vec<String> {
+    let left = agents
+        .ask(|api| async move { api.jobs_with_prefix(prefix).await })
+        .await;
+    let left = match left {
+        Ok(left) => left,
+        Err(error) => return vec![format!("jobs `{prefix}...` were not looked for: {error}")],
+    };
+    let purge = |job: String| async move {
+        let purged = agents.ask(|api| {
+            let job = job.clone();
+            async move { api.stop_job(&job, true).await }
+        });
+        let error = purged.await.err()?;
+        Some(format!("`{job}` was not removed: {error}"))
+    };
+    let purged = stream::iter(left).map(purge).buffered(SIDE_BY_SIDE);
+    purged.filter_map(std::future::ready).collect().await
 }
 
 async fn remove(agents: &Directory, job: &str) -> Result<(), PollError> {

@@ -9,24 +9,26 @@ mod fitness;
 mod folder;
 mod heartbeat;
 mod interrupt;
+mod observe;
 mod residue;
 mod strain;
 mod watch;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 
-use crate::report::{Report, SCHEMA, StepReport, Verdict};
+use crate::report::{AgentReport, Report, SCHEMA, StepReport, Verdict};
 use crate::scenario::Scenario;
-use crate::step::{Ledger, Place, Scene, StepError, heal_all, with_causes};
+use crate::step::{Ledger, Place, Scene, Step, StepError, heal_all, with_causes};
 use crate::target::Target;
 use crate::timeline::{Kind, Listener, Recorder, millis};
 
-pub use folder::{Folder, FolderError};
+pub use folder::{Folder, FolderError, PAGE, write_whole};
 pub use interrupt::{Interrupt, Interrupter};
 
 use heartbeat::Heartbeat;
+use observe::Observer;
 use strain::Strain;
 use watch::{Cut, Watch};
 
@@ -42,6 +44,11 @@ pub struct Options {
     pub interrupt: Interrupt,
     /// Hears of every event as it happens.
     pub listener: Option<Listener>,
+    /// Once so much time is over and no fault is in, the steps up to the last `stop` are left
+    /// out: how a soak ends in time, whatever its schedule holds.
+    pub until: Option<Duration>,
+    /// What the report is to say besides what comes of the run.
+    pub notes: Vec<String>,
 }
 
 impl Options {
@@ -54,6 +61,8 @@ impl Options {
             keep_failed: false,
             interrupt: Interrupt::never(),
             listener: None,
+            until: None,
+            notes: Vec::new(),
         }
     }
 }
@@ -100,11 +109,18 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
         keep_failed,
         interrupt,
         listener,
+        until,
+        notes,
     } = options;
     let recorder = Recorder::new(listener);
     let mut report = blank(scenario, target, seed, &recorder);
+    report.notes = notes;
     report.evidence = folder.as_ref().map(|folder| folder.shown());
-    if let Some(reason) = scenario.missing_on(target) {
+    let missing = match scenario.missing_on(target) {
+        None => lacking(scenario, target).await,
+        missing => missing,
+    };
+    if let Some(reason) = missing {
         report.verdict = Verdict::Skipped;
         report.reason = Some(reason);
         return finish(report, &recorder, folder, target).await;
@@ -119,7 +135,8 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
     let scene = Scene::new(target, recorder.clone(), Ledger::default(), seed);
     let heartbeat = Heartbeat::start(recorder.clone());
     let strain = Strain::start(recorder.clone());
-    let end = act(scenario, &scene, &interrupt, &mut report).await;
+    let observer = Observer::start(&scene.agents, &recorder);
+    let end = act(scenario, &scene, &interrupt, until, &mut report).await;
     let strained = strain.stop();
     let end = end.excused_by(heartbeat.stop());
     // A busy machine is an excuse for what came too late, not a doubt about what came in time.
@@ -133,7 +150,22 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
         report.reason = Some(why);
     }
     leave_clean(&scene, keep_failed, &mut report).await;
+    observer.stop();
     finish(report, &recorder, folder, target).await
+}
+
+/// Tries the levers that the scenario needs; returns which one this machine does not allow, and why.
+async fn lacking(scenario: &Scenario, target: &dyn Target) -> Option<String> {
+    for capability in scenario.needs() {
+        if let Some(why) = target.lacks(capability).await {
+            return Some(format!(
+                "scenario `{}` needs `{}`, which does not work here: {why}",
+                scenario.name,
+                capability.word()
+            ));
+        }
+    }
+    None
 }
 
 /// Runs the steps on a cluster that is healthy, and heals.
@@ -141,6 +173,7 @@ async fn act(
     scenario: &Scenario,
     scene: &Scene<'_>,
     interrupt: &Interrupt,
+    until: Option<Duration>,
     report: &mut Report,
 ) -> End {
     if let Some(dead) = fitness::not_running(scene.target).await {
@@ -159,8 +192,14 @@ async fn act(
         };
     }
     let before = residue::read(scene.target, scenario).await;
-    let end = steps(scenario, scene, interrupt, report).await;
+    let end = steps(scenario, scene, interrupt, until, report).await;
     let end = undo(scene, end, report).await;
+    if let Some(version) = scene.upgraded() {
+        report.cluster_fit = false;
+        let note =
+            format!("agents were upgraded to {version}: no other scenario uses this cluster");
+        report.notes.push(note);
+    }
     let residue = residue::compare(scene, before, &mut report.cluster_fit).await;
     report.notes.extend(residue);
     end
@@ -189,6 +228,7 @@ fn blank(scenario: &Scenario, target: &dyn Target, seed: u64, recorder: &Recorde
         verdict: Verdict::Inconclusive,
         reason: None,
         cluster: target.name().to_owned(),
+        agents: target.agents().iter().map(AgentReport::of).collect(),
         engine: target.engine().clone(),
         engine_label: target.engine().label(),
         seed,
@@ -196,6 +236,7 @@ fn blank(scenario: &Scenario, target: &dyn Target, seed: u64, recorder: &Recorde
         took_ms: 0.0,
         steps_total: scenario.steps.len(),
         steps: Vec::new(),
+        steps_left_out: 0,
         measures: Vec::new(),
         notes: Vec::new(),
         cluster_fit: true,
@@ -208,6 +249,7 @@ async fn steps<'t>(
     scenario: &Scenario,
     scene: &Scene<'t>,
     interrupt: &Interrupt,
+    until: Option<Duration>,
     report: &mut Report,
 ) -> End {
     let watch = Watch {
@@ -221,8 +263,19 @@ async fn steps<'t>(
     };
     let scene = &scene.cut_by(cut.boxed().shared());
     let total = scenario.steps.len();
-    for (place, step) in scenario.steps.iter().enumerate() {
+    let is_stop = |step: &Step| matches!(step, Step::StopAll);
+    let last_stop = scenario.steps.iter().rposition(is_stop).unwrap_or(0);
+    let scale = scene.target.engine().time_scale;
+    let steps = scenario.steps.iter().map(|step| step.at_time_scale(scale));
+    for (place, step) in steps.enumerate() {
         let number = place + 1;
+        if until.is_some_and(|until| scene.recorder.elapsed() >= until)
+            && scene.ledger.entries().is_empty()
+            && place < last_stop
+        {
+            report.steps_left_out += 1;
+            continue;
+        }
         let (started, started_ms) = (Instant::now(), millis(scene.recorder.elapsed()));
         let outcome = step.play(scene, Place::new(number, total)).await;
         let (verdict, seen, end) = match outcome {
@@ -259,9 +312,14 @@ fn was_cut(recorder: &Recorder, cut: &Cut) -> String {
     cut.to_string()
 }
 
-/// Stops what still runs, heals what is still in, and looks once more at who died.
+/// Stops what still runs, heals what is still in, and looks once more at who died. What has failed
+/// is healed first: a workload that reads back what it wrote needs a cluster that answers.
 async fn undo(scene: &Scene<'_>, end: End, report: &mut Report) -> End {
     let mut end = end;
+    let mut undone = None;
+    if !matches!(end, End::Passed) {
+        undone = Some(heal(scene, report).await);
+    }
     let outcomes = scene.stop_background().await;
     for breach in outcomes.into_iter().flat_map(|outcome| outcome.breaches) {
         // A scenario that passed must have judged its workloads itself; else it is done here.
@@ -274,17 +332,10 @@ async fn undo(scene: &Scene<'_>, end: End, report: &mut Report) -> End {
             report.notes.push(breach.what);
         }
     }
-    // Looked at before healing: healing starts what should run.
-    let watch = Watch {
-        target: scene.target,
-        ledger: scene.ledger.clone(),
+    let (died, unhealed) = match undone {
+        Some(undone) => undone,
+        None => heal(scene, report).await,
     };
-    let died = watch.dead_now().await;
-    if died.is_some() {
-        report.cluster_fit = false;
-    }
-    let unhealed = heal_all(scene).await;
-    report.cluster_fit &= unhealed.is_empty();
     if let End::Inconclusive { .. } = end {
         report.notes.extend(unhealed);
         return end;
@@ -295,6 +346,19 @@ async fn undo(scene: &Scene<'_>, end: End, report: &mut Report) -> End {
         None => Some(format!("healing failed: {}", unhealed.join("; "))),
     };
     end.excused_by(trouble)
+}
+
+/// Heals what is still in; returns who died before, and what could not be healed.
+async fn heal(scene: &Scene<'_>, report: &mut Report) -> (Option<Cut>, Vec<String>) {
+    // Looked at before healing: healing starts what should run.
+    let watch = Watch {
+        target: scene.target,
+        ledger: scene.ledger.clone(),
+    };
+    let died = watch.dead_now().await;
+    let unhealed = heal_all(scene).await;
+    report.cluster_fit &= died.is_none() && unhealed.is_empty();
+    (died, unhealed)
 }
 
 async fn finish(
@@ -309,10 +373,8 @@ async fn finish(
         None => format!("`{}` {}", report.scenario, report.verdict),
     };
     recorder.record(Kind::RunEnded, None, words);
-    if let Some(folder) = folder
-        && let Err(error) = folder.write(&report, &recorder.timeline(), target).await
-    {
-        report.notes.push(with_causes(&error));
+    if let Some(folder) = folder {
+        folder.keep(&mut report, &recorder.timeline(), target).await;
     }
     report
 }

@@ -52,6 +52,7 @@ fn load() -> Workload {
         job: "whoami".into(),
         port: "http".into(),
         rate: 100,
+        tolerant: false,
     }
 }
 
@@ -268,6 +269,32 @@ async fn a_cluster_that_elects_nobody_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_failed_is_healed_before_its_workloads_read_back() {
+    let defects = Defects {
+        no_election: true,
+        ..Defects::default()
+    };
+    let target = fake(defects).await;
+    let steps = vec![
+        start(Workload::Writer { rate: 60 }),
+        hold(300),
+        inject(Fault::Kill, 1),
+        expect(Condition::Leader, 300),
+        Step::StopAll,
+    ];
+    let cluster = target.cluster.clone();
+    let options = at(Kind::Healed, move || {
+        lock(&cluster).leader = Some(AgentName::new(Role::Server, 2));
+    });
+    let report = run(&scenario(steps), &target, options).await;
+    assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
+    // Without a leader every reading takes its whole 15 s, and finds nothing.
+    let unread = |note: &String| note.contains("reading back");
+    assert!(!report.notes.iter().any(unread), "{report:?}");
+    assert!(report.took_ms < 15_000.0, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_writes_that_survive_a_failover_pass() {
     let target = fake(Defects::default()).await;
     let report = run_on(&target, writes_over_a_failover()).await;
@@ -367,11 +394,128 @@ async fn the_run_folder_holds_timeline_and_result_and_no_token() {
     let back: Report = serde_json::from_str(&read("result.json")).expect("our own words");
     assert_eq!(back, report);
     assert!(read("timeline.json").contains("step-failed"));
+    assert!(read("report.html").contains("<h2>Timeline</h2>"));
+    for (file, of) in [("result.json", "result"), ("timeline.json", "timeline")] {
+        assert_eq!(
+            crate::report::schema::problems(&read(file), of),
+            Vec::<String>::new()
+        );
+    }
     assert_eq!(read("server-1.log"), "the log of server-1\n");
     for entry in std::fs::read_dir(&path).expect("it is there") {
         let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("text");
         assert!(!text.contains("secret"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_in_writing_is_measured_within_20_ms() {
+    let target = fake(Defects::default()).await;
+    let lateness = Lateness::start();
+    let steps = vec![
+        // A write each 5 ms: by so much the last one may come before the outage.
+        start(Workload::Writer { rate: 200 }),
+        hold(500),
+        inject(Fault::Kill, 1),
+        expect(Condition::Leader, 5_000),
+        hold(500),
+        Step::Heal { fault: Fault::Kill },
+        Step::StopAll,
+    ];
+    let report = run_on(&target, steps).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    let (lost, won) = lock(&target.cluster).truth.expect("the leader was killed");
+    let truth = millis(won - lost);
+    let taken = measured(&report, "write_gap_ms");
+    // A machine that lets this test wait adds what it let it wait, once at either end.
+    let allowed = 20.0 + 5.0 + 2.0 * lateness.worst();
+    assert!(
+        (taken - truth).abs() <= allowed,
+        "measured {taken} ms, the truth is {truth} ms, allowed are {allowed} ms"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_timeline_knows_who_led_and_what_the_workloads_saw() {
+    let target = fake(Defects::default()).await;
+    let parent = tempfile::tempdir().expect("a folder of our own");
+    let folder = Folder::create(parent.path(), "test").expect("it can be written");
+    let path = folder.path().join("timeline.json");
+    let options = Options {
+        folder: Some(folder),
+        ..Options::with_seed(1)
+    };
+    run(&scenario(writes_over_a_failover()), &target, options).await;
+    let text = std::fs::read_to_string(path).expect("it was written");
+    let timeline: crate::timeline::Timeline = serde_json::from_str(&text).expect("our own words");
+    let lost = crate::report::windows::leaderless(&timeline);
+    assert_eq!(lost.len(), 1, "{:?}", timeline.stretches);
+    assert_eq!(lost[0].old, AgentName::new(Role::Server, 1));
+    assert!(lost[0].end.is_some());
+    let [writes] = timeline.series.as_slice() else {
+        panic!("one workload: {:?}", timeline.series);
+    };
+    assert!(
+        writes.slices.iter().any(|slice| slice.failed > 0),
+        "the outage is seen"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_its_folder_does_not_take_is_written_elsewhere() {
+    let target = fake(Defects::default()).await;
+    let parent = tempfile::tempdir().expect("a folder of our own");
+    let folder = Folder::create(parent.path(), "test").expect("it can be written");
+    let path = folder.path().to_owned();
+    // As a disk that is full: nothing can be written where the folder was.
+    let gone = path.clone();
+    let block = move || {
+        std::fs::remove_dir_all(&gone).expect("it is there");
+        std::fs::write(&gone, "").expect("the place is free");
+    };
+    let options = Options {
+        folder: Some(folder),
+        ..at(Kind::StepPassed, block)
+    };
+    let report = run(&scenario(vec![hold(10)]), &target, options).await;
+    let place = report.evidence.clone().expect("another place took it");
+    assert!(!place.starts_with(&path.display().to_string()), "{place}");
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.contains("cannot write")),
+        "{report:?}"
+    );
+    let kept = std::path::Path::new(&place);
+    let text = std::fs::read_to_string(kept.join("result.json")).expect("it was written");
+    let back: Report = serde_json::from_str(&text).expect("our own words");
+    assert_eq!(back, report);
+    std::fs::remove_dir_all(kept).expect("it is there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_time_is_over_what_is_left_up_to_the_last_stop_is_left_out() {
+    let target = fake(Defects::default()).await;
+    let steps = vec![
+        inject(Fault::Pause, 2),
+        hold(3_500),
+        Step::Heal {
+            fault: Fault::Pause,
+        },
+        hold(60_000),
+        Step::StopAll,
+        hold(1),
+    ];
+    let options = Options {
+        until: Some(Duration::from_secs(3)),
+        ..Options::with_seed(1)
+    };
+    let report = run(&scenario(steps), &target, options).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    // The fault is healed as the schedule has it; only then the time counts.
+    let ran: Vec<_> = report.steps.iter().map(|step| step.number).collect();
+    assert_eq!((ran, report.steps_left_out), (vec![1, 2, 3, 5, 6], 1));
 }
 
 /// By how much this machine let a timer wait at worst.

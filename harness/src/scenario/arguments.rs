@@ -140,6 +140,7 @@ impl Reader<'_> {
                 Value::Text(word)
             }
             Type::Texts => Value::Texts(texts(value).ok_or_else(other)?),
+            Type::Words => Value::Words(words(value).ok_or_else(other)?),
             Type::Paths => {
                 let entries = value.as_object().ok_or_else(other)?;
                 for path in entries.keys() {
@@ -261,6 +262,11 @@ fn limit(arg: &Arg, value: &Json, timed: bool) -> Result<f64, String> {
             kind_of(value)
         )),
     }
+}
+
+fn words(value: &Json) -> Option<Vec<String>> {
+    let items = value.as_array().filter(|items| !items.is_empty())?.iter();
+    items.map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
 fn texts(value: &Json) -> Option<BTreeMap<String, String>> {

@@ -18,7 +18,7 @@ const UNITS: [(&str, f64); 6] = [
 ///
 /// # Errors
 /// What is wrong with it, and what was perhaps meant.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let mut rest = text.trim();
     let mut nanos = 0.0;
     if rest.is_empty() {
@@ -48,6 +48,17 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(nanos / 1e9).map_err(|_| format!("`{text}` is too long a time"))
 }
 
+/// Reads a time; a bare number is one of seconds, as command lines have it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_or_seconds(text: &str) -> Result<Duration, String> {
+    match text.trim().parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => parse(text),
+    }
+}
+
 fn meant(unit: &str) -> String {
     let near = match unit {
         "sec" | "secs" | "second" | "seconds" | "S" => "s",
@@ -69,6 +80,17 @@ mod tests {
         assert_eq!(parse("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(parse("1.5h"), Ok(Duration::from_secs(5400)));
         assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn a_bare_number_is_one_of_seconds_where_that_is_allowed() {
+        assert_eq!(parse_or_seconds("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_or_seconds("2m"), Ok(Duration::from_secs(120)));
+        assert!(
+            parse_or_seconds("-5")
+                .unwrap_err()
+                .contains("is no duration")
+        );
     }
 
     #[test]

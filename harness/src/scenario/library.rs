@@ -11,73 +11,202 @@ use crate::grammar::suggest;
 const SCRIPTS: &[(&str, &str)] = &[
     (
         "acl-default-deny.scenario.hcl",
-        include_str!("../../../scenarios/acl-default-deny.scenario.hcl"),
+        include_str!("../../carried/scenarios/acl-default-deny.scenario.hcl"),
+    ),
+    (
+        "autopilot-cleanup.scenario.hcl",
+        include_str!("../../carried/scenarios/autopilot-cleanup.scenario.hcl"),
+    ),
+    (
+        "batch-periodic-dispatch.scenario.hcl",
+        include_str!("../../carried/scenarios/batch-periodic-dispatch.scenario.hcl"),
+    ),
+    (
+        "blue-green.scenario.hcl",
+        include_str!("../../carried/scenarios/blue-green.scenario.hcl"),
     ),
     (
         "canary-fails-auto-revert.scenario.hcl",
-        include_str!("../../../scenarios/canary-fails-auto-revert.scenario.hcl"),
+        include_str!("../../carried/scenarios/canary-fails-auto-revert.scenario.hcl"),
     ),
     (
         "canary-promote.scenario.hcl",
-        include_str!("../../../scenarios/canary-promote.scenario.hcl"),
+        include_str!("../../carried/scenarios/canary-promote.scenario.hcl"),
+    ),
+    (
+        "certificate-rotation.scenario.hcl",
+        include_str!("../../carried/scenarios/certificate-rotation.scenario.hcl"),
     ),
     (
         "client-loss.scenario.hcl",
-        include_str!("../../../scenarios/client-loss.scenario.hcl"),
+        include_str!("../../carried/scenarios/client-loss.scenario.hcl"),
+    ),
+    (
+        "client-reconnects.scenario.hcl",
+        include_str!("../../carried/scenarios/client-reconnects.scenario.hcl"),
     ),
     (
         "cluster-stop-start.scenario.hcl",
-        include_str!("../../../scenarios/cluster-stop-start.scenario.hcl"),
+        include_str!("../../carried/scenarios/cluster-stop-start.scenario.hcl"),
     ),
     (
         "follower-loss.scenario.hcl",
-        include_str!("../../../scenarios/follower-loss.scenario.hcl"),
+        include_str!("../../carried/scenarios/follower-loss.scenario.hcl"),
+    ),
+    (
+        "gossip-key-rotation.scenario.hcl",
+        include_str!("../../carried/scenarios/gossip-key-rotation.scenario.hcl"),
     ),
     (
         "job-revert.scenario.hcl",
-        include_str!("../../../scenarios/job-revert.scenario.hcl"),
+        include_str!("../../carried/scenarios/job-revert.scenario.hcl"),
     ),
     (
         "job-rollout.scenario.hcl",
-        include_str!("../../../scenarios/job-rollout.scenario.hcl"),
+        include_str!("../../carried/scenarios/job-rollout.scenario.hcl"),
+    ),
+    (
+        "leader-and-client-die-together.scenario.hcl",
+        include_str!("../../carried/scenarios/leader-and-client-die-together.scenario.hcl"),
     ),
     (
         "leader-failover.scenario.hcl",
-        include_str!("../../../scenarios/leader-failover.scenario.hcl"),
+        include_str!("../../carried/scenarios/leader-failover.scenario.hcl"),
     ),
     (
         "leader-isolated.scenario.hcl",
-        include_str!("../../../scenarios/leader-isolated.scenario.hcl"),
+        include_str!("../../carried/scenarios/leader-isolated.scenario.hcl"),
     ),
     (
         "leader-pause.scenario.hcl",
-        include_str!("../../../scenarios/leader-pause.scenario.hcl"),
+        include_str!("../../carried/scenarios/leader-pause.scenario.hcl"),
+    ),
+    (
+        "leadership-transfer.scenario.hcl",
+        include_str!("../../carried/scenarios/leadership-transfer.scenario.hcl"),
     ),
     (
         "mutual-tls-refusals.scenario.hcl",
-        include_str!("../../../scenarios/mutual-tls-refusals.scenario.hcl"),
+        include_str!("../../carried/scenarios/mutual-tls-refusals.scenario.hcl"),
+    ),
+    (
+        "node-drain.scenario.hcl",
+        include_str!("../../carried/scenarios/node-drain.scenario.hcl"),
+    ),
+    (
+        "progress-deadline.scenario.hcl",
+        include_str!("../../carried/scenarios/progress-deadline.scenario.hcl"),
     ),
     (
         "quorum-loss-and-recovery.scenario.hcl",
-        include_str!("../../../scenarios/quorum-loss-and-recovery.scenario.hcl"),
+        include_str!("../../carried/scenarios/quorum-loss-and-recovery.scenario.hcl"),
     ),
     (
         "rolling-restart.scenario.hcl",
-        include_str!("../../../scenarios/rolling-restart.scenario.hcl"),
+        include_str!("../../carried/scenarios/rolling-restart.scenario.hcl"),
     ),
     (
         "scale-up-down.scenario.hcl",
-        include_str!("../../../scenarios/scale-up-down.scenario.hcl"),
+        include_str!("../../carried/scenarios/scale-up-down.scenario.hcl"),
+    ),
+    (
+        "server-upgrade.scenario.hcl",
+        include_str!("../../carried/scenarios/server-upgrade.scenario.hcl"),
+    ),
+    (
+        "snapshot-and-disaster-recovery.scenario.hcl",
+        include_str!("../../carried/scenarios/snapshot-and-disaster-recovery.scenario.hcl"),
+    ),
+    (
+        "spread-and-constraints.scenario.hcl",
+        include_str!("../../carried/scenarios/spread-and-constraints.scenario.hcl"),
+    ),
+    (
+        "system-job-and-new-client.scenario.hcl",
+        include_str!("../../carried/scenarios/system-job-and-new-client.scenario.hcl"),
+    ),
+    (
+        "thousand-dispatches.scenario.hcl",
+        include_str!("../../carried/scenarios/thousand-dispatches.scenario.hcl"),
+    ),
+    (
+        "wrong-gossip-key.scenario.hcl",
+        include_str!("../../carried/scenarios/wrong-gossip-key.scenario.hcl"),
     ),
 ];
 
 /// The jobs that the program carries.
 const JOBS: &[(&str, &str)] = &[
-    ("canary", include_str!("../../../jobs/canary.nomad.hcl")),
-    ("whoami", include_str!("../../../jobs/whoami.nomad.hcl")),
+    ("apart", include_str!("../../carried/jobs/apart.nomad.hcl")),
+    ("batch", include_str!("../../carried/jobs/batch.nomad.hcl")),
+    (
+        "blue-green",
+        include_str!("../../carried/jobs/blue-green.nomad.hcl"),
+    ),
+    (
+        "canary",
+        include_str!("../../carried/jobs/canary.nomad.hcl"),
+    ),
+    ("even", include_str!("../../carried/jobs/even.nomad.hcl")),
+    (
+        "everywhere",
+        include_str!("../../carried/jobs/everywhere.nomad.hcl"),
+    ),
+    (
+        "ingress",
+        include_str!("../../carried/jobs/ingress.nomad.hcl"),
+    ),
+    (
+        "parameterized",
+        include_str!("../../carried/jobs/parameterized.nomad.hcl"),
+    ),
+    (
+        "periodic",
+        include_str!("../../carried/jobs/periodic.nomad.hcl"),
+    ),
+    (
+        "placement",
+        include_str!("../../carried/jobs/placement.nomad.hcl"),
+    ),
+    (
+        "sysbatch",
+        include_str!("../../carried/jobs/sysbatch.nomad.hcl"),
+    ),
+    (
+        "template",
+        include_str!("../../carried/jobs/template.nomad.hcl"),
+    ),
+    (
+        "whoami",
+        include_str!("../../carried/jobs/whoami.nomad.hcl"),
+    ),
+    (
+        "whoami-docker",
+        include_str!("../../carried/jobs/whoami-docker.nomad.hcl"),
+    ),
+    (
+        "whoami-exec",
+        include_str!("../../carried/jobs/whoami-exec.nomad.hcl"),
+    ),
+    (
+        "whoami-java",
+        include_str!("../../carried/jobs/whoami-java.nomad.hcl"),
+    ),
+    (
+        "whoami-service",
+        include_str!("../../carried/jobs/whoami-service.nomad.hcl"),
+    ),
     (
         "whoami-v2",
-        include_str!("../../../jobs/whoami-v2.nomad.hcl"),
+        include_str!("../../carried/jobs/whoami-v2.nomad.hcl"),
+    ),
+    (
+        "whoami-v2-fails",
+        include_str!("../../carried/jobs/whoami-v2-fails.nomad.hcl"),
+    ),
+    (
+        "yearly",
+        include_str!("../../carried/jobs/yearly.nomad.hcl"),
     ),
 ];
 

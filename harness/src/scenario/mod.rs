@@ -25,7 +25,9 @@ use serde::{Deserialize, Serialize};
 use crate::spec::Role;
 use crate::step::Step;
 use crate::target::{Capability, Target};
+use crate::time_scale::TimeScale;
 
+pub use duration::{parse as duration, parse_or_seconds as duration_or_seconds};
 pub use format::format;
 pub use library::{LibraryError, Script, built_in, built_in_scripts, chosen, job_names, scripts};
 pub use problem::{Problem, ScriptError};
@@ -53,6 +55,10 @@ pub struct Scenario {
     /// The versions of Nomad that it makes sense on.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub nomad: Option<VersionReq>,
+    /// The fastest that a simulated cluster's timers may run in it: what a machine itself takes
+    /// would be longer than them beyond that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max_time_scale: Option<TimeScale>,
     /// What it leaves to whoever runs it, with the values of this reading.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub variables: Vec<Variable>,
@@ -71,6 +77,7 @@ impl Scenario {
             clients: 3,
             capabilities: BTreeSet::new(),
             nomad: None,
+            max_time_scale: None,
             variables: Vec::new(),
             steps: Vec::new(),
         }
@@ -93,16 +100,29 @@ impl Scenario {
     /// Returns why the scenario cannot run on a target, `None` when it can.
     #[must_use]
     pub fn missing_on(&self, target: &dyn Target) -> Option<String> {
-        let absent: Vec<_> = self
-            .needs()
-            .difference(target.capabilities())
-            .map(|capability| format!("`{}`", capability.word()))
-            .collect();
+        let needs = self.needs();
+        let absent: Vec<_> = needs.difference(target.capabilities()).collect();
         if !absent.is_empty() {
+            let words: Vec<_> = absent
+                .iter()
+                .map(|one| format!("`{}`", one.word()))
+                .collect();
+            let had_by = absent.iter().find_map(|one| one.had_by());
             return Some(format!(
-                "scenario `{}` needs {}; cluster `{}` has no such lever",
+                "scenario `{}` needs {}; cluster `{}` has no such lever{}",
                 self.name,
-                absent.join(", "),
+                words.join(", "),
+                target.name(),
+                had_by.map_or(String::new(), |how| format!(" (it is had by: {how})"))
+            ));
+        }
+        let scale = target.engine().time_scale;
+        if let Some(most) = self.max_time_scale
+            && scale > most
+        {
+            return Some(format!(
+                "scenario `{}` runs at time scale {most} at most; cluster `{}` runs at {scale}",
+                self.name,
                 target.name()
             ));
         }

@@ -39,6 +39,8 @@ pub(super) struct Reader<'a> {
     pub(super) running: Vec<Started>,
     /// The faults injected so far.
     pub(super) injected: Vec<Fault>,
+    /// Whether a snapshot was taken so far.
+    pub(super) snapshot: bool,
     /// Whether a step picked agents so far.
     pub(super) picked: bool,
     /// How many `for_each` stand around.
@@ -67,6 +69,7 @@ impl<'a> Reader<'a> {
             measures: BTreeSet::new(),
             running: Vec::new(),
             injected: Vec::new(),
+            snapshot: false,
             picked: false,
             turns: 0,
         }

@@ -17,12 +17,19 @@ use crate::probe::PROBES;
 use crate::spec::Role;
 use crate::step::{Choice, FORMS, Form, Label, Object, Statement, Step};
 use crate::target::Capability;
+use crate::time_scale::TimeScale;
 use crate::workload::WORKLOADS;
 
 /// What besides steps stands in a scenario.
 const SCENARIO_KEYS: [&str; 1] = ["description"];
 /// What stands in `needs`.
-const NEEDS_KEYS: [&str; 4] = ["servers", "clients", "capabilities", "nomad"];
+const NEEDS_KEYS: [&str; 5] = [
+    "servers",
+    "clients",
+    "capabilities",
+    "nomad",
+    "max_time_scale",
+];
 
 /// Reads a script. `file` is how messages name it, `folder` where its job files are looked for
 /// (`None` for a script that is built in), `given` the values of its variables.
@@ -169,6 +176,7 @@ impl Reader<'_> {
                 "clients" => self.agent_count(attribute, &mut scenario.clients),
                 "capabilities" => scenario.capabilities = self.capabilities(attribute),
                 "nomad" => scenario.nomad = self.nomad(attribute),
+                "max_time_scale" => scenario.max_time_scale = self.time_scale(attribute),
                 name => {
                     let hint = suggest(name, NEEDS_KEYS);
                     let message = format!("unknown argument `{name}` of `needs`{hint}");
@@ -226,6 +234,17 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn time_scale(&mut self, attribute: &Attribute) -> Option<TimeScale> {
+        let value = self.value(&attribute.value)?;
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let scale = number.and_then(|number| TimeScale::new(number).ok());
+        if scale.is_none() {
+            let message = "`max_time_scale` takes a whole number from 1 to 100";
+            self.tell(attribute.value.span(), message);
+        }
+        scale
     }
 
     /// Reads the steps of a body; blocks of the names in `others` are read elsewhere.
@@ -409,6 +428,20 @@ impl Reader<'_> {
                 self.injected.push(*fault);
                 self.node_fault(*fault, block, statement);
             }
+            ("drain", _) => {
+                self.injected.push(Fault::Drain);
+                self.node_fault(Fault::Drain, block, statement);
+                if let Some(deadline) = block.body.get_attribute("deadline")
+                    && statement.args.opt_flag("force") == Some(true)
+                {
+                    let message = "`force` leaves no time: `deadline` has no meaning";
+                    self.tell(deadline.key.span(), message);
+                }
+            }
+            ("snapshot", _) => self.snapshot = true,
+            ("restore", _) if !self.snapshot => {
+                self.tell(here, "no step before this takes a `snapshot`");
+            }
             ("heal", Some(Object::Fault(fault))) if !self.injected.contains(fault) => {
                 self.tell(here, format!("no step before this injects `{fault}`"));
             }
@@ -449,6 +482,16 @@ impl Reader<'_> {
             Pick::NodeRunning { .. } | Pick::Each | Pick::Last => false,
             _ => true,
         };
+        let client = match &pick {
+            Pick::Any(role) | Pick::All(role) => *role == Role::Client,
+            Pick::Named(names) => names.iter().any(|name| name.as_str().starts_with("client")),
+            Pick::NodeRunning { .. } => true,
+            _ => false,
+        };
+        if client && fault == Fault::WrongGossipKey {
+            let message = format!("`{fault}` is for servers: clients take no part in gossip");
+            self.tell(on.value.span(), message);
+        }
         if server && matches!(fault, Fault::Ineligible | Fault::Drain) {
             let message = format!(
                 "`{fault}` is for clients: a server has no node (did you mean `any(client)`?)"

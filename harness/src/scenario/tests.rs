@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
-use crate::fault::FAULTS;
+use crate::fault::{FAULTS, Fault};
 use crate::pick::PICKS;
 use crate::probe::PROBES;
 use crate::step::FORMS;
@@ -127,6 +127,7 @@ fn every_word_of_the_tables_is_documented_with_an_example_that_is_right() {
         let before = match form.name {
             "stop" => "start \"leader_watch\" {}\n",
             "heal" => "inject \"kill\" {\n  on = leader\n}\n",
+            "restore" => "snapshot {}\n",
             "measure" => "start \"leader_watch\" {}\nstop {}\n",
             _ => "",
         };
@@ -160,8 +161,11 @@ fn every_probe_workload_fault_and_pick_can_be_written() {
         ("leader", ""),
         ("no_leader", ""),
         ("members", "alive = 3\n"),
+        ("versions", "different = 2\n"),
         ("voters", "healthy = 2\n"),
         ("nodes", "ready = 3\n"),
+        ("drained", "nodes = 1\n"),
+        ("completed", "job = \"whoami\"\nallocations = 3\n"),
         ("allocations", "job = \"whoami\"\nrunning = 3\nnodes = 2\n"),
         ("deployment", "job = \"whoami\"\nstatus = \"failed\"\n"),
         ("canaries", "job = \"whoami\"\nhealthy = 1\n"),
@@ -175,21 +179,27 @@ fn every_probe_workload_fault_and_pick_can_be_written() {
         let steps = format!("expect \"{word}\" {{\n{args}within = \"1s\"\n}}");
         with_steps(&steps).unwrap_or_else(|error| panic!("{word}: {error}"));
     }
-    assert_eq!(PROBES.len(), 10, "a new probe is tried here too");
+    assert_eq!(PROBES.len(), 13, "a new probe is tried here too");
     for word in WORKLOADS {
         let mut args = String::new();
         for arg in word.args {
             args.push_str(match arg.name {
                 "job" => job,
                 "port" => "port = \"http\"\n",
-                _ => "rate = 5\n",
+                "rate" => "rate = 5\n",
+                "tolerant" => "tolerant = true\n",
+                new => panic!("{}: a new argument is tried here too: {new}", word.name),
             });
         }
         let steps = format!("start \"{}\" {{\n{args}}}\nstop {{}}", word.name);
         with_steps(&steps).unwrap_or_else(|error| panic!("{}: {error}", word.name));
     }
     for fault in FAULTS {
-        let steps = format!("inject \"{fault}\" {{\non = any(client)\n}}\nheal \"{fault}\" {{}}");
+        let role = match fault {
+            Fault::WrongGossipKey => "server",
+            _ => "client",
+        };
+        let steps = format!("inject \"{fault}\" {{\non = any({role})\n}}\nheal \"{fault}\" {{}}");
         with_steps(&steps).unwrap_or_else(|error| panic!("{fault}: {error}"));
     }
     for pick in [
@@ -387,12 +397,13 @@ fn a_script_that_proves_nothing_or_is_none_is_refused() {
         told("scenario \"X y\" {\n  hold {\n    lasting = \"1s\"\n  }\n}\n").contains("lower case")
     );
     let text = "scenario \"a\" {\n description = \"d\"\n needs {\n  severs = 3\n  capabilities = \
-                [\"paus\"]\n  nomad = \"new\"\n }\n stop {}\n}\n";
+                [\"paus\"]\n  nomad = \"new\"\n  max_time_scale = 0\n }\n stop {}\n}\n";
     let said = told(text);
     for part in [
         "did you mean `servers`?",
         "did you mean `pause`?",
         "`nomad` takes a version",
+        "`max_time_scale` takes a whole number from 1 to 100",
         "nothing runs here",
     ] {
         assert!(said.contains(part), "{part}\n{said}");

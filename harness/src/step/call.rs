@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use time::OffsetDateTime;
 
+use super::write::{Again, write};
 use super::{Choice, Form, Label, Scene, Statement, Step, StepError, json_path, with_causes};
 use crate::directory::Entry;
 use crate::grammar::{Arg, Type};
 use crate::nomad::{Api, ApiError, Exchange, Token};
 use crate::pick::Pick;
 use crate::poll::{self, Look, PollError};
-use crate::tls::Authority;
+use crate::target::Paper;
 
 /// How long a refusal by TLS may take to be heard clearly: the refusing side closes the
 /// connection, and that may overtake its reason.
@@ -42,14 +42,15 @@ pub(super) const FORM: Form = Form {
         ),
         Arg::optional(
             "token",
-            Type::Choice(&["management", "none", "unknown"]),
-            "which ACL token is sent; `\"management\"` where it is left out",
+            Type::Choice(&["management", "none", "unknown", "revoked"]),
+            "which ACL token is sent: the cluster's, none, one that it never knew, or one that it \
+             knew and deleted; `\"management\"` where it is left out",
         ),
         Arg::optional(
             "certificate",
-            Type::Choice(&["own", "none", "foreign"]),
-            "which certificate is shown: the cluster's, none, or one of another authority; \
-             `\"own\"` where it is left out",
+            Type::Choice(&["own", "none", "foreign", "expired", "other-region"]),
+            "which certificate is shown: the cluster's, none, one of another authority, one that \
+             is over, or one for another region; `\"own\"` where it is left out",
         ),
         Arg::optional(
             "status",
@@ -88,6 +89,8 @@ pub enum TokenSent {
     None,
     /// One that no cluster knows.
     Unknown,
+    /// One that the cluster made, and deleted again.
+    Revoked,
 }
 
 /// Which certificate is shown.
@@ -100,6 +103,10 @@ pub enum Certificate {
     None,
     /// One of another authority.
     Foreign,
+    /// One that is over.
+    Expired,
+    /// One of the cluster's authority for another region.
+    OtherRegion,
 }
 
 /// A call of the HTTP API, and what is to come of it.
@@ -142,11 +149,14 @@ impl fmt::Display for Call {
             TokenSent::Management => {}
             TokenSent::None => f.write_str(" without a token")?,
             TokenSent::Unknown => f.write_str(" with an unknown token")?,
+            TokenSent::Revoked => f.write_str(" with a revoked token")?,
         }
         match self.certificate {
             Certificate::Own => {}
             Certificate::None => f.write_str(" without a certificate")?,
             Certificate::Foreign => f.write_str(" with another authority's certificate")?,
+            Certificate::Expired => f.write_str(" with a certificate that is over")?,
+            Certificate::OtherRegion => f.write_str(" with another region's certificate")?,
         }
         match self.status {
             Some(status) => write!(f, " answers {status}"),
@@ -167,11 +177,14 @@ fn build(statement: Statement) -> Step {
         token: match args.opt_text("token").as_deref() {
             Some("none") => TokenSent::None,
             Some("unknown") => TokenSent::Unknown,
+            Some("revoked") => TokenSent::Revoked,
             _ => TokenSent::Management,
         },
         certificate: match args.opt_text("certificate").as_deref() {
             Some("none") => Certificate::None,
             Some("foreign") => Certificate::Foreign,
+            Some("expired") => Certificate::Expired,
+            Some("other-region") => Certificate::OtherRegion,
             _ => Certificate::Own,
         },
         status: (!refused).then(|| u16::try_from(status).unwrap_or(u16::MAX)),
@@ -183,7 +196,7 @@ fn build(statement: Statement) -> Step {
 
 pub(super) async fn run(scene: &Scene<'_>, call: &Call) -> Result<String, StepError> {
     let entry = whom(scene, call).await?;
-    let api = caller(&entry.api, call)?;
+    let api = caller(scene, &entry.api, call).await?;
     let what = call.to_string();
     let refused = call.status.is_none().then_some(REFUSED_WITHIN);
     let Some(within) = call.within.or(refused) else {
@@ -216,27 +229,47 @@ async fn whom(scene: &Scene<'_>, call: &Call) -> Result<Entry, StepError> {
 }
 
 /// Returns a client that shows and sends what the call says.
-fn caller(api: &Api, call: &Call) -> Result<Api, StepError> {
-    let ours = |error: &dyn std::error::Error| StepError::Inconclusive {
-        why: with_causes(error),
+async fn caller(scene: &Scene<'_>, api: &Api, call: &Call) -> Result<Api, StepError> {
+    let paper = match call.certificate {
+        Certificate::Own | Certificate::None => None,
+        Certificate::Foreign => Some(Paper::Foreign),
+        Certificate::Expired => Some(Paper::Expired),
+        Certificate::OtherRegion => Some(Paper::OtherRegion),
     };
-    let api = match call.certificate {
-        Certificate::Own => api.clone(),
-        Certificate::None => api.showing(None).map_err(|error| ours(&error))?,
-        Certificate::Foreign => {
-            let now = OffsetDateTime::now_utc();
-            let pair = Authority::new("global", now)
-                .and_then(|authority| authority.cli_leaf())
-                .map_err(|error| ours(&error))?;
-            let shown = Some((pair.certificate.as_str(), pair.key.as_str()));
-            api.showing(shown).map_err(|error| ours(&error))?
+    let api = match (paper, call.certificate) {
+        (Some(paper), _) => {
+            let (shown, key) = scene.target.caller_certificate(paper).await?;
+            api.showing(Some((&shown, &key))).map_err(ours)?
         }
+        (None, Certificate::None) => api.showing(None).map_err(ours)?,
+        (None, _) => api.clone(),
     };
     Ok(match call.token {
         TokenSent::Management => api,
         TokenSent::None => api.without_token(),
         TokenSent::Unknown => api.with_token(Token::new(uuid::Uuid::new_v4().to_string())),
+        TokenSent::Revoked => api.with_token(revoked(scene).await?),
     })
+}
+
+fn ours(error: ApiError) -> StepError {
+    StepError::Inconclusive {
+        why: with_causes(&error),
+    }
+}
+
+/// Makes a management token and deletes it.
+async fn revoked(scene: &Scene<'_>) -> Result<Token, StepError> {
+    let made = write(scene, "making a token", Again::Yes, |api| async move {
+        api.make_management_token("to be revoked").await
+    })
+    .await?;
+    let accessor = &made.accessor_id;
+    write(scene, "revoking the token", Again::Yes, |api| async move {
+        api.delete_token(accessor).await
+    })
+    .await?;
+    Ok(made.secret_id)
 }
 
 async fn look(api: &Api, call: &Call) -> Look<String> {

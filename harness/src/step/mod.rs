@@ -4,6 +4,8 @@
 mod background;
 mod call;
 mod dispatch;
+mod drain;
+mod exec;
 mod expect;
 mod for_each;
 mod form;
@@ -18,10 +20,16 @@ mod play;
 mod promote;
 mod restart;
 mod revert;
+mod rotate;
 mod scale;
 mod scene;
+mod signal;
+mod snapshot;
 mod stop_job;
 mod submit;
+mod time_scale;
+mod transfer;
+mod upgrade;
 mod words;
 mod write;
 
@@ -53,6 +61,7 @@ pub const FORMS: &[Form] = &[
     inject::FORM,
     heal::FORM,
     restart::FORM,
+    upgrade::FORM,
     background::START,
     background::STOP,
     measure::FORM,
@@ -61,6 +70,14 @@ pub const FORMS: &[Form] = &[
     revert::FORM,
     stop_job::FORM,
     dispatch::FORM,
+    signal::FORM,
+    drain::FORM,
+    transfer::FORM,
+    snapshot::SNAPSHOT,
+    snapshot::RESTORE,
+    rotate::GOSSIP_KEY,
+    rotate::CERTIFICATE,
+    exec::FORM,
     call::FORM,
     parallel::FORM,
     for_each::FORM,
@@ -123,6 +140,11 @@ pub enum Step {
         /// Whom.
         on: Pick,
     },
+    /// Replaces agents' program by the cluster's second version.
+    Upgrade {
+        /// Whose.
+        on: Pick,
+    },
     /// Starts a workload beside the steps.
     Start {
         /// What to run.
@@ -179,6 +201,55 @@ pub enum Step {
         /// Its payload.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         payload: Option<String>,
+        /// How many.
+        times: usize,
+    },
+    /// Sends a signal to the tasks of an allocation.
+    Signal {
+        /// The job.
+        job: String,
+        /// `SIGKILL`.
+        signal: String,
+    },
+    /// Drains nodes; healed as the fault `drain`.
+    Drain {
+        /// Whose.
+        on: Pick,
+        /// What has not moved by then is stopped.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        deadline: Option<Duration>,
+        /// Whether all is stopped at once.
+        force: bool,
+        /// Whether allocations of system jobs stay.
+        ignore_system_jobs: bool,
+    },
+    /// Hands the leadership to another server.
+    TransferLeadership {
+        /// To whom.
+        to: Pick,
+    },
+    /// Keeps the servers' state.
+    Snapshot,
+    /// Brings the state that was kept back.
+    Restore,
+    /// Gives the servers a new gossip key.
+    RotateGossipKey,
+    /// Gives agents new certificates.
+    RotateCertificate {
+        /// Whom.
+        on: Pick,
+    },
+    /// Runs a command in agents' containers.
+    Exec {
+        /// Beside whom.
+        on: Pick,
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// How it must end.
+        exit_code: i64,
+        /// What it must print.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        contains: Option<String>,
     },
     /// Calls the HTTP API and checks the answer.
     Call(Call),
@@ -285,6 +356,7 @@ impl Step {
             Self::Inject { fault, on } => inject::run(scene, *fault, on).await,
             Self::Heal { fault } => heal::run(scene, *fault).await,
             Self::Restart { on } => restart::run(scene, on).await,
+            Self::Upgrade { on } => upgrade::run(scene, on).await,
             Self::Start { workload } => Ok(background::start(scene, workload)),
             Self::StopAll => background::stop(scene).await,
             Self::Measure {
@@ -296,9 +368,33 @@ impl Step {
             Self::Promote { job } => promote::run(scene, job).await,
             Self::Revert { job, version } => revert::run(scene, job, *version).await,
             Self::StopJob { job, purge } => stop_job::run(scene, job, *purge).await,
-            Self::Dispatch { job, meta, payload } => {
-                dispatch::run(scene, job, meta, payload.as_deref()).await
+            Self::Dispatch {
+                job,
+                meta,
+                payload,
+                times,
+            } => dispatch::run(scene, job, meta, payload.as_deref(), *times).await,
+            Self::Signal { job, signal } => signal::run(scene, job, signal).await,
+            Self::Drain {
+                on,
+                deadline,
+                force,
+                ignore_system_jobs,
+            } => {
+                let spec = drain::spec(*deadline, *force, *ignore_system_jobs);
+                drain::run(scene, on, &spec).await
             }
+            Self::TransferLeadership { to } => transfer::run(scene, to).await,
+            Self::Snapshot => snapshot::take(scene).await,
+            Self::Restore => snapshot::restore(scene).await,
+            Self::RotateGossipKey => rotate::gossip_key(scene).await,
+            Self::RotateCertificate { on } => rotate::certificate(scene, on).await,
+            Self::Exec {
+                on,
+                command,
+                exit_code,
+                contains,
+            } => exec::run(scene, on, command, *exit_code, contains.as_deref()).await,
             Self::Call(call) => call::run(scene, call).await,
             Self::Parallel { steps } => parallel::run(scene, steps, place).await,
             Self::ForEach { agents, steps } => for_each::run(scene, agents, steps, place).await,
@@ -311,8 +407,12 @@ impl Step {
         !matches!(
             self,
             Self::Inject { .. }
+                | Self::Drain { .. }
                 | Self::Heal { .. }
                 | Self::Restart { .. }
+                | Self::Upgrade { .. }
+                | Self::RotateGossipKey
+                | Self::RotateCertificate { .. }
                 | Self::Parallel { .. }
                 | Self::ForEach { .. }
         )
@@ -333,6 +433,11 @@ impl Step {
         match self {
             Self::Inject { fault, .. } => fault.needs().into_iter().collect(),
             Self::Restart { .. } => Fault::Restart.needs().into_iter().collect(),
+            Self::Upgrade { .. } => vec![Capability::Upgrade],
+            Self::RotateGossipKey | Self::RotateCertificate { .. } => {
+                vec![Capability::Reconfigure]
+            }
+            Self::Exec { .. } => vec![Capability::Exec],
             _ => self.inner().iter().flat_map(Self::needs).collect(),
         }
     }

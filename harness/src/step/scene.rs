@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, join_all};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use semver::Version;
 
 use super::{Ledger, StepError};
 use crate::directory::Directory;
@@ -44,6 +45,8 @@ struct Shelf {
     background: Vec<Running>,
     measures: Vec<Measure>,
     jobs: Vec<String>,
+    snapshot: Option<Arc<[u8]>>,
+    upgraded: Option<Version>,
 }
 
 impl<'t> Scene<'t> {
@@ -56,6 +59,8 @@ impl<'t> Scene<'t> {
             background: Vec::new(),
             measures: Vec::new(),
             jobs: Vec::new(),
+            snapshot: None,
+            upgraded: None,
         };
         Self {
             target,
@@ -167,6 +172,27 @@ impl<'t> Scene<'t> {
     #[must_use]
     pub fn jobs(&self) -> Vec<String> {
         self.lock().jobs.clone()
+    }
+
+    /// Keeps a snapshot of the servers' state, in place of the one before.
+    pub(super) fn keep_snapshot(&self, snapshot: Vec<u8>) {
+        self.lock().snapshot = Some(snapshot.into());
+    }
+
+    /// Returns the last snapshot.
+    pub(super) fn snapshot(&self) -> Option<Arc<[u8]>> {
+        self.lock().snapshot.clone()
+    }
+
+    /// Notes that agents are about to be upgraded.
+    pub(super) fn upgrades_to(&self, version: &Version) {
+        self.lock().upgraded = Some(version.clone());
+    }
+
+    /// Returns the version that agents were upgraded to, if any were.
+    #[must_use]
+    pub fn upgraded(&self) -> Option<Version> {
+        self.lock().upgraded.clone()
     }
 
     pub(super) fn runs_beside(&self, running: Running) {

@@ -1,8 +1,10 @@
 //! How a step is called in logs and reports.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::Step;
+use crate::pick::Pick;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -21,6 +23,7 @@ impl fmt::Display for Step {
             Self::Inject { fault, on } => write!(f, "{fault} {on}"),
             Self::Heal { fault } => write!(f, "heal {fault}"),
             Self::Restart { on } => write!(f, "stop and start {on}"),
+            Self::Upgrade { on } => write!(f, "upgrade {on}"),
             Self::Start { workload } => write!(f, "start {workload}"),
             Self::StopAll => f.write_str("stop the workloads and judge what they saw"),
             Self::Measure {
@@ -44,7 +47,21 @@ impl fmt::Display for Step {
             Self::Revert { job, version } => write!(f, "revert `{job}` to version {version}"),
             Self::StopJob { job, purge: true } => write!(f, "stop and purge job `{job}`"),
             Self::StopJob { job, .. } => write!(f, "stop job `{job}`"),
-            Self::Dispatch { job, .. } => write!(f, "dispatch `{job}`"),
+            Self::Dispatch { job, times: 1, .. } => write!(f, "dispatch `{job}`"),
+            Self::Dispatch { job, times, .. } => write!(f, "dispatch `{job}` {times} times"),
+            Self::Signal { job, signal } => write!(f, "send {signal} to a task of `{job}`"),
+            Self::Drain {
+                on,
+                deadline,
+                force,
+                ignore_system_jobs,
+            } => drain(f, on, *deadline, *force, *ignore_system_jobs),
+            Self::TransferLeadership { to } => write!(f, "hand the leadership to {to}"),
+            Self::Snapshot => f.write_str("take a snapshot"),
+            Self::Restore => f.write_str("restore the snapshot"),
+            Self::RotateGossipKey => f.write_str("rotate the gossip key"),
+            Self::RotateCertificate { on } => write!(f, "rotate the certificate of {on}"),
+            Self::Exec { on, command, .. } => write!(f, "run `{}` at {on}", command.join(" ")),
             Self::Call(call) => write!(f, "{call}"),
             Self::Parallel { steps } => {
                 f.write_str("side by side: ")?;
@@ -56,6 +73,26 @@ impl fmt::Display for Step {
             }
         }
     }
+}
+
+fn drain(
+    f: &mut fmt::Formatter<'_>,
+    on: &Pick,
+    deadline: Option<Duration>,
+    force: bool,
+    ignore_system_jobs: bool,
+) -> fmt::Result {
+    write!(f, "drain {on}")?;
+    if let Some(deadline) = deadline {
+        write!(f, " within {} s", deadline.as_secs_f64())?;
+    }
+    if force {
+        f.write_str(" at once")?;
+    }
+    if ignore_system_jobs {
+        f.write_str(", system jobs left alone")?;
+    }
+    Ok(())
 }
 
 fn list(f: &mut fmt::Formatter<'_>, steps: &[Step]) -> fmt::Result {

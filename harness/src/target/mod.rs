@@ -1,15 +1,18 @@
 //! Where a cluster runs, and the levers that are there. Faults and probes see a [`Target`],
 //! never Docker or AWS: N faults on M targets cost N + M files.
 
+pub mod aws;
 pub mod docker;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::spec::{AgentName, Arch, Role};
+use crate::time_scale::TimeScale;
 
 /// A lever that a target may have. A scenario that needs one which is absent is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,17 +28,38 @@ pub enum Capability {
     Isolate,
     /// Run a command beside an agent.
     Exec,
+    /// Lose only one way of an agent's traffic, or only one port.
+    Block,
+    /// Remove an agent's data while it is down.
+    Wipe,
+    /// Give an agent other certificates and keys.
+    Reconfigure,
+    /// Take an agent's share of the processors away.
+    Throttle,
+    /// Replace an agent's program by another version.
+    Upgrade,
 }
 
 impl Capability {
     /// All levers that there can be.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 10] = [
         Self::Kill,
         Self::StopStart,
         Self::Pause,
         Self::Isolate,
         Self::Exec,
+        Self::Block,
+        Self::Wipe,
+        Self::Reconfigure,
+        Self::Throttle,
+        Self::Upgrade,
     ];
+
+    /// Returns how a target gets the lever, where that is somebody's choice.
+    #[must_use]
+    pub fn had_by(self) -> Option<&'static str> {
+        (self == Self::Upgrade).then_some("rehearse run --upgrade-to VERSION or PATH")
+    }
 
     /// Returns its name in scripts and messages, as `stop-start`.
     #[must_use]
@@ -46,7 +70,7 @@ impl Capability {
 }
 
 /// Which program the agents run, for every line of output and every report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineInfo {
     /// `simulator`, `binary`, `release` or `image`.
     pub kind: String,
@@ -54,17 +78,50 @@ pub struct EngineInfo {
     pub version: String,
     /// Whether it is the built-in agent and not Nomad.
     pub simulated: bool,
+    /// How many times faster than Nomad's own its timers run; the simulator's only.
+    #[serde(default, skip_serializing_if = "TimeScale::is_one")]
+    pub time_scale: TimeScale,
+    /// The defect that is planted in it, so that something can be seen to find it; the
+    /// simulator's only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<String>,
 }
 
 impl EngineInfo {
     /// Returns how every output names the engine: a simulated one never passes for Nomad.
     #[must_use]
     pub fn label(&self) -> String {
-        if self.simulated {
+        let label = if self.simulated {
             format!("SIMULATED agent (follows Nomad {})", self.version)
         } else {
             format!("Nomad {} ({})", self.version, self.kind)
+        };
+        label + &self.deviations()
+    }
+
+    /// Returns the engine in a few words, as `SIMULATED 1.8.3` or `nomad 1.8.3`.
+    #[must_use]
+    pub fn tag(&self) -> String {
+        let word = if self.simulated { "SIMULATED" } else { "nomad" };
+        format!("{word} {}{}", self.version, self.deviations())
+    }
+
+    /// Returns the engine as Docker's records have it, as `simulator 1.8.3`.
+    #[must_use]
+    pub fn record(&self) -> String {
+        format!("{} {}{}", self.kind, self.version, self.deviations())
+    }
+
+    /// Returns what was done to it so that it is not as Nomad is; empty for nothing.
+    fn deviations(&self) -> String {
+        let mut words = String::new();
+        if !self.time_scale.is_one() {
+            words.push_str(&format!(", at time scale {}", self.time_scale));
         }
+        if let Some(defect) = &self.planted {
+            words.push_str(&format!(", PLANTED DEFECT `{defect}`"));
+        }
+        words
     }
 }
 
@@ -83,6 +140,70 @@ pub struct AgentInfo {
     pub emulated: bool,
     /// `https://127.0.0.1:PORT`, where its HTTP API answers on this machine.
     pub api_addr: String,
+}
+
+impl AgentInfo {
+    /// Returns how every output tells its architecture: an emulated one never passes for native.
+    #[must_use]
+    pub fn platform(&self) -> String {
+        if self.emulated {
+            format!("{} (emulated)", self.arch)
+        } else {
+            self.arch.to_string()
+        }
+    }
+}
+
+/// Which way packets are lost, as the agent sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Both.
+    Both,
+    /// What it sends.
+    Out,
+    /// What it is sent.
+    In,
+}
+
+/// Which packets are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// All.
+    All,
+    /// The HTTP API's port.
+    Http,
+    /// The port of RPC and Raft.
+    Rpc,
+    /// Gossip's port, TCP and UDP.
+    Gossip,
+}
+
+/// A certificate that an agent, or a caller, may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Paper {
+    /// A new one of the cluster's authority: as good as the one before.
+    Own,
+    /// Of the cluster's authority, and over since yesterday.
+    Expired,
+    /// Of another authority that calls itself the same.
+    Foreign,
+    /// Of the cluster's authority, for another region.
+    OtherRegion,
+}
+
+/// A lever that the target does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("this target has no such lever")]
+pub struct NoLever;
+
+/// What a command in an agent's container came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Its exit code.
+    pub code: i64,
+    /// What it printed, standard error too.
+    pub text: String,
 }
 
 /// What became of an agent's process, as the target (not Nomad) sees it.
@@ -115,6 +236,17 @@ pub struct ControlError {
     /// What the target said.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl ControlError {
+    /// The lever is not there.
+    fn absent(action: &'static str, agent: &AgentName) -> Self {
+        Self {
+            action,
+            agent: agent.clone(),
+            source: Box::new(NoLever),
+        }
+    }
 }
 
 /// A running cluster, wherever it runs.
@@ -151,4 +283,72 @@ pub trait Target: Send + Sync {
     async fn network_state(&self, agent: &AgentName) -> Result<String, ControlError>;
     /// Returns the last `lines` lines of the agent's log.
     async fn logs(&self, agent: &AgentName, lines: usize) -> Result<String, ControlError>;
+
+    /// Tries a lever that not every machine allows; returns why it is absent here.
+    async fn lacks(&self, _: Capability) -> Option<String> {
+        None
+    }
+    /// Loses some of what goes between the agent and `peers`; [`Target::heal`] undoes it.
+    async fn block(
+        &self,
+        agent: &AgentName,
+        _peers: &[AgentName],
+        _way: Way,
+        _traffic: Traffic,
+    ) -> Result<(), ControlError> {
+        Err(ControlError::absent("block", agent))
+    }
+    /// Removes the data of an ended agent.
+    async fn wipe(&self, agent: &AgentName) -> Result<(), ControlError> {
+        Err(ControlError::absent("wipe", agent))
+    }
+    /// Gives the agent a certificate, which it reads when it starts or is told to reload.
+    async fn give_certificate(&self, agent: &AgentName, _: Paper) -> Result<(), ControlError> {
+        Err(ControlError::absent("give a certificate to", agent))
+    }
+    /// Returns a certificate and key of a command line, which a caller may show.
+    async fn caller_certificate(&self, _: Paper) -> Result<(String, String), ControlError> {
+        let nobody = AgentName("the caller".to_owned());
+        Err(ControlError::absent("make a certificate for", &nobody))
+    }
+    /// Tells the agent to read its files again (SIGHUP).
+    async fn reload(&self, agent: &AgentName) -> Result<(), ControlError> {
+        Err(ControlError::absent("reload", agent))
+    }
+    /// Writes a gossip key into a server's configuration, and into its keyring where `ring` says
+    /// so; it is read at the start.
+    async fn give_gossip_key(
+        &self,
+        agent: &AgentName,
+        _key: &str,
+        _ring: bool,
+    ) -> Result<(), ControlError> {
+        Err(ControlError::absent("give a gossip key to", agent))
+    }
+    /// Returns the gossip key that the cluster's files name.
+    fn gossip_key(&self) -> Option<String> {
+        None
+    }
+    /// Notes the gossip key that the cluster has from now on.
+    async fn keep_gossip_key(&self, _: &str) -> Result<(), ControlError> {
+        let all = AgentName("the cluster".to_owned());
+        Err(ControlError::absent("keep the gossip key of", &all))
+    }
+    /// Grants the agent only so many processors; `None` grants it all again.
+    async fn throttle(&self, agent: &AgentName, _: Option<f64>) -> Result<(), ControlError> {
+        Err(ControlError::absent("throttle", agent))
+    }
+    /// Returns the version that [`Target::upgrade`] brings.
+    fn next_version(&self) -> Option<Version> {
+        None
+    }
+    /// Stops the agent and starts it as another version: same name, same address, same data.
+    /// Nothing leads back.
+    async fn upgrade(&self, agent: &AgentName) -> Result<(), ControlError> {
+        Err(ControlError::absent("upgrade", agent))
+    }
+    /// Runs a command in the agent's container.
+    async fn exec(&self, agent: &AgentName, _: &[String]) -> Result<Said, ControlError> {
+        Err(ControlError::absent("run a command beside", agent))
+    }
 }

@@ -20,6 +20,7 @@ mod render;
 pub mod resource;
 pub mod source;
 mod template;
+mod told;
 mod traversal;
 mod unify;
 pub mod value;
@@ -39,11 +40,28 @@ use self::value::{Cause, Unknown, Value, Why};
 pub use self::eval::EvalError;
 pub use self::number::Number;
 pub use self::resource::{Key, Resource};
+pub use self::told::{ToldError, read_text, read_told};
 pub use self::variables::{Inputs, Variable, VariableError};
+
+/// What a configuration was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// Its own files, by the evaluator here.
+    Files,
+    /// A plan of Terraform's.
+    Plan,
+    /// A state of Terraform's: what was made.
+    State,
+    /// The plan of a test, of mocked providers.
+    Test,
+}
 
 /// A configuration as it was read.
 #[derive(Debug)]
 pub struct Configuration {
+    /// What it was read from.
+    pub basis: Basis,
     /// Variables of the root module.
     pub variables: BTreeMap<String, Variable>,
     /// Every instance of every resource and data source, in all modules.
@@ -154,6 +172,7 @@ pub fn read(dir: &Path, inputs: &Inputs) -> Result<Configuration, ReadError> {
     reading.unevaluated.sort();
     reading.unevaluated.dedup();
     Ok(Configuration {
+        basis: Basis::Files,
         outputs,
         providers: providers(&root),
         requirements: requirements(&definition, &root),

@@ -85,11 +85,12 @@ async fn sample(beside: &Beside, server: Entry) -> (AgentName, Vec<Stretch>) {
     let stopped = beside.stopped();
     tokio::pin!(stopped);
     loop {
-        tokio::select! {
+        // A last look at the end: what the step before has seen, the watch has seen, too.
+        let last = tokio::select! {
             biased;
-            () = &mut stopped => return (name, log),
-            _ = ticks.tick() => {}
-        }
+            () = &mut stopped => true,
+            _ = ticks.tick() => false,
+        };
         let view = read(&beside.agents, api.leader().await);
         let now = Instant::now();
         match log.last_mut() {
@@ -102,6 +103,9 @@ async fn sample(beside: &Beside, server: Entry) -> (AgentName, Vec<Stretch>) {
                     last: now,
                 });
             }
+        }
+        if last {
+            return (name, log);
         }
     }
 }

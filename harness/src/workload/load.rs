@@ -5,6 +5,7 @@
 //! 100 ms old. Such failures are counted apart; every other failure breaks the law.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -15,7 +16,7 @@ use super::{Beside, Breach, Outcome, Workload};
 use crate::grammar::{Arg, Number, Type, Word};
 use crate::measure::{Measure, quantile};
 use crate::probe::{http, service};
-use crate::timeline::{Kind, millis};
+use crate::timeline::{Kind, Recorder, Sample, Series, millis};
 
 /// As scripts name it.
 pub(super) const WORD: Word<Workload> = Word {
@@ -26,6 +27,12 @@ pub(super) const WORD: Word<Workload> = Word {
         Arg::required("job", Type::Job, "the job"),
         Arg::required("port", Type::Port, "the label of the port"),
         Arg::required("rate", Type::Rate, "requests a second"),
+        Arg::optional(
+            "tolerant",
+            Type::Flag,
+            "`true`: failures are counted and break no law, for where clients are meant to fail; \
+             `false` where it is left out",
+        ),
     ],
     takes: &[
         Number {
@@ -57,8 +64,17 @@ pub(super) const WORD: Word<Workload> = Word {
         job: args.text("job"),
         port: args.text("port"),
         rate: args.rate("rate"),
+        tolerant: args.opt_flag("tolerant").unwrap_or(false),
     },
 };
+
+/// What is asked of whom.
+pub(super) struct Order {
+    pub(super) job: String,
+    pub(super) port: String,
+    pub(super) rate: u32,
+    pub(super) tolerant: bool,
+}
 
 /// What became of one request.
 struct Request {
@@ -77,7 +93,13 @@ struct Tally {
     failing: bool,
 }
 
-pub(super) async fn run(beside: Beside, job: String, port: String, rate: u32) -> Outcome {
+pub(super) async fn run(beside: Beside, order: Order) -> Outcome {
+    let Order {
+        job,
+        port,
+        rate,
+        tolerant,
+    } = order;
     let instances = Instances::default();
     instances.read(&beside, &job, &port).await;
     let mut tally = Tally::default();
@@ -87,7 +109,11 @@ pub(super) async fn run(beside: Beside, job: String, port: String, rate: u32) ->
     }
     // The last failures may be of instances whose end was not seen yet.
     instances.read(&beside, &job, &port).await;
-    sum_up(&beside, &job, &instances, &tally)
+    let mut outcome = sum_up(&beside, &job, &instances, &tally);
+    if tolerant {
+        outcome.breaches.clear();
+    }
+    outcome
 }
 
 /// Sends until the stop, then waits for the answers that are still out.
@@ -115,16 +141,17 @@ async fn send(beside: &Beside, instances: &Instances, rate: u32, tally: &mut Tal
         }
         let instance = routable[turn % routable.len()].clone();
         turn += 1;
-        out.spawn(ask(instance));
+        let at = beside.agents.way_to(instance.at);
+        out.spawn(ask(instance, at));
     }
     while let Some(request) = out.join_next().await {
         tally.enter(beside, request);
     }
 }
 
-async fn ask(to: Instance) -> Request {
+async fn ask(to: Instance, at: (Ipv4Addr, u16)) -> Request {
     let sent = Instant::now();
-    let answer = http::get(to.at, service::ANSWER_WITHIN).await;
+    let answer = http::get(at, service::ANSWER_WITHIN).await;
     let ended = Instant::now();
     let fault = match answer {
         // Another allocation may have been given the port meanwhile: that answer is not its.
@@ -159,6 +186,11 @@ impl Tally {
 
 fn sum_up(beside: &Beside, job: &str, instances: &Instances, tally: &Tally) -> Outcome {
     let mut outcome = Outcome::default();
+    let seen = Series::of(
+        format!("requests to `{job}`"),
+        samples(&beside.recorder, tally),
+    );
+    beside.recorder.keep_series(seen);
     let (failed, answered): (Vec<_>, Vec<_>) = tally
         .done
         .iter()
@@ -210,6 +242,17 @@ fn sum_up(beside: &Beside, job: &str, instances: &Instances, tally: &Tally) -> O
         by_node(&answered)
     );
     outcome
+}
+
+fn samples(recorder: &Recorder, tally: &Tally) -> Vec<Sample> {
+    let sample = |request: &Request| Sample {
+        at_ms: recorder.at_ms(request.ended),
+        took_ms: match request.fault {
+            Some(_) => None,
+            None => Some(millis(request.ended - request.sent)),
+        },
+    };
+    tally.done.iter().map(sample).collect()
 }
 
 fn latencies(answered: &[&Request]) -> Vec<Measure> {

@@ -6,6 +6,7 @@ mod instances;
 mod leader_watch;
 mod load;
 mod rollout;
+mod term_watch;
 mod writer;
 mod writer_book;
 mod writer_lane;
@@ -25,8 +26,13 @@ use crate::timeline::{Kind, Recorder};
 pub use writer::JOB_PREFIX as WRITER_JOB_PREFIX;
 
 /// Every workload and watch, as scripts name it.
-pub const WORKLOADS: &[Word<Workload>] =
-    &[writer::WORD, load::WORD, leader_watch::WORD, rollout::WORD];
+pub const WORKLOADS: &[Word<Workload>] = &[
+    writer::WORD,
+    load::WORD,
+    leader_watch::WORD,
+    term_watch::WORD,
+    rollout::WORD,
+];
 
 /// What to run beside the steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,9 +52,14 @@ pub enum Workload {
         port: String,
         /// Requests a second.
         rate: u32,
+        /// Whether failures break no law, because clients are meant to fail.
+        #[serde(default)]
+        tolerant: bool,
     },
     /// Asks every server who leads, each 20 ms.
     LeaderWatch,
+    /// Asks every server for its Raft term: no term has two leaders.
+    TermWatch,
     /// Checks each state of a job's allocations against what its update block promises.
     Rollout {
         /// The job.
@@ -62,6 +73,7 @@ impl fmt::Display for Workload {
             Self::Writer { rate } => write!(f, "{rate} writes/s through all servers"),
             Self::Load { job, rate, .. } => write!(f, "{rate} requests/s to `{job}`"),
             Self::LeaderWatch => f.write_str("a watch on who leads"),
+            Self::TermWatch => f.write_str("a watch on the leaders' terms"),
             Self::Rollout { job } => write!(f, "a watch on the rollout of `{job}`"),
         }
     }
@@ -126,8 +138,22 @@ impl Workload {
         };
         let task = match self.clone() {
             Self::Writer { rate } => tokio::spawn(writer::run(beside, rate)),
-            Self::Load { job, port, rate } => tokio::spawn(load::run(beside, job, port, rate)),
+            Self::Load {
+                job,
+                port,
+                rate,
+                tolerant,
+            } => tokio::spawn(load::run(
+                beside,
+                load::Order {
+                    job,
+                    port,
+                    rate,
+                    tolerant,
+                },
+            )),
             Self::LeaderWatch => tokio::spawn(leader_watch::run(beside)),
+            Self::TermWatch => tokio::spawn(term_watch::run(beside)),
             Self::Rollout { job } => tokio::spawn(rollout::run(beside, job)),
         };
         Running {

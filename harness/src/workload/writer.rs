@@ -16,7 +16,7 @@ use crate::grammar::{Arg, Number, Type, Word};
 use crate::measure::{Measure, quantile};
 use crate::nomad::ApiError;
 use crate::poll::{self, Look};
-use crate::timeline::{Kind, millis};
+use crate::timeline::{Kind, Recorder, Sample, Series, millis};
 
 /// As scripts name it.
 pub(super) const WORD: Word<Workload> = Word {
@@ -84,10 +84,8 @@ pub(super) async fn run(beside: Beside, rate: u32) -> Outcome {
     .await;
     let books: Vec<_> = books.into_iter().flatten().collect();
     let ended = Instant::now();
-    let mut broken = Vec::new();
-    for book in &books {
-        broken.extend(read_back(&beside.agents, book).await);
-    }
+    let read = books.iter().map(|book| read_back(&beside.agents, book));
+    let broken = join_all(read).await.concat();
     tidy_up(&beside.agents, &books).await;
     sum_up(&beside, notes.close(), broken, ended, books.len())
 }
@@ -139,7 +137,7 @@ async fn read_back(agents: &Directory, book: &Book) -> Vec<Breach> {
 }
 
 async fn tidy_up(agents: &Directory, books: &[Book]) {
-    for book in books {
+    let purges = books.iter().map(async |book| {
         let job = &book.job;
         let purged = agents
             .ask(|api| async move { api.stop_job(job, true).await })
@@ -147,7 +145,8 @@ async fn tidy_up(agents: &Directory, books: &[Book]) {
         if let Err(error) = purged {
             tracing::warn!("cannot purge `{job}`: {error}");
         }
-    }
+    });
+    join_all(purges).await;
 }
 
 fn sum_up(
@@ -160,11 +159,14 @@ fn sum_up(
     let lost = broken.len();
     notes.breaches.extend(broken);
     notes.acks.sort_by_key(|(at, _)| *at);
+    let name = "writes through all servers";
+    let samples = samples(&beside.recorder, &notes);
+    beside.recorder.keep_series(Series::of(name, samples));
     let mut took: Vec<_> = notes.acks.iter().map(|(_, took)| millis(*took)).collect();
     took.sort_by(f64::total_cmp);
     let mut measures = vec![
         Measure::count("writes_acknowledged", notes.acks.len()),
-        Measure::count("writes_failed", notes.failed),
+        Measure::count("writes_failed", notes.failed.len()),
     ];
     if let Some((from, gap)) = longest_gap(&notes.acks, ended) {
         measures.push(Measure::new("write_gap_ms", millis(gap)));
@@ -183,11 +185,24 @@ fn sum_up(
         summary: format!(
             "{} writes acknowledged in {jobs} jobs, {} attempts failed, {lost} laws broken",
             notes.acks.len(),
-            notes.failed
+            notes.failed.len()
         ),
         measures,
         breaches: notes.breaches,
     }
+}
+
+fn samples(recorder: &Recorder, notes: &Notes) -> Vec<Sample> {
+    let written = notes
+        .acks
+        .iter()
+        .map(|(at, took)| (*at, Some(millis(*took))));
+    let failed = notes.failed.iter().map(|at| (*at, None));
+    let sample = |(at, took_ms)| Sample {
+        at_ms: recorder.at_ms(at),
+        took_ms,
+    };
+    written.chain(failed).map(sample).collect()
 }
 
 /// Returns when the longest time without an acknowledgement began, and how long it was. The time

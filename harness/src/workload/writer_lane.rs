@@ -37,8 +37,8 @@ const GAP: Duration = Duration::from_millis(500);
 pub(super) struct Notes {
     /// When each write was acknowledged, and how long it took.
     pub(super) acks: Vec<(Instant, Duration)>,
-    /// Attempts that failed.
-    pub(super) failed: usize,
+    /// When each attempt that failed did.
+    pub(super) failed: Vec<Instant>,
     /// The servers whose last write failed.
     failing: BTreeSet<AgentName>,
     pub(super) breaches: Vec<Breach>,
@@ -92,7 +92,10 @@ impl Lane<'_> {
         let mut number = 0;
         let mut book = self.book(number);
         let mut turn = self.number;
-        let mut ticks = tokio::time::interval(every);
+        // One lane after the other, so that a gap is known to one write of all lanes.
+        let lanes = u32::try_from(self.servers.len()).unwrap_or(1).max(1);
+        let after = every * u32::try_from(self.number).unwrap_or(0) / lanes;
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + after, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let stopped = beside.stopped();
         tokio::pin!(stopped);
@@ -227,7 +230,7 @@ impl Notebook {
 
     fn failed(&self, server: &AgentName, error: &ApiError) {
         let mut notes = self.lock();
-        notes.failed += 1;
+        notes.failed.push(Instant::now());
         if notes.failing.insert(server.clone()) {
             let words = format!("a write fails: {error}");
             self.recorder

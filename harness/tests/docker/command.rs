@@ -1,5 +1,7 @@
 //! The command: what it prints, and how it ends.
 
+use tokio::io::AsyncBufReadExt as _;
+
 use super::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,10 +13,9 @@ async fn up_status_env_stop_start_down() {
         .run_well(&["up", "walk", "--engine", "simulator", "--clients", "2"])
         .await;
     assert!(out.starts_with("cluster `walk` is ready after "), "{out}");
-    assert!(
-        out.contains("3 servers, 2 clients, SIMULATED agent"),
-        "{out}"
-    );
+    let arch = nomad_harness::spec::Arch::host().expect("Docker is here");
+    let engine = format!("3 servers on {arch}, 2 clients on {arch}, SIMULATED agent");
+    assert!(out.contains(&engine), "{out}");
 
     let status = stage
         .run_well(&["status", "walk", "--format", "json"])
@@ -180,4 +181,193 @@ async fn a_cluster_that_does_not_come_up_ends_with_20_and_the_agents_words() {
     );
     assert!(err.contains("last lines of `server-"), "{err}");
     stage.assert_nothing_left("late").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_are_reported_compared_and_written_where_it_was_said() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let file = stage.folder.path().join("small.scenario.hcl");
+    let script = "scenario \"small\" {\n  description = \"one leader\"\n\n  \
+                  expect \"leader\" {\n    within = \"15s\"\n  }\n}\n";
+    std::fs::write(&file, script).unwrap();
+    // A file is in the way: told before anything starts.
+    let blocked = stage.folder.path().join("blocked");
+    std::fs::write(&blocked, "").unwrap();
+    let args = |report: &std::path::Path| {
+        let words = ["run", file.to_str().unwrap(), "--engine", "simulator"];
+        let more = ["--seed", "3", "--repeat", "2", "--jobs", "2", "--report"];
+        let all = words.into_iter().chain(more).map(str::to_owned);
+        all.chain([report.display().to_string()])
+            .collect::<Vec<_>>()
+    };
+    let run = |args: Vec<String>| {
+        let mut command = stage.rehearse();
+        command.args(args);
+        command
+    };
+    let refused = run(args(&blocked)).output().await.unwrap();
+    assert_eq!(refused.status.code(), Some(10));
+    let err = String::from_utf8_lossy(&refused.stderr);
+    assert!(err.starts_with("error: cannot write"), "{err}");
+    assert!(!err.contains("engine:"), "nothing was started: {err}");
+
+    let reports = stage.folder.path().join("reports");
+    let output = run(args(&reports)).output().await.unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    for name in ["index.html", "junit.xml", "results.json", "summary.md"] {
+        assert!(reports.join(name).is_file(), "{name}");
+    }
+    let folders: Vec<_> = std::fs::read_dir(&reports)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .collect();
+    assert_eq!(folders.len(), 2, "a folder each");
+    for folder in &folders {
+        let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+        assert!(page.contains("SIMULATED"));
+    }
+    let sides: Vec<_> = folders.iter().map(|path| path.to_str().unwrap()).collect();
+    let text = stage.run_well(&["compare", sides[0], sides[1]]).await;
+    assert!(text.contains("no drift in"), "{text}");
+    assert!(text.contains("SIMULATED"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_heals_reports_and_exits_with_31() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let file = stage.folder.path().join("long.scenario.hcl");
+    let script = "scenario \"long\" {\n  description = \"a follower is frozen\"\n\n  \
+                  inject \"pause\" {\n    on = follower\n  }\n  hold {\n    lasting = \"5m\"\n  }\n}\n";
+    std::fs::write(&file, script).unwrap();
+    let reports = stage.folder.path().join("reports");
+    let mut command = stage.rehearse();
+    command
+        .args([
+            "run",
+            file.to_str().unwrap(),
+            "--engine",
+            "simulator",
+            "--repeat",
+            "2",
+        ])
+        .args(["--report", reports.to_str().unwrap()])
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    let mut lines = tokio::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut told = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        told.push_str(&line);
+        told.push('\n');
+        if line.contains("injected: pause") {
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        }
+    }
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(31), "{told}");
+    assert!(told.contains("healed: pause"), "{told}");
+    assert!(told.contains("not run: long"), "{told}");
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(out.contains("interrupted"), "{out}");
+    let results = std::fs::read_to_string(reports.join("results.json")).unwrap();
+    let results: serde_json::Value = serde_json::from_str(&results).unwrap();
+    assert_eq!(results.as_array().unwrap().len(), 1);
+    assert_eq!(results[0]["verdict"], "inconclusive");
+    let cluster = results[0]["cluster"].as_str().unwrap();
+    stage.assert_nothing_left(cluster).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tour_shows_a_clusters_life_and_leaves_nothing() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let mut command = stage.rehearse();
+    command
+        .args(["tour", "shown", "--yes"])
+        .env("REHEARSE_ENGINE", "simulator")
+        .current_dir(stage.folder.path());
+    let output = command.output().await.unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    for seen in [
+        "[1/6] A cluster",
+        "$ rehearse up shown",
+        "cluster `shown` is ready after",
+        "deployment",
+        "1 passed (SIMULATED",
+        "Allocations: ",
+        "[6/6] All of it goes again",
+        "From here",
+    ] {
+        assert!(out.contains(seen), "{seen}\n{out}\n{err}");
+    }
+    stage.assert_nothing_left("shown").await;
+    assert!(!stage.folder.path().join("target").exists());
+    // Nobody is there.
+    let (code, _, err) = stage.run(&["tour", "shown"]).await;
+    assert_eq!(code, 2);
+    assert!(err.contains("hint: rehearse tour --yes"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projects_file_says_what_is_always_typed() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let below = stage.folder.path().join("a/b");
+    std::fs::create_dir_all(&below).unwrap();
+    let file = stage.folder.path().join("rehearse.hcl");
+    let run = async |args: &[&str]| {
+        let mut command = stage.rehearse();
+        let output = command
+            .args(args)
+            .current_dir(&below)
+            .output()
+            .await
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    std::fs::write(&file, "engine = \"simulatr\"\nup {\n  server = 1\n}\n").unwrap();
+    let (code, said) = run(&["up"]).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("rehearse.hcl:1:10: `engine` of `up` cannot be `simulatr`"),
+        "{said}"
+    );
+    assert!(
+        said.contains("rehearse.hcl:3:3: unknown option `server`"),
+        "{said}"
+    );
+    assert!(said.contains("did you mean `servers`?"), "{said}");
+    assert_eq!(
+        run(&["--help"]).await.0,
+        Some(0),
+        "help is to be had all the same"
+    );
+
+    let text =
+        "cluster = \"filed\"\nengine  = \"simulator\"\n\nup {\n  servers = 1\n  clients = 1\n}\n";
+    std::fs::write(&file, text).unwrap();
+    let (_, said) = run(&["config", "show"]).await;
+    assert!(said.contains("rehearse.hcl:5:3  up"), "{said}");
+    let (code, said) = run(&["up"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("cluster `filed` is ready after"), "{said}");
+    assert!(said.contains("1 server on "), "{said}");
+    let (code, said) = run(&["down"]).await;
+    assert_eq!(code, Some(0), "{said}");
+    stage.assert_nothing_left("filed").await;
 }

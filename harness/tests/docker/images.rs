@@ -44,7 +44,7 @@ async fn files_go_on_top_of_an_image_which_stays_as_it_is() {
         return;
     };
     let cluster = stage.builder().servers(1).clients(0).start().await.unwrap();
-    let base = cluster.target().record().image.clone();
+    let base = cluster.target().record().agents[0].image.clone();
     cluster.tear_down().await.unwrap();
     let arch = Arch::host().unwrap();
     let below = stage.docker.image(&base).await.unwrap().unwrap();

@@ -4,14 +4,21 @@
 //! Each test has a state folder of its own, and one cluster at a time runs: these tests share
 //! one machine.
 
+mod adopted;
+mod cli;
 mod command;
 mod conformance;
 #[cfg(feature = "testcontainers")]
 mod dev_agent;
+mod documents;
 mod faults;
+mod first_boot;
 mod images;
 mod leftovers;
 mod library;
+mod live;
+mod planted;
+mod scale;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -123,5 +130,29 @@ impl Stage {
     /// Checks that nothing of the cluster is left.
     async fn assert_nothing_left(&self, cluster: &str) {
         assert_eq!(self.left_of(cluster).await, Vec::<String>::new());
+    }
+}
+
+/// Returns the real `nomad` command: `$NOMAD_BINARY`, or what is on the path.
+fn a_nomad(environment: &Environment) -> Option<PathBuf> {
+    let named = std::env::var_os("NOMAD_BINARY").filter(|named| !named.is_empty());
+    named
+        .map(PathBuf::from)
+        .or_else(|| environment.find_program("nomad"))
+}
+
+/// A test that failed leaves no cluster for the next one to meet.
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let folders = std::fs::read_dir(&self.environment.state_root);
+        for folder in folders.into_iter().flatten().flatten() {
+            let mut down = std::process::Command::new(env!("CARGO_BIN_EXE_rehearse"));
+            down.env("XDG_STATE_HOME", self.folder.path());
+            let ended = down.arg("down").arg(folder.file_name()).status();
+            eprintln!("a failed test's `{:?}`: {ended:?}", folder.file_name());
+        }
     }
 }

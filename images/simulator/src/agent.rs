@@ -14,9 +14,10 @@ use crate::logging::{self, Levels};
 use crate::plant::{self, Plant, UnknownPlant};
 use crate::rpc::{Pool, Tls, TlsError};
 use crate::server::{Server, ServerError};
+use crate::version;
 
 /// Environment variable that makes Nomad's own timers run so many times faster.
-const TIME_SCALE: &str = "REHEARSE_TIME_SCALE";
+pub const TIME_SCALE: &str = "REHEARSE_TIME_SCALE";
 
 /// An agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,9 @@ fn start(paths: &[PathBuf]) -> Result<ExitCode, AgentError> {
             Some(scale) => crate::clock::set_scale(scale),
             None => return Err(AgentError::TimeScale(text)),
         }
+    }
+    if let Ok(version) = std::env::var(version::ANNOUNCED) {
+        version::announce(version);
     }
     let planted = match std::env::var(plant::VARIABLE) {
         Ok(name) if !name.is_empty() => Some(Plant::named(&name)?),
@@ -254,7 +258,7 @@ fn print_started(config: &AgentConfig) {
         config.log_level,
         config.region,
         config.datacenter,
-        crate::FOLLOWS,
+        version::announced(),
     ));
     if !config.inert.is_empty() {
         let keys: Vec<&str> = config.inert.iter().map(String::as_str).collect();
@@ -267,7 +271,7 @@ fn info(config: &AgentConfig) -> AgentInfo {
         name: config.name.clone(),
         region: config.region.clone(),
         datacenter: config.datacenter.clone(),
-        version: crate::FOLLOWS.to_owned(),
+        version: version::announced(),
         rpc_addr: config.advertise.rpc,
         http_addr: config.advertise.http,
         bootstrap_expect: config.server.as_ref().map_or(0, |s| s.bootstrap_expect),

@@ -123,6 +123,6 @@ fn client_config(
         http_addr: config.advertise.http,
         tls_enabled: config.tls.http,
         raw_exec: config.raw_exec,
-        version: crate::FOLLOWS.to_owned(),
+        version: crate::version::announced(),
     })
 }

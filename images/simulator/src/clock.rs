@@ -35,6 +35,12 @@ pub fn scaled_nanos(timer: Nanos) -> Duration {
     scaled(Duration::from_nanos(u64::try_from(timer).unwrap_or(0)))
 }
 
+/// As [`scaled_nanos`], for reckoning with times.
+#[must_use]
+pub fn scaled_time(timer: Nanos) -> Nanos {
+    Nanos::try_from(scaled_nanos(timer).as_nanos()).unwrap_or(Nanos::MAX)
+}
+
 /// Nanoseconds since the epoch.
 #[must_use]
 pub fn now() -> Nanos {

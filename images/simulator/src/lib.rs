@@ -17,7 +17,11 @@ pub mod drivers;
 pub mod events;
 pub mod gossip;
 pub mod grants;
+#[cfg(all(test, target_os = "linux"))]
+mod history;
 pub mod http;
+pub mod ingress;
+pub mod job_diff;
 pub mod jobspec;
 pub mod leader;
 mod logging;
@@ -33,15 +37,38 @@ mod solo;
 pub mod state;
 pub mod tools;
 pub mod types;
+mod version;
 pub mod workload;
+
+pub use agent::TIME_SCALE;
+pub use version::ANNOUNCED;
 
 /// Version of Nomad whose behaviour and API are followed.
 pub const FOLLOWS: &str = "1.8.3";
 
-/// First arguments that select a part of this program, rather than the harness's command.
-pub const SUBCOMMANDS: &[&str] = &[
-    "agent", "workload", "net", "df", "after", "selftest", "grants",
+/// What runs a part of the program.
+type Part = fn(&[String]) -> std::process::ExitCode;
+
+/// The parts of this program that the harness's command has, too, by the first argument that
+/// selects them.
+const PARTS: &[(&str, Part)] = &[
+    ("agent", command_line::run_agent),
+    ("workload", workload::run),
+    ("ingress", ingress::run),
+    ("net", tools::net),
+    ("data", tools::data),
+    ("df", tools::df),
+    ("after", tools::after),
+    ("selftest", selftest::main),
+    ("grants", |_| grants::main()),
 ];
+
+/// Whether a first argument selects a part of this program, rather than one of the harness's
+/// commands.
+#[must_use]
+pub fn is_part(word: &str) -> bool {
+    PARTS.iter().any(|(name, _)| *name == word)
+}
 
 /// Runs the part of the program that `args` (without the program's name) selects.
 #[must_use]
@@ -50,19 +77,13 @@ pub fn main(args: &[String]) -> std::process::ExitCode {
         Some((part, rest)) => (part.as_str(), rest),
         None => ("", args),
     };
-    match part {
-        "net" => tools::net(rest),
-        "df" => tools::df(rest),
-        "after" => tools::after(rest),
-        "agent" => command_line::run_agent(rest),
-        "grants" => grants::main(),
-        "selftest" => selftest::main(rest),
-        "workload" => workload::run(rest),
-        "config" => command_line::run_config(rest),
-        other => {
-            let parts = SUBCOMMANDS.join(", ");
-            let problem = format!("unknown part `{other}`");
-            command_line::usage(&problem, &format!("Parts: {parts}, config\n"))
-        }
+    if let Some((_, run)) = PARTS.iter().find(|(name, _)| *name == part) {
+        return run(rest);
     }
+    if part == "config" {
+        return command_line::run_config(rest);
+    }
+    let parts: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
+    let problem = format!("unknown part `{part}`");
+    command_line::usage(&problem, &format!("Parts: {}, config\n", parts.join(", ")))
 }

@@ -5,93 +5,19 @@
 //! it is said loudly in the log and in `agent/self`, and nothing but the simulator knows it: an
 //! agent program that is not this one cannot be asked.
 
+mod table;
+
 use std::sync::OnceLock;
+
+pub use table::Plant;
+use table::{Planted, TABLE};
 
 /// Environment variable that names the defect.
 pub const VARIABLE: &str = "REHEARSE_PLANT";
 
-/// One way to be wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plant {
-    /// A server never stands for election after the first.
-    NoFailover,
-    /// The fourth and every later registration of a job is acknowledged and not written.
-    LostWrite,
-    /// Everybody may do everything.
-    AclOpen,
-    /// Neither HTTPS nor RPC asks for a certificate.
-    NoClientCertificate,
-    /// Gossip is neither sealed nor are its seals looked at.
-    GossipKeyIgnored,
-    /// Every read is answered by whoever is asked, as if it were consistent.
-    StaleReads,
-    /// A lost node's allocations are left where they were.
-    LostNodeKept,
-    /// A failed deployment never goes back to the stable version.
-    NoAutoRevert,
-    /// A rollout replaces everything at once.
-    MaxParallelIgnored,
-    /// An allocation is healthy as soon as it runs.
-    MinHealthyTimeIgnored,
-}
-
-/// Name, defect, and what it does, in words for the log.
-const TABLE: &[(&str, Plant, &str)] = &[
-    (
-        "no-failover",
-        Plant::NoFailover,
-        "no server stands for election after the first",
-    ),
-    (
-        "lost-write",
-        Plant::LostWrite,
-        "the fourth and later registrations of a job are acknowledged and lost",
-    ),
-    (
-        "acl-open",
-        Plant::AclOpen,
-        "every request is allowed, whatever its token",
-    ),
-    (
-        "no-client-certificate",
-        Plant::NoClientCertificate,
-        "HTTPS and RPC ask for no certificate",
-    ),
-    (
-        "gossip-key-ignored",
-        Plant::GossipKeyIgnored,
-        "gossip goes in the clear and from anybody",
-    ),
-    (
-        "stale-reads",
-        Plant::StaleReads,
-        "reads are answered from local state as if consistent",
-    ),
-    (
-        "lost-node-kept",
-        Plant::LostNodeKept,
-        "allocations of a lost node are not replaced",
-    ),
-    (
-        "no-auto-revert",
-        Plant::NoAutoRevert,
-        "failed deployments are not reverted",
-    ),
-    (
-        "max-parallel-ignored",
-        Plant::MaxParallelIgnored,
-        "rollouts replace everything at once",
-    ),
-    (
-        "min-healthy-time-ignored",
-        Plant::MinHealthyTimeIgnored,
-        "allocations are healthy as soon as they run",
-    ),
-];
-
 /// There is no such defect.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{VARIABLE}` names the defect `{name}`, which is not known: expected one of {known}")]
+#[error("there is no defect `{name}` to plant (expected one of {known})")]
 pub struct UnknownPlant {
     name: String,
     known: String,
@@ -105,31 +31,33 @@ impl Plant {
     /// # Errors
     /// Where there is none; the names that there are, are told.
     pub fn named(name: &str) -> Result<Self, UnknownPlant> {
-        let known = TABLE.iter().find(|(known, ..)| *known == name);
-        known.map(|(_, plant, _)| *plant).ok_or_else(|| {
-            let names: Vec<_> = TABLE.iter().map(|(name, ..)| *name).collect();
-            UnknownPlant {
-                name: name.to_owned(),
-                known: names.join(", "),
-            }
+        let known = TABLE.iter().find(|row| row.name == name);
+        known.map(|row| row.plant).ok_or_else(|| UnknownPlant {
+            name: name.to_owned(),
+            known: Self::names().collect::<Vec<_>>().join(", "),
         })
     }
 
-    fn row(self) -> &'static (&'static str, Self, &'static str) {
-        let row = TABLE.iter().find(|(_, plant, _)| *plant == self);
-        row.expect("every defect is in the table: a test sees to it")
+    /// The names of all.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().map(|row| row.name)
+    }
+
+    fn row(self) -> &'static Planted {
+        let row = TABLE.iter().find(|row| row.plant == self);
+        row.expect("every defect is planted by its name, which is in the table")
     }
 
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.row().0
+        self.row().name
     }
 
     /// What it does.
     #[must_use]
     pub fn effect(self) -> &'static str {
-        self.row().2
+        self.row().effect
     }
 }
 
@@ -193,9 +121,12 @@ mod tests {
 
     #[test]
     fn every_defect_has_a_name_and_a_name_one_defect() {
-        for (name, plant, effect) in TABLE {
-            assert_eq!(Plant::named(name), Ok(*plant));
-            assert_eq!((plant.name(), plant.effect()), (*name, *effect));
+        for row in TABLE {
+            assert_eq!(Plant::named(row.name), Ok(row.plant));
+            assert_eq!(
+                (row.plant.name(), row.plant.effect()),
+                (row.name, row.effect)
+            );
         }
         let error = Plant::named("slow-disk").unwrap_err().to_string();
         assert!(

@@ -87,7 +87,7 @@ pub fn run(args: &[String]) -> ExitCode {
 }
 
 /// Writes a line to the task's log; a reader that went away is no reason to fail.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _unread = writeln!(out, "{line}");
 }
@@ -227,7 +227,7 @@ async fn serve(options: Options) -> ExitCode {
     }
 }
 
-async fn listen(port: u16) -> Option<TcpListener> {
+pub(crate) async fn listen(port: u16) -> Option<TcpListener> {
     match TcpListener::bind(("0.0.0.0", port)).await {
         Ok(listener) => Some(listener),
         Err(error) => {
@@ -237,7 +237,7 @@ async fn listen(port: u16) -> Option<TcpListener> {
     }
 }
 
-async fn asked_to_end(term: &mut Signal, int: &mut Signal) -> &'static str {
+pub(crate) async fn asked_to_end(term: &mut Signal, int: &mut Signal) -> &'static str {
     tokio::select! {
         _ = term.recv() => "SIGTERM",
         _ = int.recv() => "SIGINT",

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nomad_harness::engine::{EngineKind, EngineRequest};
-use nomad_harness::spec::{Arch, ClusterSpec};
+use nomad_harness::scenario::{self, Scenario};
+use nomad_harness::spec::{AgentName, Arch, ClusterSpec, Role};
+use nomad_harness::time_scale::TimeScale;
 
 use super::failure::Failure;
 
@@ -17,12 +19,12 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// The options that say what cluster is wanted.
 #[derive(clap::Args)]
 pub struct ClusterArgs {
-    /// Number of servers: 1, 3 or 5.
-    #[arg(long, default_value_t = 3)]
-    servers: u16,
-    /// Number of clients.
-    #[arg(long, default_value_t = 3)]
-    clients: u16,
+    /// Number of servers: 1, 3 or 5 [default: 3, or what a scenario needs].
+    #[arg(long)]
+    servers: Option<u16>,
+    /// Number of clients [default: 3, or what a scenario needs].
+    #[arg(long)]
+    clients: Option<u16>,
     /// Where the agents' program comes from: auto, simulator, binary, release, image.
     #[arg(long, default_value_t = EngineKind::Auto)]
     engine: EngineKind,
@@ -39,6 +41,17 @@ pub struct ClusterArgs {
     /// [env: REHEARSE_RELEASE_KEY]
     #[arg(long, value_name = "FILE")]
     release_key: Option<PathBuf>,
+    /// Make Nomad's timers run N times faster: simulated agents only. Scenarios' times are
+    /// Nomad's, and get shorter accordingly.
+    #[arg(long, value_name = "N", default_value_t = TimeScale::default())]
+    time_scale: TimeScale,
+    /// Plant a defect: simulated agents only.
+    #[arg(long, value_name = "NAME", hide = true)]
+    plant: Option<String>,
+    /// What scenarios may upgrade the agents to: a version, or the path of a binary; an image, for
+    /// `--engine image`. Simulated agents say that they are of that version, or of the next one.
+    #[arg(long, value_name = "VERSION|PATH|IMAGE")]
+    upgrade_to: Option<String>,
     /// An image with Nomad in it.
     #[arg(long, value_name = "REFERENCE")]
     image: Option<String>,
@@ -49,34 +62,117 @@ pub struct ClusterArgs {
     /// Architecture of the agents: amd64, arm64, s390x.
     #[arg(long)]
     arch: Option<Arch>,
+    /// Architecture of the servers, where it is another.
+    #[arg(long, value_name = "ARCH")]
+    server_arch: Option<Arch>,
+    /// Architecture of the clients, where it is another.
+    #[arg(long, value_name = "ARCH")]
+    client_arch: Option<Arch>,
+    /// Architecture of a single agent, as `client-2=arm64`.
+    #[arg(long, value_name = "AGENT=ARCH")]
+    agent_arch: Vec<String>,
     /// Nomad's region.
     #[arg(long, default_value = "global")]
     region: String,
     /// Nomad's datacenter.
     #[arg(long, default_value = "dc1")]
     datacenter: String,
-    /// How long it may take until the cluster is ready, in seconds.
-    #[arg(long, value_name = "SECONDS")]
-    timeout: Option<u64>,
+    /// How long it may take until the cluster is ready, as `90s` or `5m`.
+    #[arg(long, value_name = "TIME", value_parser = scenario::duration_or_seconds)]
+    timeout: Option<Duration>,
     /// Extra agent configuration, as `server.raft_multiplier=2`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 
+/// How many agents a cluster has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub servers: u16,
+    pub clients: u16,
+    /// How many times faster its timers run; of simulated agents only.
+    pub time_scale: TimeScale,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self {
+            servers: 3,
+            clients: 3,
+            time_scale: TimeScale::default(),
+        }
+    }
+}
+
+impl Size {
+    pub fn agents(self) -> u64 {
+        u64::from(self.servers) + u64::from(self.clients)
+    }
+}
+
 impl ClusterArgs {
+    /// Returns the size of a cluster that is to have at least so many agents: what was said on
+    /// the command line stands, whatever a scenario needs.
+    pub fn size_for(&self, scenario: &Scenario) -> Size {
+        let most = scenario.max_time_scale.unwrap_or(self.time_scale);
+        self.size_of(
+            scenario.servers,
+            scenario.clients,
+            self.time_scale.min(most),
+        )
+    }
+
+    fn size_of(&self, servers: usize, clients: usize, time_scale: TimeScale) -> Size {
+        let usual = Size::default();
+        let enough = if servers > 3 { 5 } else { usual.servers };
+        let clients = u16::try_from(clients).unwrap_or(u16::MAX);
+        Size {
+            servers: self.servers.unwrap_or(enough),
+            clients: self.clients.unwrap_or_else(|| usual.clients.max(clients)),
+            time_scale,
+        }
+    }
+
+    /// Returns the time scale that was asked for.
+    pub fn time_scale(&self) -> TimeScale {
+        self.time_scale
+    }
+
+    /// Whether the agents are surely simulated ones.
+    pub fn is_simulated(&self) -> bool {
+        self.engine == EngineKind::Simulator
+    }
+
+    /// Tells what makes no sense, before anything starts.
+    pub fn check(&self) -> Result<(), Failure> {
+        let (spec, _) = self.read("check")?;
+        spec.validate()
+            .map_err(nomad_harness::target::docker::UpError::Spec)?;
+        Ok(())
+    }
+
     /// Returns how long the cluster may take to be ready.
     pub fn timeout(&self, spec: &ClusterSpec) -> Duration {
-        let emulated = Arch::host() != Some(spec.arch);
+        let emulated = spec.archs().iter().any(|arch| Arch::host() != Some(*arch));
         let default = if emulated {
             TIMEOUT * EMULATED_FACTOR
         } else {
             TIMEOUT
         };
-        self.timeout.map_or(default, Duration::from_secs)
+        self.timeout.unwrap_or(default)
     }
 
     /// Reads the options into what the library takes.
     pub fn read(&self, name: &str) -> Result<(ClusterSpec, EngineRequest), Failure> {
+        self.read_of_size(name, self.size_of(0, 0, self.time_scale))
+    }
+
+    /// As [`ClusterArgs::read`], for a cluster of this size.
+    pub fn read_of_size(
+        &self,
+        name: &str,
+        size: Size,
+    ) -> Result<(ClusterSpec, EngineRequest), Failure> {
         let mut binaries = BTreeMap::new();
         for text in &self.nomad_binary {
             let (arch, path) = match text.split_once('=') {
@@ -88,12 +184,15 @@ impl ClusterArgs {
         // A single binary of one other architecture says which one is meant.
         let arch = match (self.arch, binaries.len()) {
             (Some(arch), _) => arch,
-            (None, 1) => *binaries.keys().next().expect("there is one"),
+            (None, 1) if self.server_arch.is_none() && self.client_arch.is_none() => {
+                *binaries.keys().next().expect("there is one")
+            }
             (None, _) => host()?,
         };
         let mut spec = ClusterSpec::new(name, arch);
-        spec.servers = self.servers;
-        spec.clients = self.clients;
+        spec.servers = size.servers;
+        spec.clients = size.clients;
+        self.read_archs(&mut spec)?;
         spec.region.clone_from(&self.region);
         spec.datacenter.clone_from(&self.datacenter);
         for text in &self.set {
@@ -115,8 +214,36 @@ impl ClusterArgs {
             base_image: self.base_image.clone(),
             releases: self.releases.clone(),
             release_key: self.release_key.clone(),
+            time_scale: size.time_scale,
+            plant: self.plant.clone(),
+            upgrade_to: self.upgrade_to.clone(),
         };
         Ok((spec, request))
+    }
+}
+
+impl ClusterArgs {
+    /// Reads who has another architecture than the rest: roles first, then single agents.
+    fn read_archs(&self, spec: &mut ClusterSpec) -> Result<(), Failure> {
+        let roles = [
+            (Role::Server, self.server_arch),
+            (Role::Client, self.client_arch),
+        ];
+        for (role, arch) in roles {
+            if let Some(arch) = arch {
+                spec.set_role_arch(role, arch);
+            }
+        }
+        for text in &self.agent_arch {
+            let (agent, arch) = text.split_once('=').ok_or_else(|| {
+                Failure::input(format!(
+                    "`--agent-arch {text}` is not understood (expected AGENT=ARCH, as `client-2=arm64`)"
+                ))
+            })?;
+            let arch = arch.parse().map_err(Failure::input)?;
+            spec.agent_archs.insert(AgentName(agent.to_owned()), arch);
+        }
+        Ok(())
     }
 }
 

@@ -8,13 +8,13 @@ use super::Context;
 use super::failure::Failure;
 use super::output::{self, Format};
 use super::view::View;
-use super::words::DEFAULT_CLUSTER;
+use super::words;
 
 /// Remove a cluster whole: containers, network, volumes, keys and tokens.
 #[derive(clap::Args)]
 pub struct Args {
     /// The cluster.
-    #[arg(default_value = DEFAULT_CLUSTER)]
+    #[arg(default_value = words::default_cluster())]
     name: String,
 }
 

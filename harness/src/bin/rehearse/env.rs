@@ -62,7 +62,7 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
 }
 
 /// Returns the first server that runs; the first of all when none does.
-async fn running_server(cluster: &DockerCluster) -> AgentInfo {
+pub async fn running_server(cluster: &DockerCluster) -> AgentInfo {
     for agent in cluster.agents().iter().filter(|a| a.role == Role::Server) {
         if matches!(cluster.state(&agent.name).await, Ok(AgentState::Running)) {
             return agent.clone();

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+use nomad_harness::boot::BootError;
 use nomad_harness::docker::{ConnectError, DockerError};
 use nomad_harness::engine::EngineError;
 use nomad_harness::target::docker::{FolderError, LifecycleError, OpenError, SweepError, UpError};
@@ -10,7 +11,7 @@ use nomad_harness::target::docker::{FolderError, LifecycleError, OpenError, Swee
 /// A bad command line, or bad input.
 const INPUT: u8 = 2;
 /// Docker, the disk, the network.
-const ENVIRONMENT: u8 = 10;
+pub const ENVIRONMENT: u8 = 10;
 /// The cluster did not come up.
 const NOT_UP: u8 = 20;
 /// The user, or the system, asked to end: 128 + SIGINT, as shells have it.
@@ -93,7 +94,10 @@ fn engine_code(error: &EngineError) -> u8 {
         | EngineError::NotNomad { .. }
         | EngineError::OtherVersion { .. }
         | EngineError::NoImage
+        | EngineError::SimulatorOnly { .. }
+        | EngineError::UnknownPlant(_)
         | EngineError::NoBinary { .. }
+        | EngineError::NoWorkbench { .. }
         | EngineError::ImageArch { .. } => INPUT,
         EngineError::Release { source, .. } => match source.as_ref() {
             ReleaseError::Unavailable(_)
@@ -166,6 +170,22 @@ impl From<ConnectError> for Failure {
 impl From<DockerError> for Failure {
     fn from(error: DockerError) -> Self {
         Self::new(ENVIRONMENT, error.hint(), error)
+    }
+}
+
+impl From<BootError> for Failure {
+    fn from(error: BootError) -> Self {
+        match error {
+            BootError::Engine(error) => error.into(),
+            BootError::Docker(error) => error.into(),
+            error @ BootError::Archive(_) => Self::environment(error),
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        Self::new(engine_code(&error), error.hint(), error)
     }
 }
 

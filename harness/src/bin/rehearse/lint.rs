@@ -4,13 +4,11 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use nomad_harness::lint::{self, Severity};
-use nomad_harness::terraform;
-use nomad_harness::terraform::aws::AwsCluster;
 
 use super::Context;
 use super::failure::Failure;
 use super::output::{self, Format};
-use super::plan::{SourceArgs, unreadable};
+use super::plan::SourceArgs;
 
 /// The configuration is not what it should be.
 const DRIFT: u8 = 40;
@@ -48,11 +46,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
         list(context.format);
         return Ok(ExitCode::SUCCESS);
     }
-    let dir = &args.source.dir;
     // What a missing value decides is not judged; all else is.
-    let inputs = args.source.inputs(true)?;
-    let configuration = terraform::read(dir, &inputs).map_err(|error| unreadable(&error))?;
-    let findings = lint::check(&configuration, &AwsCluster::of(&configuration, dir));
+    let (configuration, cluster) = args.source.read(true)?;
+    let findings = lint::check(&configuration, &cluster);
     match context.format {
         _ if args.sarif => output::json(&lint::sarif(&findings)),
         Format::Json => output::json(&findings),

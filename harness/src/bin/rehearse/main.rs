@@ -2,26 +2,44 @@
 //! prints, reads the command line, and ends the process.
 
 mod cluster_args;
+mod compare;
 mod completions;
+mod config;
 mod conformance;
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod down;
+mod drift;
 mod env;
+mod examples;
 mod exec;
 mod failure;
+mod first_boot;
+mod heal;
+mod job;
+mod lever;
 mod lint;
+mod live;
 mod logs;
 mod ls;
+mod man;
 mod matrix;
 mod output;
 mod pki;
 mod plan;
+mod rehearsal;
+mod report;
 mod run;
 mod scenario;
+mod settings;
+mod soak;
 mod start;
 mod status;
 mod stop;
 mod sweep;
+mod top;
+mod tour;
 mod up;
 mod view;
 mod words;
@@ -30,7 +48,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 use nomad_harness::docker::{self, Docker};
 use nomad_harness::environment::Environment;
 use nomad_harness::target::docker::{DockerCluster, StateRoot};
@@ -58,11 +76,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Tour(tour::Args),
     Up(up::Args),
     Run(run::Args),
+    Soak(soak::Args),
+    Compare(compare::Args),
+    Report(report::Args),
     Scenario(scenario::Args),
+    Job(job::Args),
     Conformance(conformance::Args),
     Status(status::Args),
+    Top(top::Args),
     Env(env::Args),
     Logs(logs::Args),
     Exec(exec::Args),
@@ -74,15 +98,20 @@ enum Command {
     Doctor(doctor::Args),
     Plan(plan::Args),
     Lint(lint::Args),
+    Lever(lever::Args),
+    Heal(heal::Args),
     Matrix(matrix::Args),
+    Config(config::Args),
     Pki(pki::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// What every command works with.
 struct Context {
     environment: Environment,
     format: Format,
+    settings: settings::Settings,
 }
 
 impl Context {
@@ -107,11 +136,18 @@ fn main() -> ExitCode {
     // Inside containers this program is the agent, its workload and its tools.
     let args = agent::tools::arguments();
     if let Some(first) = args.first()
-        && agent::SUBCOMMANDS.contains(&first.as_str())
+        && agent::is_part(first)
     {
         return agent::main(&args);
     }
-    let cli = Cli::parse_from(std::env::args_os().map(as_clap_has_it));
+    let folder = std::env::current_dir().unwrap_or_default();
+    let (command, settings) = settings::command_line(&folder);
+    let matches = command.get_matches_from(std::env::args_os().map(as_clap_has_it));
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => return Failure::input(error).report(),
+    };
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
         tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -125,6 +161,7 @@ fn main() -> ExitCode {
     let context = Context {
         environment: Environment::of_process(),
         format: cli.format,
+        settings,
     };
     let outcome = runtime.block_on(dispatch(cli.command, &context));
     // A log that is followed may have a read under way that never ends.
@@ -146,11 +183,17 @@ fn as_clap_has_it(arg: OsString) -> OsString {
 
 async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failure> {
     match command {
+        Command::Tour(args) => tour::run(args, context).await,
         Command::Up(args) => up::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
+        Command::Soak(args) => soak::run(args, context).await,
+        Command::Compare(args) => compare::run(&args, context).await,
+        Command::Report(args) => report::run(args).await,
         Command::Scenario(args) => scenario::run(args, context),
+        Command::Job(args) => job::run(args, context).await,
         Command::Conformance(args) => conformance::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::Top(args) => top::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
         Command::Logs(args) => logs::run(args, context).await,
         Command::Exec(args) => exec::run(args, context).await,
@@ -160,11 +203,15 @@ async fn dispatch(command: Command, context: &Context) -> Result<ExitCode, Failu
         Command::Ls(args) => ls::run(args, context).await,
         Command::Sweep(args) => sweep::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
-        Command::Plan(args) => plan::run(&args, context),
+        Command::Plan(args) => plan::run(&args, context).await,
         Command::Lint(args) => lint::run(&args, context),
+        Command::Lever(args) => lever::run(args, context).await,
+        Command::Heal(args) => heal::run(args, context).await,
         Command::Matrix(args) => matrix::run(&args, context),
+        Command::Config(args) => config::run(&args, context),
         Command::Pki(args) => pki::run(&args, context),
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use nomad_harness::pki::{self, CreateError, Report, TfvarsError};
+use nomad_harness::pki::{self, CreateError, Report, RotateError, TfvarsError};
 use time::OffsetDateTime;
 
 use super::Context;
@@ -27,6 +27,11 @@ enum Verb {
     Create(CreateArgs),
     /// Show what a folder holds.
     Show(FolderArgs),
+    /// Sign new certificates of the same authority for servers, clients and the command line.
+    ///
+    /// Old and new ones trust each other: agents take them up one at a time, as `scripts/roll.sh`
+    /// does. The authority and the gossip key stay.
+    Rotate(RotateArgs),
     /// Check a folder as agents would: chains, names, keys, lives, modes.
     Verify(FolderArgs),
 }
@@ -53,11 +58,21 @@ struct CreateArgs {
     operator_cidrs: Vec<String>,
 }
 
+#[derive(clap::Args)]
+struct RotateArgs {
+    #[command(flatten)]
+    folder: FolderArgs,
+    /// Raise `pki_version` in this file, so that Terraform sends the new ones.
+    #[arg(long, value_name = "FILE")]
+    tfvars: Option<PathBuf>,
+}
+
 /// Does what is asked for.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     match &args.verb {
         Verb::Create(args) => create(args),
         Verb::Show(args) => Ok(show(args, context)),
+        Verb::Rotate(args) => rotate(args),
         Verb::Verify(args) => Ok(verify(args, context)),
     }
 }
@@ -102,10 +117,42 @@ fn set_variables(
     if !operators.is_empty() {
         values.push(("operator_cidrs", operators.iter().cloned().collect()));
     }
-    pki::write_tfvars(tfvars, &values).map_err(|error| match error {
+    pki::write_tfvars(tfvars, &values).map_err(variables_failed)
+}
+
+fn variables_failed(error: TfvarsError) -> Failure {
+    match error {
         TfvarsError::Syntax { .. } => Failure::input(error),
         TfvarsError::Io { .. } => Failure::environment(error),
-    })
+    }
+}
+
+fn rotate(args: &RotateArgs) -> Result<ExitCode, Failure> {
+    let FolderArgs { dir, region } = &args.folder;
+    // Read first: a file that does not parse must not be found out about half-way.
+    let version = match &args.tfvars {
+        Some(tfvars) => pki::read_tfvar(tfvars, "pki_version").map_err(variables_failed)?,
+        None => None,
+    };
+    let files =
+        pki::rotate(dir, region, OffsetDateTime::now_utc()).map_err(|error| match &error {
+            RotateError::Authority { .. } => {
+                Failure::input(error).hint(format!("rehearse pki create --dir {}", dir.display()))
+            }
+            RotateError::Region { .. } | RotateError::Tls(_) => Failure::input(error).hint(
+                format!("rehearse pki show --dir {} --region REGION", dir.display()),
+            ),
+            RotateError::Write(_) => Failure::environment(error),
+        })?;
+    for file in &files {
+        output::text(&format!("renewed {}", file.display()));
+    }
+    if let Some(tfvars) = &args.tfvars {
+        let next = version.unwrap_or(1) + 1;
+        pki::write_tfvars(tfvars, &[("pki_version", next.into())]).map_err(variables_failed)?;
+        output::text(&format!("set pki_version = {next} in {}", tfvars.display()));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn show(args: &FolderArgs, context: &Context) -> ExitCode {

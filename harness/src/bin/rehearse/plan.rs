@@ -1,14 +1,24 @@
 //! `rehearse plan`.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
+use nomad_harness::scenario::duration_or_seconds;
 use nomad_harness::terraform::aws::AwsCluster;
-use nomad_harness::terraform::{self, Inputs, ReadError};
+use nomad_harness::terraform::source::Source;
+use nomad_harness::terraform::{self, Configuration, Inputs, ReadError, ToldError};
 
 use super::Context;
 use super::failure::Failure;
+use super::first_boot;
 use super::output::{self, Format};
+
+/// The two sources differ.
+const DRIFT: u8 = 40;
 
 /// Read a Terraform configuration for AWS: no Terraform, no provider, no account, no network.
 ///
@@ -24,14 +34,38 @@ pub struct Args {
     /// Print the user data of one machine (its name or address) and nothing else.
     #[arg(long, value_name = "MACHINE")]
     user_data: Option<String>,
+    /// Compare machines and user data with another source: a plan's, state's or test's JSON. Exit
+    /// code 40 if they differ.
+    #[arg(long, value_name = "FILE", conflicts_with = "user_data")]
+    against: Option<PathBuf>,
+    /// Execute every machine's user data in a container without network, and show what the machine
+    /// would have: files with modes, what would be installed and started, and whether a second run is
+    /// harmless. Exit code 30 if one fails.
+    #[arg(long, conflicts_with_all = ["user_data", "against"])]
+    run: bool,
+    /// Image that stands for the machines' own; without it, one is made of this machine's shell and
+    /// usual programs.
+    #[arg(long, requires = "run", value_name = "REFERENCE")]
+    base_image: Option<String>,
+    /// How long a run may take, as `30s`.
+    #[arg(long, requires = "run", default_value = "20s", value_name = "TIME", value_parser = duration_or_seconds)]
+    limit: Duration,
 }
 
 /// Where a configuration is, and the values that it gets.
 #[derive(clap::Args)]
 pub struct SourceArgs {
-    /// Folder of the configuration.
-    #[arg(default_value = ".")]
+    /// Folder of the configuration; or a file with what `terraform show -json` or `terraform test
+    /// -json -verbose` printed, `-` for standard input.
+    #[arg(default_value = ".", value_name = "DIR")]
     pub dir: PathBuf,
+    #[command(flatten)]
+    values: ValueArgs,
+}
+
+/// The values that a configuration gets.
+#[derive(clap::Args)]
+pub struct ValueArgs {
     /// Value of a variable; may be given often.
     #[arg(long = "var", value_name = "NAME=VALUE")]
     vars: Vec<String>,
@@ -44,22 +78,58 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
+    /// Reads the configuration, and the cluster that it describes.
+    pub fn read(&self, missing_is_unknown: bool) -> Result<(Configuration, AwsCluster), Failure> {
+        self.values.read(&self.dir, missing_is_unknown)
+    }
+}
+
+impl ValueArgs {
+    /// Reads the configuration in a folder, or a file that Terraform printed.
+    pub fn read(
+        &self,
+        dir: &Path,
+        missing_is_unknown: bool,
+    ) -> Result<(Configuration, AwsCluster), Failure> {
+        let told = dir.is_file() || dir == Path::new("-");
+        let configuration = if told {
+            read_told(dir).map_err(|error| {
+                let hint = error.hint();
+                let failure = Failure::input(error);
+                match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            })?
+        } else {
+            terraform::read(dir, &self.inputs(missing_is_unknown)?)
+                .map_err(|error| unreadable(&error))?
+        };
+        let cluster = AwsCluster::of(&configuration, dir);
+        Ok((configuration, cluster))
+    }
+
     /// Returns the values as the reader takes them.
-    pub fn inputs(&self, missing_is_unknown: bool) -> Result<Inputs, Failure> {
+    fn inputs(&self, missing_is_unknown: bool) -> Result<Inputs, Failure> {
         Ok(Inputs {
             var_files: self.var_files.clone(),
             vars: pairs(&self.vars)?,
-            environment: std::env::vars()
-                .filter_map(|(name, value)| Some((name.strip_prefix("TF_VAR_")?.to_owned(), value)))
-                .collect(),
+            environment: terraform_environment(),
             assumptions: pairs(&self.assumptions)?,
             missing_is_unknown,
         })
     }
 }
 
+/// Returns the values that the environment gives Terraform's variables.
+pub fn terraform_environment() -> BTreeMap<String, String> {
+    let named =
+        |(name, value): (String, String)| Some((name.strip_prefix("TF_VAR_")?.to_owned(), value));
+    std::env::vars().filter_map(named).collect()
+}
+
 /// Splits `NAME=VALUE`s. Keys of addresses may hold `=` between quotes, so the last name's part counts.
-fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
+pub fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let split = |text: &String| {
         let quoted = text.rfind("\"]").map_or(0, |end| end + 2);
         let equals = text[quoted..]
@@ -70,6 +140,24 @@ fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
         pair.ok_or_else(|| Failure::input(format!("`{text}` is not of the form `NAME=VALUE`")))
     };
     texts.iter().map(split).collect()
+}
+
+/// Reads a file of Terraform's, or what it prints into this command.
+fn read_told(path: &Path) -> Result<Configuration, ToldError> {
+    if path != Path::new("-") {
+        return terraform::read_told(path);
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|source| ToldError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+    terraform::read_text(&Arc::new(Source {
+        path: "standard input".into(),
+        text,
+    }))
 }
 
 /// Tells why a configuration could not be read: every problem on a line of its own.
@@ -84,11 +172,14 @@ pub fn unreadable(error: &ReadError) -> Failure {
 }
 
 /// Reads, and shows.
-pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
-    let dir = &args.source.dir;
-    let configuration =
-        terraform::read(dir, &args.source.inputs(false)?).map_err(|error| unreadable(&error))?;
-    let cluster = AwsCluster::of(&configuration, dir);
+pub async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+    let (_, cluster) = args.source.read(false)?;
+    if let Some(other) = &args.against {
+        return against(&cluster, other, context.format);
+    }
+    if args.run {
+        return first_boot::run(&cluster, args.base_image.as_deref(), args.limit, context).await;
+    }
     if let Some(wanted) = &args.user_data {
         return user_data(&cluster, wanted);
     }
@@ -97,6 +188,30 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
         Format::Text => output::text(cluster.to_text(args.all).trim_end()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the two sources differ: one of them is stale, or read wrongly here.
+fn against(cluster: &AwsCluster, other: &Path, format: Format) -> Result<ExitCode, Failure> {
+    let configuration = read_told(other).map_err(Failure::input)?;
+    let witness = cluster.against(&AwsCluster::of(&configuration, other));
+    match format {
+        Format::Json => output::json(&witness),
+        Format::Text => {
+            for difference in &witness.differences {
+                output::text(&format!("drift: {difference}"));
+            }
+            output::text(&format!(
+                "{} machines alike, {} differences",
+                witness.alike,
+                witness.differences.len()
+            ));
+        }
+    }
+    Ok(if witness.differences.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(DRIFT)
+    })
 }
 
 fn user_data(cluster: &AwsCluster, wanted: &str) -> Result<ExitCode, Failure> {

@@ -201,7 +201,7 @@ fn shown(scenario: &Scenario) -> String {
     let mut lines = vec![
         format!("{}: {}", scenario.name, scenario.description),
         format!(
-            "needs {} servers, {} clients{}{}",
+            "needs {} servers, {} clients{}{}{}",
             scenario.servers,
             scenario.clients,
             scenario
@@ -213,6 +213,9 @@ fn shown(scenario: &Scenario) -> String {
                 .nomad
                 .as_ref()
                 .map_or_else(String::new, |wanted| format!(", Nomad {wanted}")),
+            scenario
+                .max_time_scale
+                .map_or_else(String::new, |most| format!(", time scale {most} at most")),
         ),
     ];
     for variable in &scenario.variables {

@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use nomad_harness::scenario::duration_or_seconds;
+
 use super::Context;
 use super::failure::Failure;
 use super::output::{self, Format};
@@ -15,9 +17,9 @@ pub struct Args {
     /// The cluster, and its agents (all unless they are named).
     #[arg(value_name = "CLUSTER] [AGENT")]
     words: Vec<String>,
-    /// How long a whole cluster may take until it is ready, in seconds.
-    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
-    timeout: u64,
+    /// How long a whole cluster may take until it is ready, as `90s` or `5m`.
+    #[arg(long, default_value = "120s", value_name = "TIME", value_parser = duration_or_seconds)]
+    timeout: Duration,
 }
 
 /// Starts the agents; a whole cluster is waited for until it is ready.
@@ -29,8 +31,7 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     cluster.start_agents(&agents).await?;
     if named.agents.is_empty() {
         let view = View::new();
-        let timeout = Duration::from_secs(args.timeout);
-        cluster.wait_ready(timeout, view.progress()).await?;
+        cluster.wait_ready(args.timeout, view.progress()).await?;
     }
     match context.format {
         Format::Json => output::json(&serde_json::json!({

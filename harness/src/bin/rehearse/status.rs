@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Context;
 use super::failure::Failure;
 use super::output::{self, Format};
-use super::words::DEFAULT_CLUSTER;
+use super::words;
 
 /// How long one question may take: Nomad itself holds some for 5 s while there is no leader.
 const ANSWER_MAX: Duration = Duration::from_secs(7);
@@ -22,7 +22,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(7);
 #[derive(clap::Args)]
 pub struct Args {
     /// The cluster.
-    #[arg(default_value = DEFAULT_CLUSTER)]
+    #[arg(default_value = words::default_cluster())]
     name: String,
 }
 
@@ -149,7 +149,7 @@ impl Status {
         let mut parts = vec![format!("cluster `{}`: {}", self.name, self.engine.label())];
         let rows: Vec<Vec<String>> = self.agents.iter().map(AgentRow::cells).collect();
         parts.push(output::table(
-            &["Agent", "Process", "Address", "API"],
+            &["Agent", "Process", "Arch", "Address", "API"],
             &rows,
         ));
         match &self.nomad {
@@ -174,6 +174,7 @@ impl AgentRow {
         vec![
             self.info.name.to_string(),
             process,
+            self.info.platform(),
             self.info.address.to_string(),
             self.info.api_addr.clone(),
         ]
@@ -235,9 +236,10 @@ impl Nomad {
             raft.servers.iter().filter(|server| server.voter).count()
         });
         let autopilot = match &self.autopilot {
-            Some(health) if health.healthy => {
-                format!("healthy, tolerates {} failures", health.failure_tolerance)
-            }
+            Some(health) if health.healthy => match health.failure_tolerance {
+                1 => "healthy, tolerates 1 failure".to_owned(),
+                n => format!("healthy, tolerates {n} failures"),
+            },
             Some(_) => "not healthy".to_owned(),
             None => "unknown".to_owned(),
         };

@@ -44,8 +44,16 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
 
 /// Sweeps on the way to something else, and says so on standard error.
 pub async fn leftovers(docker: &dyn DockerEngine, root: &StateRoot) -> Result<(), SweepError> {
-    for one in sweep(docker, root).await? {
-        eprintln!("note: {one}");
+    match sweep(docker, root).await {
+        Ok(swept) => swept.iter().for_each(|one| eprintln!("note: {one}")),
+        // `rehearse sweep` says what mends it; nothing else has to wait for that.
+        Err(
+            error @ SweepError::Stays {
+                networks_only: true,
+                ..
+            },
+        ) => eprintln!("note: {error}"),
+        Err(error) => return Err(error),
     }
     Ok(())
 }

@@ -1,29 +1,40 @@
 //! `rehearse up`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
+use nomad_harness::spec::{Adoption, ClusterSpec, Role, Substitution};
 use nomad_harness::target::docker::{DockerCluster, Options, bring_up};
 use nomad_harness::target::{AgentInfo, EngineInfo, Target as _};
+use nomad_harness::terraform::Configuration;
+use nomad_harness::terraform::aws::{AwsCluster, adopt};
 use serde::Serialize;
 
 use super::cluster_args::ClusterArgs;
 use super::failure::Failure;
 use super::output::{self, Format};
+use super::plan::ValueArgs;
 use super::view::View;
-use super::words::DEFAULT_CLUSTER;
+use super::words;
 use super::{Context, env};
 
 /// Bring up a secured cluster, and wait until it is ready.
 #[derive(clap::Args)]
 pub struct Args {
     /// The cluster's name.
-    #[arg(default_value = DEFAULT_CLUSTER)]
+    #[arg(default_value = words::default_cluster())]
     name: String,
     #[command(flatten)]
     cluster: ClusterArgs,
+    /// Stand up the agents of a Terraform configuration for AWS: same names, same configuration but
+    /// for what cannot be the same here, which is printed key by key.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["servers", "clients", "server_arch", "client_arch", "agent_arch", "region", "datacenter"])]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    values: ValueArgs,
     /// Leave what was made when the cluster does not come up.
     #[arg(long)]
     keep: bool,
@@ -39,12 +50,18 @@ struct Up<'a> {
     agents: &'a [AgentInfo],
     folder: String,
     env: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adoption: Option<&'a Adoption>,
 }
 
 /// Brings the cluster up.
 pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let start = Instant::now();
-    let (spec, request) = args.cluster.read(&args.name)?;
+    let (mut spec, request) = args.cluster.read(&args.name)?;
+    if let Some(from) = &args.from {
+        let (configuration, aws) = args.values.read(from, false)?;
+        take_over(&mut spec, &configuration, &aws, from)?;
+    }
     // What makes no sense is told before Docker is asked.
     spec.validate()
         .map_err(nomad_harness::target::docker::UpError::Spec)?;
@@ -70,6 +87,60 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes the spec that of another configuration's agents.
+fn take_over(
+    spec: &mut ClusterSpec,
+    configuration: &Configuration,
+    cluster: &AwsCluster,
+    from: &Path,
+) -> Result<(), Failure> {
+    let agents = adopt(configuration, cluster, from)
+        .map_err(|error| Failure::input(error).hint(format!("rehearse lint {}", from.display())))?;
+    let number = |role: Role| {
+        let of_role = agents.adoption.agents.iter().filter(|one| one.role == role);
+        u16::try_from(of_role.count()).unwrap_or(u16::MAX)
+    };
+    (spec.servers, spec.clients) = (number(Role::Server), number(Role::Client));
+    (spec.region, spec.datacenter) = (agents.region, agents.datacenter);
+    spec.adoption = Some(agents.adoption);
+    Ok(())
+}
+
+/// What is other here than there: one line a key and role, however many agents it is of.
+fn declared(adoption: &Adoption) -> String {
+    let mut lines: BTreeMap<(Role, &str), (usize, &Substitution)> = BTreeMap::new();
+    for agent in &adoption.agents {
+        for change in &agent.substitutions {
+            let entry = lines
+                .entry((agent.role, &change.key))
+                .or_insert((0, change));
+            entry.0 += 1;
+        }
+    }
+    let mut text = format!(
+        "agents as in {}, but for what is declared here; its security groups are not enforced: every agent reaches every other",
+        adoption.source
+    );
+    for closed in &adoption.closed_there {
+        text.push_str(&format!("\n  closed there, open here: {closed}"));
+    }
+    for ((role, key), (count, change)) in lines {
+        let or_nothing =
+            |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        let place = change
+            .place
+            .as_ref()
+            .map_or_else(String::new, |place| format!("  {place}"));
+        text.push_str(&format!(
+            "\n  {count} {role}s: {key}: {} there, {} here: {}{place}",
+            or_nothing(&change.theirs),
+            or_nothing(&change.ours),
+            change.why
+        ));
+    }
+    text
+}
+
 fn report(cluster: &DockerCluster, after: Duration, format: Format) {
     let variables = env::variables(cluster, &cluster.agents()[0]);
     if format == Format::Json {
@@ -81,18 +152,18 @@ fn report(cluster: &DockerCluster, after: Duration, format: Format) {
             agents: cluster.agents(),
             folder: cluster.folder().path().display().to_string(),
             env: variables,
+            adoption: cluster.record().spec.adoption.as_ref(),
         });
         return;
     }
-    let spec = &cluster.record().spec;
-    let count = |number: u16, word: &str| match number {
-        1 => format!("1 {word}"),
-        _ => format!("{number} {word}s"),
-    };
+    if let Some(adoption) = &cluster.record().spec.adoption {
+        output::text(&declared(adoption));
+    }
     let name = cluster.name();
-    let argument = match name {
-        DEFAULT_CLUSTER => String::new(),
-        _ => format!(" {name}"),
+    let argument = if name == words::default_cluster() {
+        String::new()
+    } else {
+        format!(" {name}")
     };
     output::text(&format!(
         "cluster `{name}` is ready after {:.1} s: {}, {}, {}\n  \
@@ -100,10 +171,27 @@ fn report(cluster: &DockerCluster, after: Duration, format: Format) {
          rehearse status{argument}\n  \
          rehearse down{argument}",
         after.as_secs_f64(),
-        count(spec.servers, "server"),
-        count(spec.clients, "client"),
+        counted(cluster, Role::Server),
+        counted(cluster, Role::Client),
         cluster.engine().label(),
     ));
+}
+
+/// Says how many agents of a role there are, and on what: `3 servers on s390x (emulated)`.
+fn counted(cluster: &DockerCluster, role: Role) -> String {
+    let mut platforms: BTreeMap<String, usize> = BTreeMap::new();
+    for agent in cluster.agents().iter().filter(|agent| agent.role == role) {
+        *platforms.entry(agent.platform()).or_default() += 1;
+    }
+    let of = |(platform, count): (&String, &usize)| match count {
+        1 => format!("1 {role} on {platform}"),
+        _ => format!("{count} {role}s on {platform}"),
+    };
+    if platforms.is_empty() {
+        return format!("no {role}s");
+    }
+    let texts: Vec<String> = platforms.iter().map(of).collect();
+    texts.join(", ")
 }
 
 /// Ends when the user or the system asks the process to end.

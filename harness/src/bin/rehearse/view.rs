@@ -35,6 +35,11 @@ impl View {
                 progress,
             };
         }
+        Self::lines()
+    }
+
+    /// Begins to show in plain lines, which may come mixed with others.
+    pub fn lines() -> Self {
         let download = Mutex::new(0);
         Self {
             bar: None,
@@ -59,7 +64,11 @@ impl Drop for View {
 fn changing(bar: &ProgressBar, waiting: &Mutex<BTreeMap<String, String>>, event: Event) {
     let mut waiting = waiting.lock().expect("nobody panics while holding it");
     match event {
-        Event::Engine { label, reason } => bar.println(format!("engine: {label}: {reason}")),
+        Event::Engine {
+            label,
+            arch,
+            reason,
+        } => bar.println(format!("engine: {label} for {arch}: {reason}")),
         Event::Note(note) => bar.println(format!("note: {note}")),
         Event::Download { received, total } => bar.set_message(download_text(received, total)),
         Event::Image { name, bytes } => bar.set_message(image_text(&name, bytes)),
@@ -86,7 +95,11 @@ fn changing(bar: &ProgressBar, waiting: &Mutex<BTreeMap<String, String>>, event:
 
 fn plain(download: &Mutex<u64>, event: &Event) {
     match event {
-        Event::Engine { label, reason } => eprintln!("engine: {label}: {reason}"),
+        Event::Engine {
+            label,
+            arch,
+            reason,
+        } => eprintln!("engine: {label} for {arch}: {reason}"),
         Event::Note(note) => eprintln!("note: {note}"),
         Event::Download { received, total } => {
             // A line per tenth: a log is no place for a bar.

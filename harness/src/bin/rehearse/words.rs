@@ -1,10 +1,23 @@
 //! Which cluster and which agents a command line means. Agents are always called `server-N` and
 //! `client-N`, so that both can stand side by side: `rehearse logs demo server-1`.
 
+use std::sync::OnceLock;
+
 use super::failure::Failure;
 
+/// What the cluster is called that is meant when none is named, unless `REHEARSE_CLUSTER` or the
+/// project's file says another name.
+static DEFAULT_CLUSTER: OnceLock<String> = OnceLock::new();
+
+/// Names the cluster that is meant when none is named. Before the first command line is read.
+pub fn set_default_cluster(name: String) {
+    DEFAULT_CLUSTER.get_or_init(|| name);
+}
+
 /// The cluster that is meant when none is named.
-pub const DEFAULT_CLUSTER: &str = "default";
+pub fn default_cluster() -> &'static str {
+    DEFAULT_CLUSTER.get_or_init(|| "default".to_owned())
+}
 
 /// What the words of a command line mean.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +33,7 @@ pub fn sort(words: &[String]) -> Result<Named, Failure> {
     let (agents, clusters): (Vec<&String>, Vec<&String>) =
         words.iter().partition(|word| is_agent(word));
     match clusters.as_slice() {
-        [] => Ok(DEFAULT_CLUSTER.to_owned()),
+        [] => Ok(default_cluster().to_owned()),
         [one] => Ok((*one).clone()),
         [one, other, ..] => Err(Failure::input(format!(
             "`{one}` and `{other}` cannot both be the cluster (agents are called `server-1`, \

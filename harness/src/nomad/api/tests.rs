@@ -65,6 +65,9 @@ fn what_passes_by_itself_is_retryable_and_what_is_wrong_is_not() {
 
 #[test]
 fn only_what_never_reached_a_leader_surely_changed_nothing() {
+    assert!(status(400, "ACL token not found").is_unknown_token());
+    assert!(status(403, "Permission denied").is_unknown_token());
+    assert!(!status(400, "bad").is_unknown_token());
     assert!(status(400, "bad").surely_not_applied());
     assert!(status(500, "No cluster leader").surely_not_applied());
     assert!(status(500, "rpc error: No cluster leader").surely_not_applied());
@@ -202,4 +205,36 @@ async fn an_error_carries_the_agents_words() {
         "{words}"
     );
     assert!(words.ends_with("HTTP 404: job not found"), "{words}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_agent_that_moved_is_found_at_its_new_address_under_its_old_name() {
+    // The same port at two of this machine's own addresses.
+    let first = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let port = first.local_addr().unwrap().port();
+    let second = tokio::net::TcpListener::bind(("127.0.0.2", port)).await;
+    let second = second.expect("all of 127.0.0.0/8 is this machine's on Linux");
+    for (listener, leader) in [(first, "one:4647"), (second, "two:4647")] {
+        let answer = move || async move { axum::Json(leader) };
+        let router = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+    }
+    let place = Place::new(([127, 0, 0, 1], port).into());
+    let config = ApiConfig {
+        addr: format!("http://server.global.nomad:{port}"),
+        ca_pem: String::new(),
+        cert_pem: String::new(),
+        key_pem: String::new(),
+        token: None,
+    };
+    let api = Api::at(config, place.clone()).unwrap();
+    assert_eq!(api.leader().await.unwrap().as_deref(), Some("one:4647"));
+    place.move_to(([127, 0, 0, 2], port).into());
+    // A connection that is kept would still lead to the old place; a clone made before knows of the
+    // move as well.
+    let moved = api.showing(None).unwrap();
+    assert_eq!(moved.leader().await.unwrap().as_deref(), Some("two:4647"));
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::step::{Call, Certificate, TokenSent};
+use crate::target::Capability;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_agent_has_its_turn_one_after_the_other() {
@@ -178,4 +179,48 @@ async fn a_version_of_nomad_that_is_too_old_is_skipped() {
     let report = run(&script, &target, Options::with_seed(1)).await;
     assert_eq!(report.verdict, Verdict::Skipped, "{report:?}");
     assert!(reason(&report).contains("needs Nomad >=1.7"), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_whose_timers_are_too_fast_is_skipped_and_one_at_the_limit_is_not() {
+    let mut target = fake(Defects::default()).await;
+    let mut script = scenario(vec![hold(1)]);
+    script.max_time_scale = Some("2".parse().expect("a time scale"));
+    target.time_scale("2");
+    let report = run(&script, &target, Options::with_seed(1)).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    target.time_scale("3");
+    let report = run(&script, &target, Options::with_seed(1)).await;
+    assert_eq!(report.verdict, Verdict::Skipped, "{report:?}");
+    let said = "runs at time scale 2 at most; cluster `fake` runs at 3";
+    assert!(reason(&report).contains(said), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_is_given_to_say_stands_in_its_report() {
+    let target = fake(Defects::default()).await;
+    let options = Options {
+        notes: vec!["not as was asked for".to_owned()],
+        ..Options::with_seed(1)
+    };
+    let report = run(&scenario(vec![hold(1)]), &target, options).await;
+    assert_eq!(report.notes, ["not as was asked for"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_takes_one_at_a_time_and_leaves_a_cluster_that_no_other_may_use() {
+    let mut target = fake(Defects::default()).await;
+    let script = scenario(vec![Step::ForEach {
+        agents: Pick::Followers,
+        steps: vec![Step::Upgrade { on: Pick::Each }],
+    }]);
+    let report = run(&script, &target, Options::with_seed(1)).await;
+    assert_eq!(report.verdict, Verdict::Skipped, "{report:?}");
+    assert!(reason(&report).contains("--upgrade-to"), "{report:?}");
+    assert_eq!(target.calls(), [] as [&str; 0]);
+    target.capabilities.insert(Capability::Upgrade);
+    let report = run(&script, &target, Options::with_seed(1)).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    assert_eq!(target.calls(), ["upgrade server-2", "upgrade server-3"]);
+    assert!(!report.cluster_fit, "{report:?}");
 }

@@ -1,6 +1,7 @@
 //! `up`: plan, make, wait. Whatever goes wrong on the way, what was made is removed again: errors,
 //! an interrupt, a panic. What a SIGKILL leaves is found by its labels later.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +12,13 @@ use futures::FutureExt as _;
 use futures::StreamExt as _;
 use futures::future::{BoxFuture, try_join_all};
 use rand::RngCore as _;
+use semver::Version;
 use time::OffsetDateTime;
 
 use super::conditions::{self, Unready};
-use super::folder::{AgentRecord, Folder, FolderError, Lock, Phase, Record, StateRoot};
+use super::folder::{AgentRecord, Folder, FolderError, Lock, Phase, Record, StateRoot, ToolImage};
 use super::plan::{self, Common, FilesError};
-use super::sweep::{self, InTheWay, SweepError, Swept};
+use super::sweep::{self, InTheWay, SweepError};
 use super::tool::read_log;
 use super::{DockerCluster, OpenOrFolder, lifecycle};
 use crate::agent_config::{self, ConfigError};
@@ -25,12 +27,12 @@ use crate::docker::{
     free_subnets, labels,
 };
 use crate::emulation::{self, Place, ProbeError};
-use crate::engine::{self, EngineError, EngineRequest, Program};
+use crate::engine::{self, EngineError, EngineKind, EngineRequest, Next, Program};
 use crate::environment::Environment;
 use crate::nomad::{ApiError, Token};
 use crate::owner::{Owner, now_secs};
 use crate::progress::{Event, Progress};
-use crate::spec::{AgentName, Arch, ClusterSpec, Role, SpecError, Subnet};
+use crate::spec::{AgentName, AgentPlan, Arch, ClusterSpec, Role, SpecError, Subnet};
 use crate::tls::{Authority, TlsError};
 
 /// Starts of one container with another port each time, before giving up.
@@ -294,12 +296,38 @@ struct Attempt<'a> {
     lock: &'a Lock,
 }
 
+/// Writes down what adopted agents have otherwise here, now that version and addresses are known.
+fn declared(spec: &ClusterSpec, version: &Version, plan: &[AgentPlan]) -> ClusterSpec {
+    let mut declared = spec.clone();
+    let adoption = declared.adoption.as_mut();
+    for adopted in adoption.into_iter().flat_map(|one| &mut one.agents) {
+        if let Some(agent) = plan.iter().find(|agent| agent.name == adopted.name) {
+            let changes = agent_config::substitutions(adopted, spec, plan, agent, version);
+            adopted.substitutions = changes;
+        }
+    }
+    declared
+}
+
 /// What keeps an `up` together once it is planned.
 struct Planned {
     record: Record,
-    program: Program,
+    programs: BTreeMap<Arch, Program>,
     authority: Authority,
     gossip_key: String,
+}
+
+/// What else a cluster gets besides its agents' programs.
+#[derive(Clone)]
+struct Extras {
+    tools: Option<ToolImage>,
+    next: Option<Next>,
+}
+
+/// The program that speaks for all: they are of one kind and version.
+fn main_program(programs: &BTreeMap<Arch, Program>) -> &Program {
+    let mut all = programs.values();
+    all.next().expect("a cluster has a server")
 }
 
 /// How waiting beside the starting containers ended.
@@ -312,7 +340,7 @@ enum Waited {
 
 impl Attempt<'_> {
     async fn run(&self) -> Result<DockerCluster, UpError> {
-        let (facts, program) = futures::try_join!(
+        let (facts, programs) = futures::try_join!(
             async {
                 let facts = self.docker.facts().await?;
                 self.clear_name(&facts.id).await?;
@@ -321,8 +349,14 @@ impl Attempt<'_> {
             },
             async { Ok(self.provide().await?) },
         )?;
-        agent_config::check_settings(self.spec, &program.version).map_err(UpError::Settings)?;
-        let (network, planned) = self.lay_out(&facts, program).await?;
+        let version = &main_program(&programs).version;
+        agent_config::check_settings(self.spec, version).map_err(UpError::Settings)?;
+        let tools = self.tools(&facts, &programs).await?;
+        let extras = Extras {
+            tools,
+            next: self.next(&programs).await?,
+        };
+        let (network, planned) = self.lay_out(&facts, programs, extras).await?;
         let deaths = self.docker.deaths(&[(labels::RUN, Some(&self.common.run))]);
         let mut ends = deaths.filter(|death| {
             let agent = labels::get(&death.labels, labels::AGENT).is_some();
@@ -335,19 +369,78 @@ impl Attempt<'_> {
         }
     }
 
-    async fn provide(&self) -> Result<Program, EngineError> {
+    async fn provide(&self) -> Result<BTreeMap<Arch, Program>, EngineError> {
         let docker = self.docker.as_ref();
-        let arch = self.spec.arch;
-        engine::provide(self.request, arch, self.environment, docker, self.progress).await
+        let archs = self.spec.archs();
+        engine::provide_each(
+            self.request,
+            &archs,
+            self.environment,
+            docker,
+            self.progress,
+        )
+        .await
     }
 
-    /// Where the agents are to be emulated: tries a program of their architecture first, since an
+    /// Gets what scenarios may upgrade the agents to.
+    async fn next(&self, programs: &BTreeMap<Arch, Program>) -> Result<Option<Next>, EngineError> {
+        engine::provide_next(
+            self.request,
+            main_program(programs),
+            &self.spec.archs(),
+            self.environment,
+            self.docker.as_ref(),
+            self.progress,
+        )
+        .await
+    }
+
+    /// Returns where tools that work beside an agent come from: an image of the engine's own
+    /// architecture, since an emulator garbles netlink and makes everything slow.
+    async fn tools(
+        &self,
+        facts: &EngineFacts,
+        programs: &BTreeMap<Arch, Program>,
+    ) -> Result<Option<ToolImage>, UpError> {
+        let of = |(arch, program): (&Arch, &Program)| {
+            program.tools.then(|| ToolImage {
+                image: program.image.clone(),
+                arch: *arch,
+            })
+        };
+        let foreign = programs.iter().find_map(of);
+        let Ok(native) = facts.arch.parse::<Arch>() else {
+            return Ok(foreign);
+        };
+        if let Some(program) = programs.get(&native) {
+            return Ok(of((&native, program)).or(foreign));
+        }
+        let simulator = EngineRequest {
+            kind: EngineKind::Simulator,
+            ..EngineRequest::default()
+        };
+        let docker = self.docker.as_ref();
+        let silent = Progress::silent();
+        let own = engine::provide(&simulator, native, self.environment, docker, &silent).await;
+        match own {
+            Ok(program) => Ok(of((&native, &program))),
+            Err(EngineError::Docker(error)) => Err(error.into()),
+            Err(_) => Ok(foreign),
+        }
+    }
+
+    /// Where agents are to be emulated: tries a program of their architecture first, since an
     /// emulator may be registered and break every agent all the same.
     async fn prove_emulation(&self, facts: &EngineFacts) -> Result<(), UpError> {
-        let arch = self.spec.arch;
-        if facts.arch.parse() == Ok(arch) {
-            return Ok(());
+        for arch in self.spec.archs() {
+            if facts.arch.parse() != Ok(arch) {
+                self.prove_emulation_of(arch, facts).await?;
+            }
         }
+        Ok(())
+    }
+
+    async fn prove_emulation_of(&self, arch: Arch, facts: &EngineFacts) -> Result<(), UpError> {
         let mut own = self.common.labels.clone();
         own.insert(labels::ROLE.to_owned(), "tool".to_owned());
         let place = Place::find("", facts.local, self.environment.github_actions);
@@ -360,12 +453,20 @@ impl Attempt<'_> {
             })?;
         let works = format!("{arch} programs work here, emulated");
         self.progress.tell(Event::Note(works));
+        let servers = self.spec.archs_of(Role::Server);
+        if servers.contains(&arch) && !self.spec.set.contains_key(plan::RAFT_MULTIPLIER) {
+            self.progress.tell(Event::Note(format!(
+                "emulated servers get `{}` = {}: elections take that many times as long",
+                plan::RAFT_MULTIPLIER,
+                plan::EMULATED_MULTIPLIER
+            )));
+        }
         Ok(())
     }
 
     /// Removes what earlier attempts left, everywhere; refuses a name that is in use.
     async fn clear_name(&self, engine: &str) -> Result<(), UpError> {
-        let told = |swept: Swept| self.progress.tell(Event::Note(swept.to_string()));
+        let told = |what: String| self.progress.tell(Event::Note(what));
         let docker = self.docker.as_ref();
         match sweep::clear_for(docker, self.folder, engine, &told).await? {
             InTheWay::Nothing => Ok(()),
@@ -380,7 +481,8 @@ impl Attempt<'_> {
     async fn lay_out(
         &self,
         facts: &EngineFacts,
-        program: Program,
+        programs: BTreeMap<Arch, Program>,
+        extras: Extras,
     ) -> Result<(String, Planned), UpError> {
         let routes = facts
             .local
@@ -388,6 +490,9 @@ impl Attempt<'_> {
         let networks = self.docker.networks().await?;
         let around = Surroundings::new(&networks, routes.flatten().as_deref());
         let offers = free_subnets(&around, &format!("{} {}", self.spec.name, self.common.run))?;
+        let preferred = self.spec.adoption.as_ref().and_then(|one| one.prefer);
+        let preferred = preferred.filter(|subnet| around.is_free(*subnet));
+        let offers = preferred.into_iter().chain(offers);
         let authority = Authority::new(&self.spec.region, OffsetDateTime::now_utc())?;
         let cli = authority.cli_leaf()?;
         let mut key = [0; 32];
@@ -395,7 +500,7 @@ impl Attempt<'_> {
         let gossip_key = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
         let mut refusal = None;
         for subnet in offers {
-            let record = self.record(facts, &program, subnet);
+            let record = self.record(facts, &programs, extras.clone(), subnet);
             if refusal.is_none() {
                 self.began.store(true, Ordering::Relaxed);
                 // The folder comes first: it is the one trace that even a kill before Docker's
@@ -415,7 +520,7 @@ impl Attempt<'_> {
                     self.folder.write(&record)?;
                     let planned = Planned {
                         record,
-                        program,
+                        programs,
                         authority,
                         gossip_key,
                     };
@@ -428,31 +533,46 @@ impl Attempt<'_> {
         Err(refusal.map_or(UpError::Subnet(SubnetTaken), UpError::Docker))
     }
 
-    fn record(&self, facts: &EngineFacts, program: &Program, subnet: Subnet) -> Record {
+    fn record(
+        &self,
+        facts: &EngineFacts,
+        programs: &BTreeMap<Arch, Program>,
+        extras: Extras,
+        subnet: Subnet,
+    ) -> Record {
         let plan = self.spec.plan(subnet);
         let ports = plan::free_ports(plan.len());
-        let agents = plan
-            .into_iter()
+        let native: Option<Arch> = facts.arch.parse().ok();
+        let agents: Vec<AgentRecord> = plan
+            .iter()
+            .cloned()
             .zip(ports)
             .map(|(plan, api_port)| AgentRecord {
                 container: self.common.container(&plan),
+                image: programs[&plan.arch].image.clone(),
+                emulated: native != Some(plan.arch),
+                upgraded: false,
                 plan,
                 api_port,
             })
             .collect();
-        let native: Option<Arch> = facts.arch.parse().ok();
+        let main = main_program(programs);
+        let mut spec = declared(self.spec, &main.version, &plan);
+        let slow = |agent: &AgentRecord| agent.emulated && agent.plan.role == Role::Server;
+        if agents.iter().any(slow) {
+            plan::slow_down(&mut spec);
+        }
         Record {
             schema: Record::schema(),
             run: self.common.run.clone(),
             owner: Owner::this().to_string(),
             phase: Phase::ComingUp,
             created: now_secs(),
-            spec: self.spec.clone(),
-            engine: program.info.clone(),
-            version: program.version.clone(),
-            image: program.image.clone(),
-            tools: program.tools,
-            emulated: native != Some(self.spec.arch),
+            spec,
+            engine: main.info.clone(),
+            version: main.version.clone(),
+            next: extras.next,
+            tools: extras.tools,
             docker: facts.id.clone(),
             subnet,
             agents,
@@ -593,10 +713,10 @@ impl Attempt<'_> {
         let all = planned.record.agents.iter();
         let servers = all.filter(|one| one.plan.role == Role::Server);
         let servers: Vec<Ipv4Addr> = servers.map(|one| one.plan.address).collect();
+        let program = &planned.programs[&agent.plan.arch];
         let mut agent = agent.clone();
         for tries_left in (0..PORT_TRIES_MAX).rev() {
-            let container =
-                plan::container(self.common, &planned.program, &agent, &servers, network);
+            let container = plan::container(self.common, program, &agent, &servers, network);
             let made = self.docker.create_container(&container).await;
             let id = made.map_err(|error| self.name_taken(error))?;
             self.docker.upload(&id, files.clone()).await?;

@@ -3,13 +3,18 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use semver::Version;
 
 use super::DockerCluster;
 use super::tool::read_log;
+use crate::agent_config::DATA_DIR;
 use crate::docker::{ContainerState, DockerError, Trouble};
+use crate::engine::AGENT_USER;
 use crate::nomad::Api;
-use crate::spec::AgentName;
-use crate::target::{AgentInfo, AgentState, Capability, ControlError, EngineInfo, Target};
+use crate::spec::{AgentName, HTTP_PORT, RPC_PORT, SERF_PORT};
+use crate::target::{
+    AgentInfo, AgentState, Capability, ControlError, EngineInfo, Paper, Said, Target, Traffic, Way,
+};
 
 /// How long an agent may take to end itself before it is killed.
 pub(super) const STOP_GRACE_SECS: u32 = 10;
@@ -169,4 +174,128 @@ impl Target for DockerCluster {
         let outcome = read_log(log).await;
         outcome.map_err(failed("read the log of", agent))
     }
+
+    async fn lacks(&self, capability: Capability) -> Option<String> {
+        let agent = &self.agents.first()?.name;
+        let told: Result<(), String> = match capability {
+            Capability::Block => {
+                let tried = self.net_tool(agent, &["try-block".to_owned()]).await;
+                tried.map(drop).map_err(|error| error.to_string())
+            }
+            // Granting all that is granted already changes nothing, and tells whether it works.
+            Capability::Throttle => {
+                let tried = self.docker.limit_cpus(self.container(agent), None).await;
+                tried.map_err(|error| with_source(&error))
+            }
+            Capability::Upgrade => match self.upgraded() {
+                Some(agent) => Err(format!(
+                    "`{agent}` was upgraded already, and nothing leads back"
+                )),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        };
+        told.err()
+    }
+
+    async fn block(
+        &self,
+        agent: &AgentName,
+        peers: &[AgentName],
+        way: Way,
+        traffic: Traffic,
+    ) -> Result<(), ControlError> {
+        self.expect("block", agent, AgentState::Running).await?;
+        let way = match way {
+            Way::Both => "both",
+            Way::Out => "out",
+            Way::In => "in",
+        };
+        let traffic = match traffic {
+            Traffic::All => "all".to_owned(),
+            Traffic::Http => format!("{HTTP_PORT}/tcp"),
+            Traffic::Rpc => format!("{RPC_PORT}/tcp"),
+            Traffic::Gossip => format!("{SERF_PORT}/tcp,{SERF_PORT}/udp"),
+        };
+        let user = AGENT_USER.to_string();
+        let words = ["block".to_owned(), way.to_owned(), user, traffic];
+        let mut arguments: Vec<String> = words.into();
+        arguments.extend(self.addresses(peers));
+        let outcome = self.net_tool(agent, &arguments).await;
+        outcome.map(drop).map_err(failed("block", agent))
+    }
+
+    async fn wipe(&self, agent: &AgentName) -> Result<(), ControlError> {
+        let arguments = ["wipe".to_owned(), DATA_DIR.to_owned()];
+        let outcome = self.data_tool(agent, &arguments).await;
+        outcome.map(drop).map_err(failed("wipe the data of", agent))
+    }
+
+    async fn give_certificate(&self, agent: &AgentName, paper: Paper) -> Result<(), ControlError> {
+        let outcome = self.put_leaf(agent, paper).await;
+        outcome.map_err(failed("give a certificate to", agent))
+    }
+
+    async fn caller_certificate(&self, paper: Paper) -> Result<(String, String), ControlError> {
+        let caller = AgentName("the caller".to_owned());
+        let leaf = self.caller_leaf(paper);
+        leaf.map(|pair| (pair.certificate, pair.key))
+            .map_err(failed("make a certificate for", &caller))
+    }
+
+    async fn reload(&self, agent: &AgentName) -> Result<(), ControlError> {
+        self.expect("reload", agent, AgentState::Running).await?;
+        let container = self.container(agent);
+        let outcome = self.docker.signal_container(container, "HUP").await;
+        outcome.map_err(failed("reload", agent))
+    }
+
+    async fn give_gossip_key(
+        &self,
+        agent: &AgentName,
+        key: &str,
+        ring: bool,
+    ) -> Result<(), ControlError> {
+        let outcome = self.put_gossip_key(agent, key, ring).await;
+        outcome.map_err(failed("give a gossip key to", agent))
+    }
+
+    fn gossip_key(&self) -> Option<String> {
+        self.folder.read_gossip_key().ok()
+    }
+
+    async fn keep_gossip_key(&self, key: &str) -> Result<(), ControlError> {
+        let all = AgentName("the cluster".to_owned());
+        let outcome = self.folder.write_gossip_key(key);
+        outcome.map_err(failed("keep the gossip key of", &all))
+    }
+
+    async fn throttle(&self, agent: &AgentName, cpus: Option<f64>) -> Result<(), ControlError> {
+        let outcome = self.docker.limit_cpus(self.container(agent), cpus).await;
+        outcome.map_err(failed("throttle", agent))
+    }
+
+    fn next_version(&self) -> Option<Version> {
+        self.next().map(|next| next.version.clone())
+    }
+
+    async fn upgrade(&self, agent: &AgentName) -> Result<(), ControlError> {
+        let outcome = self.replace_program(agent).await;
+        outcome.map_err(failed("upgrade", agent))
+    }
+
+    async fn exec(&self, agent: &AgentName, command: &[String]) -> Result<Said, ControlError> {
+        let ran = async {
+            let running = self.docker.exec(self.container(agent), command).await?;
+            let text = read_log(running.output).await?;
+            let code = self.docker.exec_code(&running.id).await?;
+            Ok::<_, DockerError>(Said { code, text })
+        };
+        ran.await.map_err(failed("run a command beside", agent))
+    }
+}
+
+/// Returns what was done, and the engine's own words.
+fn with_source(error: &DockerError) -> String {
+    format!("{error}: {}", error.source)
 }

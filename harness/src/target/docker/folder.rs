@@ -17,14 +17,15 @@ use std::path::{Path, PathBuf};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::engine::Next;
 use crate::nomad::Token;
 use crate::owner::Owner;
-use crate::spec::{AgentPlan, ClusterSpec, Subnet};
+use crate::spec::{AgentPlan, Arch, ClusterSpec, Subnet};
 use crate::target::EngineInfo;
 use crate::tls::{self, Authority, LeafKind, Pair};
 
 /// The layout of `cluster.json`; a newer one is refused, not misread.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// A cluster's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -119,6 +120,22 @@ pub struct AgentRecord {
     pub container: String,
     /// Port on 127.0.0.1 of its HTTP API.
     pub api_port: u16,
+    /// Its image.
+    pub image: String,
+    /// Whether an emulator runs it.
+    pub emulated: bool,
+    /// Whether it runs what [`Record::next`] says, and no longer what it was made with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upgraded: bool,
+}
+
+/// An image that holds the built-in program, in the engine's own architecture where that can be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolImage {
+    /// Its name.
+    pub image: String,
+    /// Its architecture.
+    pub arch: Arch,
 }
 
 /// What is known of a cluster: the content of `cluster.json`.
@@ -140,12 +157,11 @@ pub struct Record {
     pub engine: EngineInfo,
     /// Its version.
     pub version: Version,
-    /// Its image.
-    pub image: String,
-    /// Whether the image holds the built-in program (network tool, workload).
-    pub tools: bool,
-    /// Whether an emulator runs the agents.
-    pub emulated: bool,
+    /// What agents can be upgraded to; `None` where nothing was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
+    /// Where tools that work beside an agent come from; `None` where no image has them.
+    pub tools: Option<ToolImage>,
     /// The Docker engine's own ID.
     pub docker: String,
     /// The network's addresses.
@@ -329,7 +345,35 @@ impl Folder {
         private_file(&tls.join(tls::CA_KEY_FILE), &authority.pair().key)?;
         private_file(&tls.join(certificate), &cli.certificate)?;
         private_file(&tls.join(key), &cli.key)?;
-        private_file(&self.path.join("gossip.key"), gossip_key)
+        self.write_gossip_key(gossip_key)
+    }
+
+    /// Writes the gossip key.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_gossip_key(&self, key: &str) -> Result<(), FolderError> {
+        private_file(&self.path.join("gossip.key"), key)
+    }
+
+    /// Reads the gossip key.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read_gossip_key(&self) -> Result<String, FolderError> {
+        self.read_text(&self.path.join("gossip.key"))
+    }
+
+    /// Reads the authority with its key.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub fn read_authority(&self) -> Result<Pair, FolderError> {
+        let tls = self.tls_folder();
+        Ok(Pair {
+            certificate: self.read_text(&tls.join(tls::CA_FILE))?,
+            key: self.read_text(&tls.join(tls::CA_KEY_FILE))?,
+        })
     }
 
     /// Writes the management token.
@@ -525,10 +569,10 @@ mod tests {
         let folder = StateRoot::new(root.path()).cluster("demo");
         assert!(matches!(folder.read(), Err(FolderError::Absent { .. })));
         private_folder(folder.path()).unwrap();
-        private_file(&folder.path().join("cluster.json"), r#"{"schema": 2}"#).unwrap();
+        private_file(&folder.path().join("cluster.json"), r#"{"schema": 1}"#).unwrap();
         let error = folder.read().unwrap_err();
         assert!(
-            error.to_string().ends_with("schema 2, expected 1"),
+            error.to_string().ends_with("schema 1, expected 2"),
             "{error}"
         );
         assert_eq!(error.hint().unwrap(), "rehearse down demo");

@@ -3,14 +3,17 @@
 
 mod bring_up;
 mod conditions;
+mod configuration;
 mod control;
 mod folder;
 mod lifecycle;
+mod papers;
 mod plan;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod tool;
+mod upgrade;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +27,9 @@ pub use bring_up::{Options, UpError, bring_up};
 pub use conditions::{Missing, Unready};
 pub use folder::{AgentRecord, CliFiles, Folder, FolderError, Lock, Phase, Record, StateRoot};
 pub use lifecycle::{LifecycleError, tear_down};
+pub use papers::PaperError;
 pub use sweep::{ClusterSummary, Health, SweepError, Swept, list, sweep};
+pub use upgrade::UpgradeError;
 
 /// A running cluster on the local Docker.
 pub struct DockerCluster {
@@ -150,7 +155,7 @@ impl DockerCluster {
                 role: agent.plan.role,
                 address: agent.plan.address,
                 arch: agent.plan.arch,
-                emulated: record.emulated,
+                emulated: agent.emulated,
                 api_addr: format!("https://127.0.0.1:{}", agent.api_port),
             })
             .collect();
@@ -171,8 +176,13 @@ impl DockerCluster {
             Capability::Pause,
             Capability::Exec,
         ]);
-        if record.tools {
-            capabilities.insert(Capability::Isolate);
+        capabilities.extend([Capability::Reconfigure, Capability::Throttle]);
+        if record.next.is_some() {
+            capabilities.insert(Capability::Upgrade);
+        }
+        if record.tools.is_some() {
+            let of_tools = [Capability::Isolate, Capability::Block, Capability::Wipe];
+            capabilities.extend(of_tools);
         }
         Ok(Self {
             docker,

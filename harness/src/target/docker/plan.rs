@@ -19,6 +19,19 @@ use crate::tls::{self, Authority, TlsError};
 /// connections (32768 on), so that a stopped cluster's ports are seldom taken when it starts.
 const PORTS: std::ops::Range<u16> = 21_000..32_000;
 
+/// The setting that stretches Raft's timers (`nomad/config.go`: 1 by default, at most 10).
+pub(super) const RAFT_MULTIPLIER: &str = "server.raft_multiplier";
+/// What emulated servers get: a heartbeat's handshake and JSON took 3 to 7 times as long as on a
+/// processor of their own, and with 1 a busy machine costs them their leader again and again.
+pub(super) const EMULATED_MULTIPLIER: u8 = 3;
+
+/// Gives servers that an emulator slows down Nomad's own remedy, unless the user chose one.
+pub(super) fn slow_down(spec: &mut ClusterSpec) {
+    spec.set
+        .entry(RAFT_MULTIPLIER.to_owned())
+        .or_insert_with(|| EMULATED_MULTIPLIER.to_string());
+}
+
 /// What all objects of one `up` have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
@@ -123,8 +136,7 @@ pub(super) fn container(
     let mut tags = common.labels.clone();
     tags.insert(labels::ROLE.to_owned(), agent.plan.role.to_string());
     tags.insert(labels::AGENT.to_owned(), agent.plan.name.to_string());
-    let engine = format!("{} {}", program.info.kind, program.info.version);
-    tags.insert(labels::ENGINE.to_owned(), engine);
+    tags.insert(labels::ENGINE.to_owned(), program.info.record());
     ContainerPlan {
         name: agent.container.clone(),
         image: program.image.clone(),
@@ -207,6 +219,16 @@ mod tests {
         let unique: std::collections::BTreeSet<_> = ports.iter().collect();
         assert_eq!(unique.len(), 30);
         assert!(ports.iter().all(|port| PORTS.contains(port)));
+    }
+
+    #[test]
+    fn emulated_servers_get_time_unless_the_user_said_how_much() {
+        let mut spec = ClusterSpec::new("demo", crate::spec::Arch::S390x);
+        slow_down(&mut spec);
+        assert_eq!(spec.set[RAFT_MULTIPLIER], "3");
+        spec.set.insert(RAFT_MULTIPLIER.to_owned(), "8".to_owned());
+        slow_down(&mut spec);
+        assert_eq!(spec.set[RAFT_MULTIPLIER], "8");
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::poll;
 /// Looks at what is left before giving up: an engine may still be making what a killed process
 /// asked for.
 const ROUNDS_MAX: usize = 20;
+/// And of those where a network is all that is left: what holds it is a container, or nothing.
+const NETWORK_ROUNDS_MAX: usize = 5;
 /// Time between two such looks.
 const ROUND: Duration = Duration::from_millis(150);
 
@@ -35,14 +37,18 @@ pub enum SweepError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// Objects come back, or do not go.
-    #[error("run `{run}` of cluster `{cluster}` is not gone after {ROUNDS_MAX} tries: {left}")]
+    #[error("run `{run}` of cluster `{cluster}` is not gone after {tries} tries: {left}")]
     Stays {
         /// The run.
         run: String,
         /// The cluster.
         cluster: String,
+        /// How often its removal was tried.
+        tries: usize,
         /// What is left.
         left: String,
+        /// Whether that is nothing but networks.
+        networks_only: bool,
     },
 }
 
@@ -53,6 +59,13 @@ impl SweepError {
         match self {
             Self::Docker(error) => error.hint(),
             Self::Folder(error) => error.hint(),
+            // Docker counts a network's endpoints, and now and then counts one too many when the
+            // start of a container is broken off; at its start it counts anew.
+            Self::Stays { networks_only, .. } if *networks_only => Some(
+                "sudo systemctl restart docker && rehearse sweep    # Docker holds a network for \
+                 containers that are gone"
+                    .to_owned(),
+            ),
             Self::Stays { run, .. } => Some(format!(
                 "docker ps -a --filter label={}={run}    # and: docker network ls, docker volume ls",
                 labels::RUN
@@ -111,6 +124,10 @@ impl Run {
 
     fn is_empty(&self) -> bool {
         self.containers.is_empty() && self.networks.is_empty() && self.volumes.is_empty()
+    }
+
+    fn is_networks_only(&self) -> bool {
+        self.containers.is_empty() && self.volumes.is_empty()
     }
 
     fn agents(&self) -> impl Iterator<Item = &ContainerFacts> {
@@ -181,19 +198,30 @@ pub(super) async fn remove_objects(
 ) -> Result<(), SweepError> {
     let (run, cluster) = (found.run.clone(), found.cluster.clone());
     let mut left = found;
-    let mut refusal = None;
-    for _ in 0..ROUNDS_MAX {
-        refusal = remove_once(docker, &left).await.err();
+    let mut tries = 0;
+    let mut networks_alone = 0;
+    let refusal = loop {
+        let refusal = remove_once(docker, &left).await.err();
+        tries += 1;
         let look = collect(docker, &[(labels::RUN, Some(&run))]).await?;
         match look.into_iter().next() {
             None => return Ok(()),
             Some(found) => left = found,
         }
+        networks_alone = if left.is_networks_only() {
+            networks_alone + 1
+        } else {
+            0
+        };
+        if tries == ROUNDS_MAX || networks_alone == NETWORK_ROUNDS_MAX {
+            break refusal;
+        }
         poll::rest(ROUND).await;
-    }
+    };
     if let Some(error) = refusal {
         return Err(error.into());
     }
+    let networks_only = left.is_networks_only();
     let names = left
         .containers
         .iter()
@@ -203,7 +231,9 @@ pub(super) async fn remove_objects(
     Err(SweepError::Stays {
         run,
         cluster,
+        tries,
         left: names.collect::<Vec<_>>().join(", "),
+        networks_only,
     })
 }
 
@@ -438,7 +468,9 @@ async fn sweep_once(docker: &dyn DockerEngine, root: &StateRoot) -> Result<Vec<S
     let runs = collect(docker, &[(labels::RUN, None)]).await?;
     let alive: Vec<String> = runs.iter().map(|run| run.run.clone()).collect();
     let (garbage, kept): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(Run::is_garbage);
-    let mut swept = try_join_all(garbage.into_iter().map(|run| run.remove(docker))).await?;
+    // One that cannot be removed does not keep the others.
+    let removed = join_all(garbage.into_iter().map(|run| run.remove(docker))).await;
+    let mut swept = removed.into_iter().collect::<Result<Vec<_>, _>>()?;
     for run in kept {
         swept.extend(sweep_tools(docker, run).await?);
     }
@@ -523,18 +555,32 @@ pub(super) enum InTheWay {
 }
 
 /// Removes all garbage for an `up` of `name`, whose lock the caller holds, and says whether the
-/// name is free. One look when there is nothing: this is on the way of every `up`.
+/// name is free. One look when there is nothing: this is on the way of every `up`. What is left of
+/// others and cannot be removed is told, and is no reason not to come up.
 pub(super) async fn clear_for(
     docker: &dyn DockerEngine,
     folder: &Folder,
     engine: &str,
-    told: &(dyn Fn(Swept) + Sync),
+    told: &(dyn Fn(String) + Sync),
 ) -> Result<InTheWay, SweepError> {
     let runs = collect(docker, &[(labels::RUN, None)]).await?;
     let (garbage, kept): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(Run::is_garbage);
     let found = !garbage.is_empty();
-    for swept in try_join_all(garbage.into_iter().map(|run| run.remove(docker))).await? {
-        told(swept);
+    let removals = garbage.into_iter().map(async |run| {
+        let ours = run.cluster == folder.name();
+        (ours, run.remove(docker).await)
+    });
+    for (ours, outcome) in join_all(removals).await {
+        match outcome {
+            Ok(swept) => told(swept.to_string()),
+            Err(error) if ours => return Err(error),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                let hint = error.hint().map(|hint| format!("; {hint}"));
+                let (cause, hint) = (cause.unwrap_or_default(), hint.unwrap_or_default());
+                told(format!("{error}{cause}{hint}"));
+            }
+        }
     }
     if let Some(run) = kept.iter().find(|run| run.cluster == folder.name()) {
         return Ok(InTheWay::Cluster(run.describe()));
@@ -552,7 +598,7 @@ pub(super) async fn clear_for(
         let filter = [(labels::CLUSTER, Some(folder.name()))];
         for run in collect(docker, &filter).await? {
             if run.is_garbage() {
-                told(run.remove(docker).await?);
+                told(run.remove(docker).await?.to_string());
             }
         }
     }

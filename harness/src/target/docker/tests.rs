@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::docker::fake::{FakeDocker, NOMAD_IMAGE};
-use crate::docker::{DockerEngine as _, Labels, NetworkPlan, Trouble, labels};
+use crate::docker::{DockerEngine as _, Labels, NetworkFacts, NetworkPlan, Trouble, labels};
 use crate::engine::{EngineKind, EngineRequest};
 use crate::environment::Environment;
 use crate::owner::Owner;
@@ -282,6 +282,44 @@ async fn a_panic_leaves_nothing() {
     let outcome = futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(up)).await;
     assert!(outcome.is_err(), "the panic goes on");
     place.assert_nothing_left("panic");
+}
+
+#[tokio::test]
+async fn what_is_left_of_another_and_stays_is_told_and_keeps_nobody() {
+    let place = Place::new();
+    let tags = [
+        (labels::RUN, "r0"),
+        (labels::CLUSTER, "old"),
+        (labels::EXPIRES, "1"),
+    ];
+    let labels = tags.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    place.docker.with(|state| {
+        state.networks.push(NetworkFacts {
+            id: "n0".to_owned(),
+            name: "rehearse-old".to_owned(),
+            subnets: Vec::new(),
+            labels: labels.into(),
+        });
+        state.stuck_networks.push("n0".to_owned());
+    });
+    let told = Arc::new(std::sync::Mutex::new(String::new()));
+    let heard = told.clone();
+    let progress = Progress::new(move |event| {
+        if let Event::Note(note) = event {
+            heard.lock().unwrap().push_str(&note);
+        }
+    });
+    let error = place.up_with(&spec(), false, &progress).await.unwrap_err();
+    assert!(matches!(error, UpError::NotReady { .. }), "{error}");
+    let told = told.lock().unwrap().clone();
+    assert!(
+        told.contains("run `r0` of cluster `old` is not gone after 5 tries: rehearse-old; sudo"),
+        "{told}"
+    );
+    let error = sweep(place.docker.as_ref(), &place.root()).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, SweepError::Stays { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("systemctl restart docker"));
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Short-lived containers beside an agent's: the built-in program as a tool, in the agent's own
-//! network. The agent's image may have no shell, and its user no rights.
+//! network or with its data. The agent's image may have no shell, and its user no rights.
 
 use futures::StreamExt as _;
 
 use super::DockerCluster;
-use crate::docker::{Attachment, ContainerPlan, DockerError, Labels, labels};
+use crate::agent_config::DATA_DIR;
+use crate::docker::{Attachment, ContainerPlan, DockerError, Labels, VolumePlan, labels};
 use crate::engine::BUILT_IN;
 use crate::owner::Owner;
 use crate::spec::AgentName;
@@ -40,45 +41,61 @@ impl DockerCluster {
         agent: &AgentName,
         arguments: &[String],
     ) -> Result<String, ToolError> {
-        if !self.record.tools {
+        let mut plan = self.tool_plan(agent, "net", arguments)?;
+        plan.network = Attachment::Shared {
+            container: self.container(agent).to_owned(),
+        };
+        plan.capabilities = vec!["NET_ADMIN".to_owned()];
+        self.use_tool(&plan).await
+    }
+
+    /// Runs `rehearse-agent data ARGUMENTS` where the agent's data is, and returns what it printed.
+    pub(super) async fn data_tool(
+        &self,
+        agent: &AgentName,
+        arguments: &[String],
+    ) -> Result<String, ToolError> {
+        let mut plan = self.tool_plan(agent, "data", arguments)?;
+        plan.volume = Some(VolumePlan {
+            name: self.container(agent).to_owned(),
+            path: DATA_DIR.to_owned(),
+            labels: Labels::new(),
+        });
+        self.use_tool(&plan).await
+    }
+
+    fn tool_plan(
+        &self,
+        agent: &AgentName,
+        tool: &str,
+        arguments: &[String],
+    ) -> Result<ContainerPlan, ToolError> {
+        let Some(tools) = &self.record.tools else {
             return Err(ToolError::NoTool {
-                image: self.record.image.clone(),
+                image: self.image_of(agent).to_owned(),
             });
-        }
-        let mut command = vec![BUILT_IN.to_owned(), "net".to_owned()];
+        };
+        let mut command = vec![BUILT_IN.to_owned(), tool.to_owned()];
         command.extend_from_slice(arguments);
-        let owner = Owner::this();
-        let tags: Labels = [
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("{}-{tool}-{}", self.container(agent), &unique[..8]);
+        let platform = tools.arch.platform();
+        let mut plan = ContainerPlan::alone(name, tools.image.clone(), platform, command);
+        plan.user = "0".to_owned();
+        plan.labels = [
             (labels::CLUSTER, self.record.spec.name.clone()),
             (labels::RUN, self.record.run.clone()),
             (labels::ROLE, "tool".to_owned()),
             (labels::AGENT, agent.to_string()),
-            (labels::OWNER, owner.to_string()),
+            (labels::OWNER, Owner::this().to_string()),
         ]
         .map(|(key, value)| (key.to_owned(), value))
         .into();
-        let unique = uuid::Uuid::new_v4().simple().to_string();
-        let id = self
-            .docker
-            .create_container(&ContainerPlan {
-                name: format!("{}-net-{}", self.container(agent), &unique[..8]),
-                image: self.record.image.clone(),
-                platform: self.record.spec.arch.platform(),
-                command: command.clone(),
-                env: Vec::new(),
-                user: "0".to_owned(),
-                hostname: String::new(),
-                labels: tags,
-                network: Attachment::Shared {
-                    container: self.container(agent).to_owned(),
-                },
-                volume: None,
-                ports: Vec::new(),
-                init: false,
-                capabilities: vec!["NET_ADMIN".to_owned()],
-                sysctls: Labels::new(),
-            })
-            .await?;
+        Ok(plan)
+    }
+
+    async fn use_tool(&self, plan: &ContainerPlan) -> Result<String, ToolError> {
+        let id = self.docker.create_container(plan).await?;
         let outcome = self.run_tool(&id).await;
         self.docker.remove_container(&id).await?;
         let (code, said) = outcome?;
@@ -86,11 +103,17 @@ impl DockerCluster {
             Ok(said)
         } else {
             Err(ToolError::Failed {
-                command: command.join(" "),
+                command: plan.command.join(" "),
                 code,
                 said: said.trim().to_owned(),
             })
         }
+    }
+
+    fn image_of(&self, agent: &AgentName) -> &str {
+        let mut all = self.record.agents.iter();
+        let found = all.find(|one| one.plan.name == *agent);
+        found.map_or("", |one| &one.image)
     }
 
     async fn run_tool(&self, id: &str) -> Result<(i64, String), DockerError> {

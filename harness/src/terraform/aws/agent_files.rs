@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hcl_edit::Span as _;
+use hcl_edit::structure::{Body, Structure};
 use serde::{Serialize, Serializer};
 
 use super::places::Places;
 use super::script::WrittenFile;
 use crate::spec::Role;
 use crate::terraform::eval::Scope;
-use crate::terraform::resource::{Evaluated, evaluate};
+use crate::terraform::resource::{Evaluated, evaluate, value_or_reason};
 use crate::terraform::source::{Origin, Site, Source, parse_body};
 use crate::terraform::value::Value;
 
@@ -26,6 +28,8 @@ struct Parsed {
     path: String,
     first_line: usize,
     evaluated: Evaluated,
+    /// Key, value, line of the file.
+    settings: Vec<(String, Value, usize)>,
     sites: Vec<(usize, Site)>,
 }
 
@@ -58,11 +62,11 @@ impl AgentFiles {
             });
             match parse_body(&source) {
                 Ok(body) => {
-                    let evaluated = evaluate(
-                        &body,
-                        &Origin::whole(source),
-                        &Scope::new(None, std::path::Path::new("/")),
-                    );
+                    let origin = Origin::whole(source);
+                    let scope = Scope::new(None, std::path::Path::new("/"));
+                    let evaluated = evaluate(&body, &origin, &scope);
+                    let mut settings = Vec::new();
+                    walk(&body, &origin, "", &mut settings);
                     let lines = file.content.lines().count();
                     let sites = (1..=lines)
                         .filter_map(|line| Some((line, find(file.first_line + line - 1)?)))
@@ -71,6 +75,7 @@ impl AgentFiles {
                         path: file.path.clone(),
                         first_line: file.first_line,
                         evaluated,
+                        settings,
                         sites,
                     });
                 }
@@ -85,6 +90,24 @@ impl AgentFiles {
         read
     }
 
+    /// Reads files of an agent's that are at hand as they are: path and text.
+    #[must_use]
+    pub fn of(files: &[(String, String)]) -> Self {
+        let written: Vec<WrittenFile> = files
+            .iter()
+            .map(|(path, text)| WrittenFile {
+                path: path.clone(),
+                content: text.clone(),
+                first_line: 1,
+                expands: false,
+                appends: false,
+                mode: None,
+            })
+            .collect();
+        let nowhere = Site::start_of(std::path::Path::new("agent"));
+        Self::read(&written, "", &nowhere, &Places::default())
+    }
+
     /// Whether any file of the agent's was found.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -94,7 +117,20 @@ impl AgentFiles {
     /// Returns a setting by its path, as `server.server_join.retry_join`; the last file wins.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Setting> {
+        // A block with a label, as `plugin`, is found by its whole path only.
+        let said = |file: &Parsed| {
+            let mut settings = file.settings.iter().rev();
+            let (_, value, line) = settings.find(|(known, _, _)| known == key)?;
+            Some(Setting {
+                key: key.to_owned(),
+                value: value.clone(),
+                site: file.site_of_line(*line),
+            })
+        };
         self.files.iter().rev().find_map(|file| {
+            if let Some(setting) = said(file) {
+                return Some(setting);
+            }
             let mut parts = key.split('.');
             let mut value = file.evaluated.attributes.get(parts.next()?)?;
             for part in parts {
@@ -121,13 +157,15 @@ impl AgentFiles {
     /// Returns every key that is set, with its value, blocks resolved to paths.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let mut all = Vec::new();
-        for file in &self.files {
-            for (name, value) in &file.evaluated.attributes {
-                flatten(file, name, value, &mut all);
-            }
-        }
-        all
+        let settings = |file: &Parsed| {
+            let setting = |(key, value, line): &(String, Value, usize)| Setting {
+                key: key.clone(),
+                value: value.clone(),
+                site: file.site_of_line(*line),
+            };
+            file.settings.iter().map(setting).collect::<Vec<_>>()
+        };
+        self.files.iter().flat_map(settings).collect()
     }
 
     /// Returns what the agent is by its configuration.
@@ -194,6 +232,10 @@ impl Parsed {
             .get(&indexed)
             .or_else(|| sites.get(key))
             .map_or(1, |site| site.line);
+        self.site_of_line(line)
+    }
+
+    fn site_of_line(&self, line: usize) -> Site {
         self.sites.iter().find(|(at, _)| *at >= line).map_or_else(
             || Site {
                 file: PathBuf::from(&self.path),
@@ -205,26 +247,38 @@ impl Parsed {
     }
 }
 
-fn flatten(file: &Parsed, key: &str, value: &Value, into: &mut Vec<Setting>) {
-    match value {
-        Value::Tuple(blocks)
-            if !blocks.is_empty()
-                && blocks.iter().all(|block| matches!(block, Value::Object(_))) =>
-        {
-            for block in blocks {
-                flatten(file, key, block, into);
+/// Every key of a body, blocks and their labels resolved to paths: `plugin.raw_exec.config.enabled`.
+fn walk(body: &Body, origin: &Origin, prefix: &str, into: &mut Vec<(String, Value, usize)>) {
+    let scope = Scope::new(None, std::path::Path::new("/"));
+    for structure in body {
+        match structure {
+            Structure::Attribute(attribute) => {
+                let key = format!("{prefix}{}", attribute.key.value());
+                let line = origin.site(attribute.key.span()).line;
+                let value = value_or_reason(&attribute.value, origin, &scope);
+                flatten(key, value, line, into);
+            }
+            Structure::Block(block) => {
+                let labels = block
+                    .labels
+                    .iter()
+                    .map(|label| format!("{}.", label.as_str()));
+                let labels: String = labels.collect();
+                let inner = format!("{prefix}{}.{labels}", block.ident.value());
+                walk(&block.body, origin, &inner, into);
             }
         }
+    }
+}
+
+fn flatten(key: String, value: Value, line: usize, into: &mut Vec<(String, Value, usize)>) {
+    match value {
         Value::Object(members) => {
             for (name, value) in members {
-                flatten(file, &format!("{key}.{name}"), value, into);
+                flatten(format!("{key}.{name}"), value, line, into);
             }
         }
-        value => into.push(Setting {
-            key: key.to_owned(),
-            value: value.clone(),
-            site: file.site(key),
-        }),
+        value => into.push((key, value, line)),
     }
 }
 
@@ -247,5 +301,19 @@ impl Serialize for AgentFiles {
                 serde_json::json!({ "value": setting.value.to_json(), "site": setting.site }),
             )
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_a_block_with_a_label_is_found() {
+        let text = "plugin \"raw_exec\" {\n  config {\n    enabled = true\n  }\n}\n\nserver {\n  enabled = false\n}\n";
+        let files = AgentFiles::of(&[("nomad.hcl".to_owned(), text.to_owned())]);
+        assert_eq!(files.flag("plugin.raw_exec.config.enabled"), Some(true));
+        assert_eq!(files.flag("plugin.docker.config.enabled"), None);
+        assert_eq!(files.flag("server.enabled"), Some(false));
     }
 }

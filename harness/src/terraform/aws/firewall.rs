@@ -1,10 +1,12 @@
 //! Rules of security groups, in the three ways that the provider has for them.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::addresses;
+use super::{AwsCluster, Machine, addresses};
+use crate::spec::{HTTP_PORT, RPC_PORT, Role, SERF_PORT};
 use crate::terraform::resource::Resource;
 use crate::terraform::source::Site;
 use crate::terraform::value::{Value, Why};
@@ -80,6 +82,96 @@ impl Rule {
     #[must_use]
     pub fn is_world(&self) -> bool {
         matches!(&self.peer, Peer::Cidr(cidr) if cidr.ends_with("/0"))
+    }
+}
+
+impl AwsCluster {
+    /// Whether a machine's groups are all declared, and all their rules known, so that what they do not
+    /// open is closed.
+    #[must_use]
+    pub fn knows_rules_of(&self, machine: &Machine) -> bool {
+        let declared = |group: &String| self.groups.contains_key(group);
+        self.rules_are_whole && !machine.groups.is_empty() && machine.groups.iter().all(declared)
+    }
+
+    /// Whether a rule lets one machine reach another's port. A rule for a network counts: addresses are
+    /// chosen by AWS, and any network may hold them.
+    #[must_use]
+    pub fn opens(&self, from: &Machine, to: &Machine, protocol: &str, port: u16) -> bool {
+        self.opens_by(from, to, protocol, port, |_| true)
+    }
+
+    fn opens_by(
+        &self,
+        from: &Machine,
+        to: &Machine,
+        protocol: &str,
+        port: u16,
+        network: impl Fn(&str) -> bool,
+    ) -> bool {
+        self.rules.iter().any(|rule| {
+            let admitted = match &rule.peer {
+                Peer::Group(group) => from.groups.contains(group),
+                Peer::Cidr(cidr) => network(cidr),
+                Peer::Unknown(_) => true,
+            };
+            rule.direction == Direction::Ingress
+                && to.groups.contains(&rule.group)
+                && rule.covers(protocol, port.into())
+                && admitted
+        })
+    }
+
+    /// Returns which of the agents' ports are closed between which roles, as `servers to clients: 4646,
+    /// 4647`; where not all rules are known, nothing is said.
+    #[must_use]
+    pub fn closed(&self) -> Vec<String> {
+        let ports = [
+            ("tcp", HTTP_PORT),
+            ("tcp", RPC_PORT),
+            ("tcp", SERF_PORT),
+            ("udp", SERF_PORT),
+        ];
+        let roles = [Role::Server, Role::Client];
+        let pairs = roles
+            .iter()
+            .flat_map(|from| roles.iter().map(move |to| (*from, *to)));
+        let mut closed = Vec::new();
+        for (from, to) in pairs {
+            let (Some(sender), Some(receiver)) =
+                (self.of_role(from).next(), self.of_role(to).next())
+            else {
+                continue;
+            };
+            if !self.knows_rules_of(sender) || !self.knows_rules_of(receiver) {
+                continue;
+            }
+            let shut: Vec<String> = ports
+                .iter()
+                .filter(|(protocol, port)| {
+                    !self.opens_by(sender, receiver, protocol, *port, may_hold_machines)
+                })
+                .map(|(protocol, port)| format!("{port}/{protocol}"))
+                .collect();
+            if !shut.is_empty() {
+                closed.push(format!("{from}s to {to}s: {}", shut.join(", ")));
+            }
+        }
+        closed
+    }
+}
+
+/// Whether a network may hold a machine's address among the machines: those are private ones.
+fn may_hold_machines(cidr: &str) -> bool {
+    let Some((address, bits)) = cidr.split_once('/') else {
+        return true;
+    };
+    match (address.parse::<IpAddr>(), bits) {
+        (_, "0") | (Err(_), _) => true,
+        (Ok(IpAddr::V4(ip)), _) => {
+            ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64)
+        }
+        (Ok(IpAddr::V6(_)), _) => false,
     }
 }
 

@@ -10,13 +10,13 @@ use sha1::Digest as _;
 use super::agent_files::AgentFiles;
 use super::fact::Fact;
 use super::places::Places;
-use super::script::{WrittenFile, written_files};
-use super::{addresses, arch_of};
+use super::script::WrittenFile;
+use super::{addresses, arch_of, parts};
 use crate::spec::{Arch, Role};
 use crate::terraform::resource::Resource;
 use crate::terraform::source::Site;
 use crate::terraform::value::{Cause, Value};
-use crate::terraform::{Configuration, Number};
+use crate::terraform::{Basis, Configuration, Number};
 
 /// A machine that runs an agent, or several alike made by one group.
 #[derive(Debug, Serialize)]
@@ -96,8 +96,8 @@ pub struct UserData {
     pub unknown: Vec<Cause>,
     /// Files that it writes, as far as that can be read off.
     pub files: Vec<WrittenFile>,
-    /// What was not looked into, as `#cloud-config`.
-    pub unread: Option<String>,
+    /// What was not looked into, as ``a key of `#cloud-config` ``.
+    pub unread: Vec<String>,
     /// Where it stands.
     pub site: Site,
 }
@@ -116,6 +116,8 @@ pub enum Rollout {
     Refreshed,
     /// The group uses it for new machines only.
     NewOnly,
+    /// Not told: plans and states leave out what is ignored.
+    Untold,
 }
 
 /// Returns every machine of the configuration.
@@ -137,6 +139,11 @@ pub(super) fn machines(configuration: &Configuration, places: &Places) -> Vec<Ma
                 }
             }
             _ => {}
+        }
+    }
+    if configuration.basis != Basis::Files {
+        for machine in &mut machines {
+            machine.rollout = Rollout::Untold;
         }
     }
     machines
@@ -354,31 +361,51 @@ fn role(
             format!("`{role}` is enabled in {}", agent.paths().join(", ")),
         );
     }
-    let of = |text: &str| match (
-        text.to_lowercase().contains("server"),
-        text.to_lowercase().contains("client"),
-    ) {
-        (true, false) => Some(Role::Server),
-        (false, true) => Some(Role::Client),
-        _ => None,
-    };
     let tagged = tags
         .iter()
         .filter(|(name, _)| *name != "Name")
-        .find_map(|(name, value)| Some((of(value)?, format!("tag `{name}` is `{value}`"))));
+        .find_map(|(name, value)| Some((role_in(value)?, format!("tag `{name}` is `{value}`"))));
+    let called = &group.id.name;
+    if tagged.is_none() && is_of_another_program(called) {
+        let why = format!("the resource is called `{called}`, which is no agent of Nomad");
+        return (None, why);
+    }
     let named = || {
-        Some((
-            of(&group.id.name)?,
-            format!("the resource is called `{}`", group.id.name),
-        ))
+        let why = format!("the resource is called `{called}`");
+        Some((role_in(called)?, why))
     };
-    match tagged.or_else(named) {
+    // Last, as it may hold the names of other things, too.
+    let name_tag = || {
+        let name = tags.get("Name")?;
+        Some((role_in(name)?, format!("tag `Name` is `{name}`")))
+    };
+    match tagged.or_else(named).or_else(name_tag) {
         Some((role, why)) => (Some(role), why),
         None => (
             None,
             "neither its configuration nor its tags nor its name tell".to_owned(),
         ),
     }
+}
+
+/// The role that a name tells.
+fn role_in(text: &str) -> Option<Role> {
+    if is_of_another_program(text) {
+        return None;
+    }
+    let text = text.to_lowercase();
+    match (text.contains("server"), text.contains("client")) {
+        (true, false) => Some(Role::Server),
+        (false, true) => Some(Role::Client),
+        _ => None,
+    }
+}
+
+/// Whether a name is of a cluster that often stands beside Nomad's, and has servers of its own.
+fn is_of_another_program(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let others = ["consul", "vault", "boundary"];
+    others.iter().any(|other| text.contains(other)) && !text.contains("nomad")
 }
 
 fn disks(template: &Resource) -> Vec<Disk> {
@@ -468,22 +495,21 @@ fn user_data(template: &Resource) -> UserData {
         }
         _ => None,
     };
+    // A provider before 6.0 plans and stores this in place of the text.
+    let digest_only = text
+        .as_deref()
+        .is_some_and(|text| text.len() == 40 && text.chars().all(|c| c.is_ascii_hexdigit()));
     let sha1 = text.as_ref().filter(|_| unknown.is_empty()).map(|text| {
+        if digest_only {
+            return text.clone();
+        }
         sha1::Sha1::digest(text)
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect()
     });
-    let script = text.as_deref().unwrap_or_default();
-    let unread = ["#cloud-config", "Content-Type: multipart"]
-        .iter()
-        .find(|start| script.trim_start().starts_with(**start))
-        .map(|start| (*start).to_owned());
-    let files = if unread.is_some() {
-        Vec::new()
-    } else {
-        written_files(script)
-    };
+    let text = text.filter(|_| !digest_only);
+    let (files, unread) = text.as_deref().map(parts::read).unwrap_or_default();
     UserData {
         text,
         sha1,
@@ -499,11 +525,33 @@ fn decoded(text: &str) -> String {
     let plain = text.starts_with('#') || text.contains(char::is_whitespace);
     let decoded = (!plain)
         .then(|| {
-            STANDARD
-                .decode(text)
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok())
+            let bytes = STANDARD.decode(text).ok()?;
+            // cloud-init unpacks what is zipped.
+            match bytes.starts_with(&[0x1f, 0x8b]) {
+                true => super::unzipped(&bytes),
+                false => String::from_utf8(bytes).ok(),
+            }
         })
         .flatten();
     decoded.unwrap_or_else(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_of_other_programs_are_none_of_nomads() {
+        for (text, role) in [
+            ("server", Some(Role::Server)),
+            ("nomad_clients", Some(Role::Client)),
+            ("Nomad-Consul-Server", Some(Role::Server)),
+            ("consul_server", None),
+            ("vault-client", None),
+            ("server_of_clients", None),
+            ("bastion", None),
+        ] {
+            assert_eq!(role_in(text), role, "{text}");
+        }
+    }
 }

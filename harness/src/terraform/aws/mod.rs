@@ -1,24 +1,30 @@
 //! A configuration as a Nomad cluster on AWS: machines with their roles, user data, tags and disks, and
 //! who may reach whom. Each fact carries the place that says it.
 
+mod adopt;
 mod agent_files;
+pub mod cloud_config;
 mod fact;
 mod firewall;
 mod machines;
+pub mod parts;
 mod places;
 mod processors;
 mod script;
 mod text;
+mod witness;
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::source::Site;
-use super::{Configuration, Remark, Unevaluated, Value};
+use super::{Basis, Configuration, Remark, Unevaluated, Value};
 use crate::spec::{Arch, Role};
 
+pub use self::adopt::{AdoptError, Agents, adopt};
 pub use self::agent_files::{AgentFiles, Setting};
 pub use self::fact::Fact;
 pub use self::firewall::{Direction, Peer, Rule};
@@ -26,10 +32,13 @@ pub use self::machines::{Disk, Machine, Metadata, Rollout, UserData};
 pub use self::places::Places;
 pub use self::processors::arch_of;
 pub use self::script::WrittenFile;
+pub use self::witness::Witness;
 
 /// A cluster as a configuration describes it.
 #[derive(Debug, Serialize)]
 pub struct AwsCluster {
+    /// What it was read from.
+    pub basis: Basis,
     /// AWS region.
     pub region: Fact<String>,
     /// Machines that run agents, servers first.
@@ -61,6 +70,7 @@ impl AwsCluster {
         // Machines without a known role come last, not first.
         machines.sort_by_key(|machine| machine.role.is_none());
         Self {
+            basis: configuration.basis,
             region: region(configuration),
             machines,
             rules: firewall::rules(configuration),
@@ -124,6 +134,15 @@ fn requirements(configuration: &Configuration) -> BTreeMap<String, Fact<String>>
         all.insert(name.clone(), fact);
     }
     all
+}
+
+/// Returns what was zipped, if it is text.
+pub(super) fn unzipped(bytes: &[u8]) -> Option<String> {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(bytes)
+        .read_to_string(&mut text)
+        .ok()?;
+    Some(text)
 }
 
 /// Returns the addresses in a value that refers to resources: `[aws_security_group.x.id]` → its address.

@@ -106,17 +106,20 @@ fn user_data(machine: &Machine) -> String {
     let data = &machine.user_data;
     let size = data.text.as_ref().map_or(0, String::len);
     let state = match (&data.text, &data.sha1) {
-        (None, _) => return "none, or not known".to_owned(),
+        (None, Some(sha1)) => return format!("sha1 {sha1}; the text is not told there"),
+        (None, None) => return "none, or not known".to_owned(),
         (Some(_), Some(sha1)) => format!("sha1 {sha1}"),
         (Some(_), None) => format!("{} parts not known", data.unknown.len()),
     };
     let files: Vec<&str> = data.files.iter().map(|file| file.path.as_str()).collect();
-    let files = match (&data.unread, files.is_empty()) {
-        (Some(unread), _) => format!("; {unread} is not looked into"),
-        (None, true) => String::new(),
-        (None, false) => format!("; writes {}", files.join(", ")),
-    };
-    format!("{size} bytes, {state}{files}")
+    let mut more = String::new();
+    if !files.is_empty() {
+        more.push_str(&format!("; writes {}", files.join(", ")));
+    }
+    if !data.unread.is_empty() {
+        more.push_str(&format!("; not looked into: {}", data.unread.join(", ")));
+    }
+    format!("{size} bytes, {state}{more}")
 }
 
 fn place<T>(fact: &Fact<T>) -> String {

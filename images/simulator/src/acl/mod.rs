@@ -2,14 +2,16 @@
 //!
 //! As in Nomad: without ACLs everybody may do everything; with them nothing is allowed that a
 //! token's policies (or the policy named `anonymous`) do not allow, and `deny` beats every
-//! other rule. Missing: roles, authentication methods.
+//! other rule. Missing: authentication methods.
 
 mod policy;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use policy::{Level, Policy, PolicyError};
 
+use crate::plant::{self, Plant};
 use crate::state::State;
 use crate::types::{AclToken, Nanos, TokenType};
 
@@ -60,15 +62,12 @@ impl Acl {
         let mut tokens = state.acl_tokens.values();
         let token = tokens.find(|token| token.secret_id == secret);
         let token = Arc::clone(token.ok_or(UnknownToken)?);
-        if token.has_expired(now) {
+        if token.has_expired(now) && !plant::is(Plant::TokenNeverExpires) {
             return Err(UnknownToken);
         }
         let power = match token.token_type {
             TokenType::Management => Power::All,
-            TokenType::Client => {
-                let names = token.policies.iter().flatten().map(String::as_str);
-                Power::Policies(policies(state, names))
-            }
+            TokenType::Client => Power::Policies(policies(state, policies_of(state, &token))),
         };
         Ok(Self {
             token: Some(token),
@@ -165,6 +164,15 @@ impl Acl {
             }
         }
     }
+}
+
+/// Names of a token's policies: its own, and those of its roles that are there.
+pub fn policies_of<'a>(state: &'a State, token: &'a AclToken) -> BTreeSet<&'a str> {
+    let links = token.roles.iter().flatten();
+    let roles = links.filter_map(|link| state.acl_roles.get(&link.id));
+    let own = token.policies.iter().flatten().map(String::as_str);
+    own.chain(roles.flat_map(|role| role.policy_names()))
+        .collect()
 }
 
 /// The policies of these names that exist; their rules were checked when they were stored.

@@ -27,6 +27,8 @@ pub(super) struct HealthRule {
     healthy_deadline: Nanos,
     /// When watching began ([`Nanos`] since the epoch).
     since: Nanos,
+    /// Whether the checks of its services must pass as well.
+    pub(super) by_checks: bool,
 }
 
 impl HealthRule {
@@ -53,10 +55,22 @@ impl HealthRule {
             min_healthy_time: min,
             healthy_deadline: deadline,
             since: now,
+            by_checks: check == "checks",
         })
     }
 
-    /// Judges the tasks by name; with each comes when it last started.
+    /// Whether what is so since then has been so for long enough.
+    pub(super) fn is_enough(&self, since: Nanos, now: Nanos) -> bool {
+        let min = if plant::is(Plant::MinHealthyTimeIgnored) {
+            0
+        } else {
+            clock::scaled_time(self.min_healthy_time)
+        };
+        now - since >= min
+    }
+
+    /// Judges the tasks by name; with each comes when it last started. `checks` is whether those
+    /// of its services have passed for long enough.
     ///
     /// A failure counts once all tasks have ended (the others are killed for it), as in Nomad.
     pub(super) fn judge(
@@ -64,6 +78,7 @@ impl HealthRule {
         group: &[Task],
         states: &BTreeMap<String, TaskState>,
         started: &BTreeMap<String, Nanos>,
+        checks: bool,
         now: Nanos,
     ) -> Verdict {
         // What prepares or cleans up need not run, but must not fail.
@@ -79,21 +94,16 @@ impl HealthRule {
             TaskStateKind::Running => started.get(name).copied(),
             TaskStateKind::Pending | TaskStateKind::Dead => None,
         };
-        let min = if plant::is(Plant::MinHealthyTimeIgnored) {
-            0
-        } else {
-            scaled(self.min_healthy_time)
-        };
         let ran = |(name, state): (&String, &TaskState)| {
-            since(name, state).is_some_and(|at| now - at >= min)
+            since(name, state).is_some_and(|at| self.is_enough(at, now))
         };
-        if tasks.iter().all(ran) {
+        if checks && tasks.iter().all(ran) {
             return Verdict::Healthy;
         }
         let over = tasks
             .values()
             .all(|state| state.state == TaskStateKind::Dead);
-        if !over && now - self.since < scaled(self.healthy_deadline) {
+        if !over && now - self.since < clock::scaled_time(self.healthy_deadline) {
             return Verdict::Undecided;
         }
         let wrong = tasks.iter().filter(|(name, state)| !ran((name, state)));
@@ -117,10 +127,6 @@ impl HealthRule {
     }
 }
 
-fn scaled(timer: Nanos) -> Nanos {
-    Nanos::try_from(clock::scaled_nanos(timer).as_nanos()).unwrap_or(Nanos::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +136,7 @@ mod tests {
         min_healthy_time: 10 * SECOND,
         healthy_deadline: 60 * SECOND,
         since: 100 * SECOND,
+        by_checks: true,
     };
 
     fn judge(state: TaskStateKind, failed: bool, started: Option<i64>, now: i64) -> Verdict {
@@ -143,6 +150,7 @@ mod tests {
             &[],
             &BTreeMap::from([("t".to_owned(), task)]),
             &started.into_iter().collect(),
+            true,
             now * SECOND,
         )
     }
@@ -206,13 +214,31 @@ mod tests {
         ]);
         let started = BTreeMap::from([("good".to_owned(), 101 * SECOND)]);
         let at = 105 * SECOND;
-        assert_eq!(RULE.judge(&[], &tasks, &started, at), Verdict::Undecided);
+        assert_eq!(
+            RULE.judge(&[], &tasks, &started, true, at),
+            Verdict::Undecided
+        );
         tasks.insert("good".to_owned(), task(TaskStateKind::Dead, false));
-        let verdict = RULE.judge(&[], &tasks, &started, at);
+        let verdict = RULE.judge(&[], &tasks, &started, true, at);
         let Verdict::Unhealthy(why) = verdict else {
             panic!("{verdict:?}");
         };
         assert_eq!(why["bad"], "Unhealthy because of failed task");
         assert_eq!(why["good"], "Unhealthy because of dead task");
+    }
+
+    #[test]
+    fn checks_that_do_not_pass_keep_it_from_being_healthy() {
+        let running = TaskState {
+            state: TaskStateKind::Running,
+            ..TaskState::default()
+        };
+        let states = BTreeMap::from([("t".to_owned(), running)]);
+        let started = BTreeMap::from([("t".to_owned(), 101 * SECOND)]);
+        let judge = |checks, at: i64| RULE.judge(&[], &states, &started, checks, at * SECOND);
+        assert_eq!(judge(true, 111), Verdict::Healthy);
+        assert_eq!(judge(false, 111), Verdict::Undecided);
+        // No task is to blame.
+        assert_eq!(judge(false, 160), Verdict::Unhealthy(BTreeMap::new()));
     }
 }

@@ -9,6 +9,7 @@
 //! Missing: garbage collection of ended allocations that the servers still list, `exec`.
 
 mod allocs;
+mod checks;
 mod events;
 pub mod files;
 mod fingerprint;
@@ -37,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub use allocs::OrderError;
+pub use checks::CheckResult;
 pub use runner::View;
 
 use allocs::Allocs;
@@ -267,6 +269,13 @@ impl Client {
     #[must_use]
     pub fn allocation(&self, alloc_id: &str) -> Option<View> {
         self.allocs.view(alloc_id)
+    }
+
+    /// What the checks of an allocation's services found last, by their IDs; `None` where it is
+    /// not on this node.
+    #[must_use]
+    pub fn checks(&self, alloc_id: &str) -> Option<BTreeMap<String, CheckResult>> {
+        Some(self.allocs.view(alloc_id)?.checks)
     }
 
     /// What an allocation's tasks use, as Nomad's `AllocResourceUsage`; `None` where it is not

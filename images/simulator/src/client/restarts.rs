@@ -7,6 +7,7 @@ use rand::Rng as _;
 use crate::clock;
 use crate::drivers::raw_exec::Exit;
 use crate::jobspec::duration;
+use crate::plant::{self, Plant};
 use crate::types::{Nanos, RestartPolicy};
 
 /// Part of the delay that is added by chance (Nomad's `jitter`).
@@ -54,7 +55,7 @@ impl Restarts {
         if exit.is_success() && !self.on_success {
             return Next::Done;
         }
-        if policy.attempts == 0 {
+        if policy.attempts == 0 || plant::is(Plant::RestartsIgnored) {
             return Next::Fail("Policy allows no restarts".to_owned());
         }
         let interval = Nanos::try_from(clock::scaled_nanos(policy.interval).as_nanos());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, watch};
 
+use super::checks::{CheckResult, Checks};
 use super::events;
 use super::health::{HealthRule, Verdict};
 use super::lifecycle::{self, Phase};
@@ -50,6 +51,8 @@ pub struct View {
     pub tasks: BTreeMap<String, TaskState>,
     /// The process that leads each running task's group.
     pub processes: BTreeMap<String, i32>,
+    /// What the checks of its services found last, by their IDs.
+    pub checks: BTreeMap<String, CheckResult>,
 }
 
 /// Tells when a server was last heard of.
@@ -85,6 +88,7 @@ pub(super) struct AllocRunner {
     ran: BTreeSet<String>,
     deployment_status: Option<AllocDeploymentStatus>,
     health: Option<HealthRule>,
+    checks: Checks,
     killing: bool,
 }
 
@@ -103,9 +107,10 @@ impl AllocRunner {
         let view = watch::Sender::new(View {
             namespace: alloc.namespace.clone(),
             tasks: states.clone(),
-            processes: BTreeMap::new(),
+            ..View::default()
         });
         Self {
+            checks: Checks::new(view.clone()),
             setup,
             alloc: watch::Sender::new(alloc),
             states,
@@ -237,11 +242,19 @@ impl AllocRunner {
             }
         }
         self.processes.clear();
+        self.watch_checks();
         for (name, found) in survivors {
             self.ran.insert(name.clone());
             self.start(&name, Some(found));
         }
         self.next_tasks();
+    }
+
+    /// Puts the questions of its services' checks, as long as it is wanted.
+    fn watch_checks(&mut self) {
+        let alloc = Arc::clone(&self.alloc.borrow());
+        let ip = self.setup.place.node.node_resources.ip.as_str();
+        self.checks.follow(&alloc, ip);
     }
 
     /// Starts the tasks whose turn has come, and ends sidecars that nobody needs any more.
@@ -357,7 +370,10 @@ impl AllocRunner {
         if alloc.desired_status != AllocDesiredStatus::Run && !self.is_done() {
             self.health = None;
             self.kill(None);
-        } else if alloc.client_status == AllocClientStatus::Unknown {
+        } else if !self.killing && !self.is_done() {
+            self.watch_checks();
+        }
+        if self.is_wanted() && alloc.client_status == AllocClientStatus::Unknown {
             // The servers had lost sight of it: they are told again how it is.
             for state in self.states.values_mut() {
                 events::push(state, events::reconnected());
@@ -373,6 +389,7 @@ impl AllocRunner {
             return;
         }
         self.killing = true;
+        self.checks.stop();
         let alloc = Arc::clone(&self.alloc.borrow());
         // The group's own delay is for its services to be forgotten; a failure has none.
         let delay = group_of(&alloc).and_then(|group| group.shutdown_delay);
@@ -464,7 +481,10 @@ impl AllocRunner {
             return false;
         };
         let tasks = tasks_of(&self.alloc.borrow());
-        let healthy = match rule.judge(&tasks, &self.states, &self.started, clock::now()) {
+        let now = clock::now();
+        let passing = self.checks.passing_since(now);
+        let checks = !rule.by_checks || passing.is_some_and(|at| rule.is_enough(at, now));
+        let healthy = match rule.judge(&tasks, &self.states, &self.started, checks, now) {
             Verdict::Undecided => return false,
             Verdict::Healthy => true,
             Verdict::Unhealthy(reasons) => {

@@ -16,6 +16,7 @@ use crate::clock;
 use crate::drivers::raw_exec::{
     self, Exit, Found, Process, Rotation, StartError, TaskConfig, signal_named,
 };
+use crate::plant::{self, Plant};
 use crate::types::{Allocation, JobType, Nanos, Node, SECOND, Task, TaskEvent};
 
 /// Nomad's `client.max_kill_timeout` as it is by default.
@@ -337,9 +338,14 @@ impl TaskRunner {
         let task = self.task().unwrap_or_default();
         let timeout = kill_timeout(&task);
         clock::sleep(clock::scaled_nanos(task.shutdown_delay)).await;
-        let signal = signal_named(&task.kill_signal).unwrap_or(Signal::SIGINT);
-        process.signal(signal);
-        let waited = tokio::time::timeout(clock::scaled_nanos(timeout), process.wait()).await;
+        let asks = if plant::is(Plant::KillTimeoutIgnored) {
+            Signal::SIGKILL
+        } else {
+            signal_named(&task.kill_signal).unwrap_or(Signal::SIGINT)
+        };
+        process.signal(asks);
+        let patience = clock::scaled_nanos(timeout);
+        let waited = tokio::time::timeout(patience, process.wait()).await;
         let exit = if let Ok(exit) = waited {
             exit
         } else {

@@ -127,7 +127,7 @@ fn advance_one(state: &State, deployment: &Deployment, now: Nanos, wanted: &mut 
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
-    if may_promote(deployment, &allocs) {
+    if may_promote(deployment, &allocs) && !plant::is(Plant::NoAutoPromote) {
         wanted.commands.push(Command::DeploymentPromote {
             id: deployment.id.clone(),
             groups: None,
@@ -164,7 +164,10 @@ fn doom(
         return Some((UNHEALTHY, rollback));
     }
     let late = |g: &&DeploymentState| {
-        !is_done(g) && g.require_progress_by > 0 && g.require_progress_by <= now
+        !plant::is(Plant::ProgressDeadlineIgnored)
+            && !is_done(g)
+            && g.require_progress_by > 0
+            && g.require_progress_by <= now
     };
     if !deployment.task_groups.values().any(|g| late(&g)) {
         return None;

@@ -42,6 +42,12 @@ pub fn removed(state: &State, command: &Command) -> Removed {
                 .map(|policy| event("ACLPolicyDeleted", Subject::AclPolicy(Arc::clone(policy))))
                 .collect()
         }
+        Command::AclRoleDelete { ids } => {
+            let roles = ids.iter().filter_map(|id| state.acl_roles.get(id));
+            roles
+                .map(|role| event("ACLRoleDeleted", Subject::AclRole(Arc::clone(role))))
+                .collect()
+        }
         Command::Batch { commands } => commands
             .iter()
             .flat_map(|command| removed(state, command))
@@ -91,6 +97,12 @@ pub fn made(state: &State, index: u64, command: &Command, removed: Removed) -> V
         policies
             .filter(|policy| policy.modify_index == index)
             .for_each(|p| add("ACLPolicyUpserted", Subject::AclPolicy(Arc::clone(p))));
+    }
+    if touched(Table::AclRoles) {
+        let roles = state.acl_roles.values();
+        roles
+            .filter(|role| role.modify_index == index)
+            .for_each(|role| add("ACLRoleUpserted", Subject::AclRole(Arc::clone(role))));
     }
     events
 }

@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 
 pub use made::{Removed, made, removed};
 
-use crate::types::{AclPolicy, AclToken, Allocation, Deployment, Evaluation, Job, Node};
+use crate::plant::{self, Plant};
+use crate::types::{AclPolicy, AclRole, AclToken, Allocation, Deployment, Evaluation, Job, Node};
 
 /// Batches kept (`event_buffer_size`).
 const KEPT: usize = 100;
@@ -33,6 +34,7 @@ pub enum Subject {
     Node(Arc<Node>),
     AclToken(Arc<AclToken>),
     AclPolicy(Arc<AclPolicy>),
+    AclRole(Arc<AclRole>),
 }
 
 impl Subject {
@@ -47,6 +49,7 @@ impl Subject {
             Self::Node(_) => "Node",
             Self::AclToken(_) => "ACLToken",
             Self::AclPolicy(_) => "ACLPolicy",
+            Self::AclRole(_) => "ACLRole",
         }
     }
 
@@ -61,6 +64,7 @@ impl Subject {
             Self::Node(node) => &node.id,
             Self::AclToken(token) => &token.accessor_id,
             Self::AclPolicy(policy) => &policy.name,
+            Self::AclRole(role) => &role.id,
         }
     }
 
@@ -72,7 +76,7 @@ impl Subject {
             Self::Evaluation(eval) => &eval.namespace,
             Self::Allocation(alloc) => &alloc.namespace,
             Self::Deployment(deployment) => &deployment.namespace,
-            Self::Node(_) | Self::AclToken(_) | Self::AclPolicy(_) => "",
+            Self::Node(_) | Self::AclToken(_) | Self::AclPolicy(_) | Self::AclRole(_) => "",
         }
     }
 
@@ -149,7 +153,12 @@ impl EventLog {
     pub fn listen(&self, index: u64) -> mpsc::Receiver<Arc<Batch>> {
         let mut inner = self.lock();
         let (sender, receiver) = mpsc::channel(KEPT + BEHIND);
-        for batch in inner.kept.iter().filter(|batch| batch.index >= index) {
+        let told = !plant::is(Plant::EventsLost);
+        let kept = inner
+            .kept
+            .iter()
+            .filter(|batch| told && batch.index >= index);
+        for batch in kept {
             // There is room for all that is kept.
             drop(sender.try_send(Arc::clone(batch)));
         }

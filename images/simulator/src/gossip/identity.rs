@@ -47,7 +47,7 @@ impl Identity {
             name: settings.name.clone(),
             region: settings.region.clone(),
             datacenter: settings.datacenter.clone(),
-            build: crate::FOLLOWS.to_owned(),
+            build: crate::version::announced(),
             id: settings.id,
             rpc: Some(settings.rpc),
             expect: settings.expect,

@@ -14,12 +14,12 @@ use super::call::{self, Call};
 use super::context::Context;
 use super::listing::{Listing, Place};
 use super::reply::{self, ApiError, Reply};
-use super::{shape, write};
-use crate::acl::Policy;
+use super::{roles, shape, write};
+use crate::acl::{Policy, policies_of};
 use crate::clock;
 use crate::jobspec::duration;
 use crate::state::{Command, Table};
-use crate::types::{AclPolicy, AclToken, Nanos, SECOND, TokenType};
+use crate::types::{AclPolicy, AclToken, Nanos, RoleLink, SECOND, TokenType};
 
 pub fn routes() -> Router<Context> {
     Router::new()
@@ -40,7 +40,7 @@ pub fn routes() -> Router<Context> {
         )
 }
 
-fn enabled(call: &Call) -> Result<(), ApiError> {
+pub(super) fn enabled(call: &Call) -> Result<(), ApiError> {
     if call.ctx.settings.acl_enabled {
         Ok(())
     } else {
@@ -48,7 +48,7 @@ fn enabled(call: &Call) -> Result<(), ApiError> {
     }
 }
 
-fn management(call: &Call) -> Result<(), ApiError> {
+pub(super) fn management(call: &Call) -> Result<(), ApiError> {
     enabled(call)?;
     call.demand_management()
 }
@@ -94,8 +94,8 @@ async fn tokens(call: Call) -> Reply {
     let listed = tokens.filter(|token| token.accessor_id.starts_with(&call.prefix));
     let listing = Listing {
         place: |token: &Arc<AclToken>| Place::by_age(&call, token.create_index, &token.accessor_id),
-        fields: |token: &Arc<AclToken>| shape::token_stub(token),
-        stub: |token: &Arc<AclToken>| shape::token_stub(token),
+        fields: |token: &Arc<AclToken>| shape::token_stub(&state, token),
+        stub: |token: &Arc<AclToken>| shape::token_stub(&state, token),
     };
     listing.reply(&call, index, listed.cloned().collect())
 }
@@ -103,7 +103,7 @@ async fn tokens(call: Call) -> Reply {
 async fn own_token(call: Call) -> Reply {
     enabled(&call)?;
     let token = call.acl.token().ok_or_else(ApiError::denied)?;
-    call.query(token.modify_index, &shape::token(token))
+    call.query(token.modify_index, &shape::token(&call.state(), token))
 }
 
 async fn token(call: Call, Path(accessor): Path<String>) -> Reply {
@@ -114,7 +114,7 @@ async fn token(call: Call, Path(accessor): Path<String>) -> Reply {
     }
     let (state, index) = call.block(|state| state.index_of(Table::AclTokens)).await;
     match state.acl_tokens.get(&accessor) {
-        Some(token) => call.query(token.modify_index, &shape::token(token)),
+        Some(token) => call.query(token.modify_index, &shape::token(&state, token)),
         None => call.not_found(index, "ACL token not found"),
     }
 }
@@ -128,7 +128,7 @@ struct GivenToken {
     #[serde(rename = "Type")]
     token_type: String,
     policies: Option<Vec<String>>,
-    roles: Option<Vec<Value>>,
+    roles: Option<Vec<RoleLink>>,
     global: bool,
     #[serde(rename = "ExpirationTTL")]
     expiration_ttl: Value,
@@ -137,14 +137,13 @@ struct GivenToken {
 
 impl GivenToken {
     fn checked(self, call: &Call) -> Result<AclToken, ApiError> {
-        if self.roles.is_some_and(|roles| !roles.is_empty()) {
-            return Err(ApiError::not_simulated("token field `Roles`"));
-        }
         let now = clock::now();
         let ttl = ttl(&self.expiration_ttl)?;
         let expires = expiration(ttl, &self.expiration_time, now)?;
         let policies = self.policies.unwrap_or_default();
-        let token_type = match (self.token_type.as_str(), policies.is_empty()) {
+        let links = self.roles.unwrap_or_default();
+        let nothing = policies.is_empty() && links.is_empty();
+        let token_type = match (self.token_type.as_str(), nothing) {
             ("client", false) => TokenType::Client,
             ("client", true) => {
                 return Err(invalid("client token missing policies or roles"));
@@ -163,12 +162,14 @@ impl GivenToken {
         {
             return Err(ApiError::bad(format!("cannot find policy {unknown}")));
         }
+        let roles = roles::linked(&state, &links)?;
         Ok(AclToken {
             accessor_id: new_id(),
             secret_id: new_id(),
             name: self.name,
             token_type,
             policies: (!policies.is_empty()).then_some(policies),
+            roles: (!roles.is_empty()).then_some(roles),
             global: self.global,
             create_time: clock::rfc3339(now),
             expiration_ttl: ttl,
@@ -201,17 +202,20 @@ fn expiration(ttl: Nanos, time: &Value, now: Nanos) -> Result<Nanos, ApiError> {
             duration::format(ttl)
         )));
     }
-    let expires = match (ttl, is_unset(time)) {
+    // A time to live is one of Nomad's timers, a time of day is not.
+    let (life, expires) = match (ttl, is_unset(time)) {
         (0, true) => return Ok(0),
-        (ttl, true) => now + ttl,
-        (0, false) => clock::from_rfc3339(time.as_str().unwrap_or_default())
-            .ok_or_else(|| ApiError::bad(format!("parsing time {time}: not RFC 3339")))?,
+        (ttl, true) => (ttl, now + clock::scaled_time(ttl)),
+        (0, false) => {
+            let at = clock::from_rfc3339(time.as_str().unwrap_or_default())
+                .ok_or_else(|| ApiError::bad(format!("parsing time {time}: not RFC 3339")))?;
+            (at - now, at)
+        }
         _ => {
             let text = "token expiration TTL and time are both set, only one may be";
             return Err(invalid(text));
         }
     };
-    let life = expires - now;
     let [least, most] = LIFE;
     let refused = |word: &str, bound: Nanos| {
         let (bound, was) = (duration::format(bound), duration::format(life));
@@ -292,7 +296,7 @@ fn reply_token(call: &Call, index: u64, accessor: &str) -> Reply {
     let state = call.state();
     let token = state.acl_tokens.get(accessor);
     let token = token.ok_or_else(|| ApiError::missing("ACL token not found"))?;
-    call.written(index, &shape::token(token))
+    call.written(index, &shape::token(&state, token))
 }
 
 async fn delete_token(call: Call, Path(accessor): Path<String>) -> Reply {
@@ -308,8 +312,8 @@ async fn delete_token(call: Call, Path(accessor): Path<String>) -> Reply {
 
 /// Whether a token may see a policy: management all, a client its own.
 fn may_see(call: &Call, name: &str) -> bool {
-    let own = call.acl.token().and_then(|token| token.policies.as_ref());
-    call.acl.is_management() || own.is_some_and(|own| own.iter().any(|policy| policy == name))
+    let own = |token: &Arc<AclToken>| policies_of(&call.state(), token).contains(name);
+    call.acl.is_management() || call.acl.token().is_some_and(own)
 }
 
 async fn policies(call: Call) -> Reply {
@@ -375,6 +379,6 @@ async fn delete_policy(call: Call, Path(name): Path<String>) -> Reply {
     Ok(reply::empty())
 }
 
-fn new_id() -> String {
+pub(super) fn new_id() -> String {
     Uuid::new_v4().to_string()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::extract::Query;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
 use bytes::Bytes;
 use rand::Rng;
@@ -67,7 +67,10 @@ impl FromRequestParts<Context> for Call {
             return Err(ApiError::server("No path to region"));
         }
         let index = match text("index") {
-            Some(index) => index.parse().map_err(|_| ApiError::bad("Invalid index"))?,
+            Some(index) => index.parse().map_err(|_| match parts.uri.path() {
+                "/v1/event/stream" => ApiError::bad(format!("Unable to parse index: {index:?}")),
+                _ => ApiError::bad("Invalid index"),
+            })?,
             None => 0,
         };
         let wait = match text("wait") {
@@ -136,7 +139,8 @@ impl Call {
             let index = index_of(&state);
             // What is waited for may never come after a restore: as in Nomad, look again.
             let replaced = state.restores != restores;
-            if self.index == 0 || index > self.index || replaced {
+            let answers = index > self.index || plant::is(Plant::WaitIgnored);
+            if self.index == 0 || answers || replaced {
                 return (state, index);
             }
             match tokio::time::timeout_at(deadline, applied.changed()).await {
@@ -173,6 +177,13 @@ impl Call {
         Ok(response)
     }
 
+    /// A reply to a write that has nothing to tell, at an index.
+    pub fn nothing_written(&self, index: u64) -> Response {
+        let mut response = reply::empty();
+        set(&mut response, "x-nomad-index", index);
+        response
+    }
+
     /// Commits a command; a refusal by the state machine is a 500 with its text.
     pub async fn propose(&self, command: Command) -> Result<Applied, ApiError> {
         if plant::is(Plant::LostWrite) && is_lost(&self.state(), &command) {
@@ -195,6 +206,17 @@ impl Call {
     /// Refuses whoever lacks a capability in a namespace.
     pub fn demand(&self, namespace: &str, capability: &str) -> Result<(), ApiError> {
         granted(self.acl.allows(namespace, capability))
+    }
+
+    /// Refuses new jobs while the scheduler's configuration does, but for management.
+    pub fn demand_registration(&self) -> Result<(), ApiError> {
+        let config = crate::leader::scheduler_config(&self.ctx);
+        if config["RejectJobRegistration"] != true || self.acl.is_management() {
+            return Ok(());
+        }
+        let text =
+            "Job registration, dispatch, and scale are disabled by the scheduler configuration";
+        Err(ApiError::new(StatusCode::FORBIDDEN, text))
     }
 
     /// Refuses whoever may not read or change nodes.

@@ -16,13 +16,13 @@ use serde_json::json;
 use super::context::ClientContext;
 use super::gate::{MAX_BODY, outgoing, relayed};
 use super::reply::{self, ApiError};
-use super::{agent, marked, own, unknown};
+use super::{agent, compression, marked, own, unknown};
 use crate::clock;
 use crate::leader::MayRequest;
 
 /// The API of a client agent.
 pub fn client_router(ctx: ClientContext) -> Router {
-    Router::new()
+    let all = Router::new()
         .route("/v1/agent/self", get(of_self))
         .route("/v1/agent/health", get(health))
         .route("/v1/agent/servers", get(servers))
@@ -31,9 +31,12 @@ pub fn client_router(ctx: ClientContext) -> Router {
         .route("/v1/agent/keyring/{operation}", any(servers_only))
         // The servers' are not this agent's.
         .route("/v1/metrics", any(no_metrics))
+        .route("/v1/agent/host", any(no_host))
+        .route("/v1/agent/monitor", any(no_host))
         .fallback(pass_on)
         .layer(map_response(marked))
-        .with_state(ctx)
+        .with_state(ctx);
+    compression::where_accepted(all)
 }
 
 /// What Nomad's client agents say to what servers alone can do.
@@ -43,6 +46,11 @@ async fn servers_only() -> Response {
 
 async fn no_metrics() -> Response {
     ApiError::not_simulated("GET /v1/metrics of a client agent").into_response()
+}
+
+async fn no_host(request: Request) -> Response {
+    let path = request.uri().path();
+    ApiError::not_simulated(&format!("GET {path} of a client agent")).into_response()
 }
 
 async fn pass_on(State(ctx): State<ClientContext>, request: Request) -> Response {

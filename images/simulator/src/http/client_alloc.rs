@@ -26,6 +26,7 @@ pub fn routes() -> Router<Arc<Client>> {
             post(signal).put(signal),
         )
         .route("/v1/client/allocation/{alloc}/stats", get(stats))
+        .route("/v1/client/allocation/{alloc}/checks", get(checks))
         .route("/v1/client/stats", get(host))
 }
 
@@ -81,6 +82,14 @@ async fn stats(State(client): Own, Path(alloc): Path<String>) -> Reply {
     let usage = client.usage(&alloc);
     let usage = usage.ok_or(OrderError::UnknownAllocation(alloc))?;
     Ok(reply::json(&usage, false))
+}
+
+/// By their IDs, and `null` where there are none.
+async fn checks(State(client): Own, Path(alloc): Path<String>) -> Reply {
+    let results = client.checks(&alloc);
+    let results = results.ok_or(OrderError::UnknownAllocation(alloc))?;
+    let results = Some(results).filter(|results| !results.is_empty());
+    Ok(reply::json(&json!(results), false))
 }
 
 async fn host(State(client): Own) -> Reply {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::call::Call;
 use super::context::Context;
-use super::listing::{Listing, Place};
+use super::listing::{Listing, Place, filtered};
 use super::nodes::check_prefix;
 use super::reply::Reply;
 use super::shape;
@@ -53,7 +53,8 @@ async fn list(call: Call) -> Reply {
 async fn count(call: Call) -> Reply {
     call.demand_listing("read-job")?;
     let (state, index) = call.block(|state| state.index_of(Table::Evals)).await;
-    let count = chosen(&call, &state).len();
+    let chosen = chosen(&call, &state);
+    let count = filtered(&call, chosen, |eval| shape::eval_fields(eval))?.len();
     call.query(index, &json!({ "Count": count }))
 }
 

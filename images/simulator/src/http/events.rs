@@ -26,7 +26,7 @@ use super::shape;
 use crate::acl::{Acl, Level};
 use crate::clock;
 use crate::events::{Batch, Event, Subject};
-use crate::state::Table;
+use crate::state::{State, Table};
 
 /// Between heartbeats; it is the connection's, so it is not scaled.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -41,10 +41,11 @@ const TOPICS: &[&str] = &[
     "Node",
     "ACLToken",
     "ACLPolicy",
+    "ACLRole",
 ];
 
 /// Nomad's other topics, of which nothing would ever be heard.
-const NOT_SIMULATED: &[&str] = &["Service", "ACLRole", "NodePool", "HostVolume", "CSIVolume"];
+const NOT_SIMULATED: &[&str] = &["Service", "NodePool", "HostVolume", "CSIVolume"];
 
 pub fn routes() -> Router<Context> {
     Router::new().route("/v1/event/stream", get(listen))
@@ -60,7 +61,7 @@ struct Listener {
     secret: String,
     acl: Acl,
     /// Indexes of the tables that decide about rights, when `acl` was made.
-    rights: [u64; 2],
+    rights: [u64; 3],
     batches: mpsc::Receiver<Arc<Batch>>,
     heartbeat: Instant,
     /// Lines to be sent before anything else.
@@ -77,7 +78,8 @@ async fn listen(call: Call, uri: Uri, headers: HeaderMap) -> Reply {
     };
     for (topic, _) in &topics {
         if !may_hear(&call.acl, topic, &call.namespace) {
-            return Err(ApiError::denied());
+            // It comes by the stream, without a code of its own.
+            return Err(ApiError::server("Permission denied"));
         }
     }
     let listener = Listener {
@@ -113,7 +115,7 @@ fn topics(uri: &Uri) -> Result<Vec<Topic>, ApiError> {
         if NOT_SIMULATED.contains(&topic) {
             return Err(ApiError::not_simulated(&format!("topic `{topic}`")));
         }
-        if !TOPICS.contains(&topic) || key.is_empty() {
+        if !TOPICS.contains(&topic) || key.is_empty() || key.contains(':') {
             let text = format!("Invalid topic query: invalid key value pair for topic: {text:?}");
             return Err(ApiError::bad(text));
         }
@@ -137,9 +139,9 @@ fn may_hear(acl: &Acl, topic: &str, namespace: &str) -> bool {
     }
 }
 
-fn rights(ctx: &Context) -> [u64; 2] {
+fn rights(ctx: &Context) -> [u64; 3] {
     let state = ctx.consensus.snapshot();
-    [Table::AclTokens, Table::AclPolicies].map(|table| state.index_of(table))
+    [Table::AclTokens, Table::AclPolicies, Table::AclRoles].map(|table| state.index_of(table))
 }
 
 impl Listener {
@@ -166,7 +168,10 @@ impl Listener {
 
     fn take(&mut self, batch: &Batch) {
         let events = batch.events.iter().filter(|event| self.wants(event));
-        let shown: Vec<_> = events.map(|event| show(event, batch.index)).collect();
+        let state = self.ctx.consensus.snapshot();
+        let shown: Vec<_> = events
+            .map(|event| show(&state, event, batch.index))
+            .collect();
         if !shown.is_empty() {
             let frame = json!({ "Index": batch.index, "Events": shown });
             self.ready.push_back(line(&frame));
@@ -215,7 +220,7 @@ fn line(value: &Value) -> Bytes {
     Bytes::from(format!("{value}\n"))
 }
 
-fn show(event: &Event, index: u64) -> Value {
+fn show(state: &State, event: &Event, index: u64) -> Value {
     let subject = &event.subject;
     let keys = subject.filter_keys();
     json!({
@@ -225,11 +230,11 @@ fn show(event: &Event, index: u64) -> Value {
         "Namespace": subject.namespace(),
         "FilterKeys": if keys.is_empty() { Value::Null } else { json!(keys) },
         "Index": index,
-        "Payload": payload(subject),
+        "Payload": payload(state, subject),
     })
 }
 
-fn payload(subject: &Subject) -> Value {
+fn payload(state: &State, subject: &Subject) -> Value {
     match subject {
         Subject::Job(job) => json!({ "Job": shape::job(job) }),
         Subject::Evaluation(eval) => json!({ "Evaluation": shape::eval(eval) }),
@@ -242,7 +247,8 @@ fn payload(subject: &Subject) -> Value {
         }
         Subject::Deployment(d) => json!({ "Deployment": shape::deployment(d) }),
         Subject::Node(node) => json!({ "Node": shape::node(node) }),
-        Subject::AclToken(token) => json!({ "ACLToken": shape::token_stub(token) }),
+        Subject::AclToken(token) => json!({ "ACLToken": shape::token_stub(state, token) }),
         Subject::AclPolicy(policy) => json!({ "ACLPolicy": policy }),
+        Subject::AclRole(role) => json!({ "ACLRole": role }),
     }
 }

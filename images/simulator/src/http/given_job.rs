@@ -18,6 +18,8 @@ fn is_harmless(name: &str, value: &Value) -> bool {
         "EphemeralDisk" => *value == json!({ "Sticky": false, "SizeMB": 300, "Migrate": false }),
         // Set by the servers, or by clients that send back what they read.
         "NomadTokenID" => true,
+        "AddressMode" => is_empty(value) || matches!(value.as_str(), Some("auto" | "host")),
+        "Cluster" => is_empty(value) || *value == "default",
         "Consul" => value.as_object().is_none_or(|fields| {
             let defaults = [json!(""), json!("default")];
             fields.values().all(|value| defaults.contains(value))
@@ -26,7 +28,8 @@ fn is_harmless(name: &str, value: &Value) -> bool {
     }
 }
 
-fn is_empty(value: &Value) -> bool {
+/// Whether a value is what Go leaves where nothing is said.
+pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Bool(truth) => !truth,
@@ -42,14 +45,28 @@ fn is_empty(value: &Value) -> bool {
 /// # Errors
 /// 400 where it is no job, 501 where it asks for what is not simulated.
 pub fn read(given: Option<Value>) -> Result<Job, ApiError> {
+    let (job, problems) = read_whole(given)?;
+    if problems.is_empty() {
+        return Ok(job);
+    }
+    Err(ApiError::server(multierror(&problems)))
+}
+
+/// The same, with all that is wrong with a job whose type is none: its other problems are looked
+/// for as if it were a service.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_whole(given: Option<Value>) -> Result<(Job, Vec<String>), ApiError> {
     let mut given = match given {
         None | Some(Value::Null) => return Err(ApiError::bad("Job must be specified")),
         Some(given) => given,
     };
     drop_nulls(&mut given);
-    if let Some(kind) = given["Type"].as_str().filter(|kind| !TYPES.contains(kind)) {
-        let problem = format!("Invalid job type: {kind:?}");
-        return Err(ApiError::server(multierror(&[problem])));
+    let unknown_type = given["Type"].as_str().filter(|kind| !TYPES.contains(kind));
+    let unknown_type = unknown_type.map(|kind| format!("Invalid job type: {kind:?}"));
+    if unknown_type.is_some() {
+        given["Type"] = json!("service");
     }
     let parsed = serde_json::from_value::<Job>(given.clone());
     let mut job = parsed.map_err(|error| ApiError::bad(error.to_string()))?;
@@ -64,13 +81,38 @@ pub fn read(given: Option<Value>) -> Result<Job, ApiError> {
         let refused = templates.filter_map(template::not_simulated);
         unknown.extend(refused.map(|what| format!("{what} in task `{}`", task.name)));
     }
+    unknown.extend(checks_not_simulated(&job));
     if !unknown.is_empty() {
         return Err(ApiError::not_simulated(&unknown.join(", ")));
     }
     // The servers' to say, though jobs that were read and are sent back carry it.
     job.stable = false;
     jobspec::canonicalize(&mut job);
-    Ok(job)
+    let mut problems = Vec::new();
+    if let Some(unknown_type) = unknown_type {
+        problems.push(unknown_type);
+        problems.extend(jobspec::validate(&job));
+    }
+    Ok((job, problems))
+}
+
+/// Checks that Consul would run, or that need a certificate.
+fn checks_not_simulated(job: &Job) -> Vec<String> {
+    let mut found = Vec::new();
+    for group in &job.task_groups {
+        let of_tasks = group.tasks.iter().flat_map(|task| &task.services);
+        for service in group.services.iter().chain(of_tasks).flatten() {
+            for check in service.checks.iter().flatten() {
+                let what = format!("check `{}` of service `{}`", check.name, service.name);
+                if service.provider != "nomad" {
+                    found.push(format!("{what}, whose provider is not Nomad"));
+                } else if !matches!(check.protocol.as_str(), "" | "http") {
+                    found.push(format!("{what} by `{}`", check.protocol));
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Go writes `null` for what is left out.

@@ -108,6 +108,9 @@ async fn leave_here(State(ctx): State<Context>, Json(order): Json<Leave>) -> Jso
 
 async fn list_keys(call: Call, Path(operation): Path<String>) -> Reply {
     call.demand_agent(Level::Write)?;
+    if !matches!(operation.as_str(), "list" | "install" | "use" | "remove") {
+        return Err(ApiError::missing("resource not found"));
+    }
     if operation != "list" {
         return Err(ApiError::new(
             axum::http::StatusCode::METHOD_NOT_ALLOWED,

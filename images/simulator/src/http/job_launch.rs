@@ -47,6 +47,7 @@ async fn dispatch(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
         return Err(ApiError::bad("Job ID does not match"));
     }
     call.demand(&call.namespace, "dispatch-job")?;
+    call.demand_registration()?;
     let state = call.state();
     let Some(parent) = state.job(&call.namespace, &id) else {
         return Err(ApiError::server("parameterized job not found"));
@@ -78,6 +79,7 @@ async fn dispatch(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
         job: job.clone(),
         eval,
         enforce_index: None,
+        submission: None,
         now,
     };
     let index = call.propose(command).await?.index;

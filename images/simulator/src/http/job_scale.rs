@@ -17,6 +17,7 @@ use super::reply::{ApiError, Reply};
 use super::{jobs, shape, write};
 use crate::clock;
 use crate::leader::new_eval;
+use crate::plant::{self, Plant};
 use crate::state::{Command, State};
 use crate::types::{
     AllocClientStatus, Allocation, EvalTrigger, Job, JobType, ScalingEvent, TaskGroup,
@@ -43,6 +44,7 @@ async fn scale(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     if !may.contains(&true) {
         return Err(ApiError::denied());
     }
+    call.demand_registration()?;
     if given.error && given.count.is_some() {
         let text = "scaling action should not contain count if error is true";
         return Err(ApiError::bad(text));
@@ -73,7 +75,9 @@ async fn scale(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     if let Some(count) = given.count {
         check_count(&state, current, group, count)?;
         let mut job = Job::clone(current);
-        job.task_groups[position].count = count;
+        if !plant::is(Plant::ScaleCountIgnored) {
+            job.task_groups[position].count = count;
+        }
         check(&state, &job)?;
         let eval = new_eval(&job, EvalTrigger::JobScaling, now);
         event.eval_id = Some(eval.id.clone());
@@ -81,6 +85,7 @@ async fn scale(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
             enforce_index: Some(job.job_modify_index),
             job,
             eval: Some(eval),
+            submission: None,
             now,
         });
     }

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 
 use super::call::{self, Call};
 use super::given_job;
+use super::job_source;
 use super::reply::{ApiError, Reply};
 use crate::clock;
 use crate::jobspec;
 use crate::leader::new_eval;
+use crate::plant::{self, Plant};
 use crate::state::{Command, State, multierror};
-use crate::types::{DesiredTransition, EvalTrigger, Evaluation, Job, JobType};
+use crate::types::{DesiredTransition, EvalTrigger, Job, JobSubmission, JobType};
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
@@ -23,6 +25,7 @@ struct Register {
     preserve_counts: bool,
     eval_priority: i64,
     namespace: String,
+    submission: Option<JobSubmission>,
 }
 
 pub async fn register(call: Call, body: Bytes) -> Reply {
@@ -38,6 +41,7 @@ pub async fn register_at(call: Call, Path(id): Path<String>, body: Bytes) -> Rep
 async fn submit(call: &Call, given: Register, at: Option<&str>) -> Reply {
     let mut job = job_of(call, given.job, &given.namespace, at)?;
     call.demand(&job.namespace, "submit-job")?;
+    call.demand_registration()?;
     check(&call.state(), &job)?;
     if given.preserve_counts {
         keep_counts(call, &mut job);
@@ -49,7 +53,15 @@ async fn submit(call: &Call, given: Register, at: Option<&str>) -> Reply {
     let enforce = given.enforce_index.then_some(given.job_modify_index);
     // These are launched later, by their calendar or by whoever dispatches them.
     let runs = !job.is_periodic() && !job.is_parameterized();
-    store(call, job, runs.then_some(eval), enforce).await
+    let (submission, warning) = job_source::kept(given.submission);
+    let command = Command::JobRegister {
+        job,
+        eval: runs.then_some(eval),
+        enforce_index: enforce,
+        submission,
+        now: clock::now(),
+    };
+    store(call, command, &warning).await
 }
 
 /// The submitted job in the namespace that counts: of the query, of the body, its own.
@@ -86,13 +98,7 @@ pub(super) fn check(state: &State, job: &Job) -> Result<(), ApiError> {
     if !errors.is_empty() {
         return Err(ApiError::server(multierror(&errors)));
     }
-    if job.namespace != "default" {
-        let text = format!(
-            "job {:?} is in nonexistent namespace {:?}",
-            job.id, job.namespace
-        );
-        return Err(ApiError::server(text));
-    }
+    check_namespace(state, job)?;
     // Pools come into being with their first node.
     let known = |pool: &str| {
         let mut nodes = state.nodes.values();
@@ -114,6 +120,30 @@ pub(super) fn check(state: &State, job: &Job) -> Result<(), ApiError> {
     Ok(())
 }
 
+fn check_namespace(state: &State, job: &Job) -> Result<(), ApiError> {
+    let Some(namespace) = state.namespace(&job.namespace) else {
+        let text = format!(
+            "job {:?} is in nonexistent namespace {:?}",
+            job.id, job.namespace
+        );
+        return Err(ApiError::server(text));
+    };
+    let tasks = job.task_groups.iter().flat_map(|group| &group.tasks);
+    let drivers = tasks.map(|task| task.driver.as_str());
+    let refused: Vec<&str> = drivers.filter(|one| !namespace.takes_driver(one)).collect();
+    let name = &namespace.name;
+    let text = match refused.as_slice() {
+        [] => return Ok(()),
+        [one] => format!("used task driver {one:?} is not allowed in namespace {name:?}"),
+        many => {
+            let many: Vec<_> = many.iter().map(|one| format!("{one:?}")).collect();
+            let many = many.join(" ");
+            format!("used task drivers [{many}] are not allowed in namespace {name:?}")
+        }
+    };
+    Err(ApiError::server(text))
+}
+
 fn keep_counts(call: &Call, job: &mut Job) {
     let state = call.state();
     let Some(old) = state.job(&job.namespace, &job.id) else {
@@ -128,22 +158,14 @@ fn keep_counts(call: &Call, job: &mut Job) {
 }
 
 /// Registers, and answers as every registration does.
-pub(super) async fn store(
-    call: &Call,
-    job: Job,
-    eval: Option<Evaluation>,
-    enforce_index: Option<u64>,
-) -> Reply {
+async fn store(call: &Call, command: Command, warning: &str) -> Reply {
+    let Command::JobRegister { job, eval, .. } = &command else {
+        unreachable!("no registration: {command:?}");
+    };
     let eval_id = eval.as_ref().map(|eval| eval.id.clone());
     let (namespace, id) = (job.namespace.clone(), job.id.clone());
-    let command = Command::JobRegister {
-        job,
-        eval,
-        enforce_index,
-        now: clock::now(),
-    };
-    let applied = call.propose(command).await?;
-    registered(call, applied.index, &namespace, &id, eval_id)
+    let index = call.propose(command).await?.index;
+    registered_with(call, index, &namespace, &id, eval_id, warning)
 }
 
 pub(super) fn registered(
@@ -153,13 +175,24 @@ pub(super) fn registered(
     id: &str,
     eval_id: Option<String>,
 ) -> Reply {
+    registered_with(call, index, namespace, id, eval_id, "")
+}
+
+fn registered_with(
+    call: &Call,
+    index: u64,
+    namespace: &str,
+    id: &str,
+    eval_id: Option<String>,
+    warning: &str,
+) -> Reply {
     let state = call.state();
     let job_index = state.job(namespace, id).map_or(0, |j| j.job_modify_index);
     let value = json!({
         "EvalCreateIndex": if eval_id.is_some() { index } else { 0 },
         "EvalID": eval_id.unwrap_or_default(),
         "JobModifyIndex": job_index,
-        "Warnings": "",
+        "Warnings": warning,
         "Index": index,
         "LastContact": 0,
         "KnownLeader": false,
@@ -233,10 +266,21 @@ pub async fn revert(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
             call.namespace, given.job_version
         )));
     };
+    let old = if plant::is(Plant::RevertIgnored) {
+        current
+    } else {
+        old
+    };
     let job = Job::clone(old);
-    let eval = new_eval(&job, EvalTrigger::JobRegister, clock::now());
-    let unchanged_since = Some(current.job_modify_index);
-    store(&call, job, Some(eval), unchanged_since).await
+    let now = clock::now();
+    let command = Command::JobRegister {
+        eval: Some(new_eval(&job, EvalTrigger::JobRegister, now)),
+        job,
+        enforce_index: Some(current.job_modify_index),
+        submission: None,
+        now,
+    };
+    store(&call, command, "").await
 }
 
 #[derive(Deserialize, Default)]

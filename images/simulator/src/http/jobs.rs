@@ -16,9 +16,10 @@ use super::context::Context;
 use super::listing::{Listing, Place};
 use super::reply::{ApiError, Reply};
 use super::{given_job, job_writes, shape, write};
+use crate::job_diff::JobDiff;
 use crate::jobspec;
 use crate::state::{State, Table, multierror};
-use crate::types::{Allocation, Job};
+use crate::types::{Allocation, Deployment, Job};
 
 pub fn routes() -> Router<Context> {
     Router::new()
@@ -71,15 +72,17 @@ async fn parse(call: Call, body: Bytes) -> Reply {
         return Err(ApiError::not_simulated("HCL version 1"));
     }
     let variables = variables(&given.variables)?;
-    let mut job = jobspec::parse(&given.job_hcl, &variables).map_err(|errors| {
+    let parsed = jobspec::parse_as_written(&given.job_hcl, &variables);
+    let (mut job, unsaid) = parsed.map_err(|errors| {
         let lines = errors.iter().map(|error| format!("input.hcl:{error}"));
         let text = multierror(&lines.collect::<Vec<_>>());
         ApiError::bad(format!("Failed to parse job: {text}"))
     })?;
     if given.canonicalize {
         jobspec::canonicalize(&mut job);
+        return call.plain(&shape::job(&job));
     }
-    call.plain(&shape::job(&job))
+    call.plain(&shape::job_as_written(&job, &unsaid))
 }
 
 /// The text of a variables file: one `name = value` a line.
@@ -102,10 +105,14 @@ struct Validate {
 
 async fn validate(call: Call, body: Bytes) -> Reply {
     let given: Validate = call::body(&body)?;
-    let errors = match given_job::read(given.job) {
-        Ok(job) => {
+    let errors = match given_job::read_whole(given.job) {
+        Ok((job, problems)) => {
             call.demand(&job.namespace, "read-job")?;
-            jobspec::validate(&job)
+            if problems.is_empty() {
+                jobspec::validate(&job)
+            } else {
+                problems
+            }
         }
         Err(error) if error.status() == StatusCode::NOT_IMPLEMENTED => vec![error.to_string()],
         Err(error) => return Err(error),
@@ -176,14 +183,19 @@ async fn read(call: Call, Path(id): Path<String>) -> Reply {
 }
 
 async fn versions(call: Call, Path(id): Path<String>) -> Reply {
+    let asked = call.truth("diffs")?;
     let modified = |_: &State, job: &Job| job.modify_index;
     match found(&call, &id, "job versions not found", modified).await {
         Ok((state, index, _)) => {
-            let versions = state.versions_of(&call.namespace, &id).iter();
-            let versions: Vec<_> = versions.map(|job| shape::job(job)).collect();
+            let kept = state.versions_of(&call.namespace, &id);
+            let versions: Vec<_> = kept.iter().map(|job| shape::job(job)).collect();
+            let pairs = kept.windows(2).filter(|_| asked);
+            let diffs: Vec<_> = pairs
+                .map(|pair| JobDiff::of(Some(&pair[1]), &pair[0]))
+                .collect();
             let value = json!({
                 "Versions": versions,
-                "Diffs": null,
+                "Diffs": if diffs.is_empty() { Value::Null } else { json!(diffs) },
                 "Index": index,
                 "LastContact": 0,
                 "KnownLeader": true,
@@ -234,18 +246,25 @@ async fn evaluations(call: Call, Path(id): Path<String>) -> Reply {
 async fn deployments(call: Call, Path(id): Path<String>) -> Reply {
     call.demand(&call.namespace, "read-job")?;
     let (state, index) = call.block(|state| state.index_of(Table::Deployments)).await;
-    let deployments = state.deployments_of_job(&call.namespace, &id);
+    let deployments = deployments_of(&state, &call, &id);
     let shown: Vec<_> = deployments.iter().map(|d| shape::deployment(d)).collect();
     call.query(index, &json!(shown))
+}
+
+/// Deployments of a job, newest first. Those of an earlier job of that name, which was purged, are
+/// shown only where `all` is asked for, or where the name is free.
+fn deployments_of(state: &State, call: &Call, id: &str) -> Vec<Arc<Deployment>> {
+    let job = state.job(&call.namespace, id);
+    let all = call.flag("all");
+    let mut found = state.deployments_of_job(&call.namespace, id);
+    found.retain(|d| all || job.is_none_or(|job| job.create_index == d.job_create_index));
+    found
 }
 
 /// The latest deployment; 200 with `null` where there is none.
 async fn deployment(call: Call, Path(id): Path<String>) -> Reply {
     call.demand(&call.namespace, "read-job")?;
-    let latest = |state: &State| {
-        let newest = state.deployments_of_job(&call.namespace, &id);
-        newest.into_iter().next()
-    };
+    let latest = |state: &State| deployments_of(state, &call, &id).into_iter().next();
     let (state, index) = call
         .block(|state| match latest(state) {
             Some(deployment) => deployment.modify_index,

@@ -87,17 +87,10 @@ impl<P, F, S> Listing<P, F, S> {
         P: Fn(&T) -> Place,
         F: Fn(&T) -> Value,
     {
-        let mut placed = Vec::new();
-        let filter = filter(call)?;
-        for object in objects {
-            let wanted = match &filter {
-                Some(filter) => filter.accepts(&(self.fields)(&object)).map_err(unread)?,
-                None => true,
-            };
-            if wanted {
-                placed.push(((self.place)(&object), object));
-            }
-        }
+        let wanted = filtered(call, objects, &self.fields)?.into_iter();
+        let mut placed: Vec<_> = wanted
+            .map(|object| ((self.place)(&object), object))
+            .collect();
         placed.sort_by(|(a, _), (b, _)| a.cmp(b));
         let reverse = call.flag("reverse");
         if reverse {
@@ -125,6 +118,24 @@ impl<P, F, S> Listing<P, F, S> {
             next: rest.into_iter().next().map(|(place, _)| place),
         })
     }
+}
+
+/// Those of `objects` that the request's filter lets through.
+pub fn filtered<T>(
+    call: &Call,
+    objects: Vec<T>,
+    fields: impl Fn(&T) -> Value,
+) -> Result<Vec<T>, ApiError> {
+    let Some(filter) = filter(call)? else {
+        return Ok(objects);
+    };
+    let mut wanted = Vec::new();
+    for object in objects {
+        if filter.accepts(&fields(&object)).map_err(unread)? {
+            wanted.push(object);
+        }
+    }
+    Ok(wanted)
 }
 
 struct Page<T> {

@@ -10,6 +10,7 @@ mod call;
 mod client;
 mod client_alloc;
 mod client_fs;
+mod compression;
 mod context;
 mod deployments;
 mod drain;
@@ -19,19 +20,25 @@ mod filter;
 mod gate;
 mod given_job;
 mod gossip;
+mod host;
 mod job_launch;
+mod job_path;
 mod job_scale;
+mod job_source;
 mod job_writes;
 mod jobs;
 mod keyring;
 mod listing;
 mod metrics;
+mod namespaces;
 mod nodes;
 mod operator;
 mod own;
 mod plan;
 mod raft;
 mod reply;
+mod roles;
+mod scaling_policies;
 mod search;
 mod services;
 mod shape;
@@ -72,10 +79,14 @@ pub fn router(ctx: Context) -> Router {
         .merge(raft::routes())
         .merge(snapshot::routes())
         .merge(acl::routes())
+        .merge(roles::routes())
+        .merge(namespaces::routes())
         .merge(nodes::routes())
         .merge(drain::routes())
         .merge(jobs::routes())
         .merge(job_scale::routes())
+        .merge(job_source::routes())
+        .merge(scaling_policies::routes())
         .merge(job_launch::routes())
         .merge(search::routes())
         .merge(evals::routes())
@@ -90,20 +101,22 @@ pub fn router(ctx: Context) -> Router {
     let local = Router::new()
         .merge(status::routes())
         .merge(agent::routes())
+        .merge(host::routes())
         .merge(metrics::routes())
         .merge(gossip::routes())
         .merge(events::routes())
         .merge(jobs::local_routes())
         .merge(own::routes())
         .method_not_allowed_fallback(invalid_method);
-    gated
+    let all = gated
         .merge(raft::transfer_route(ctx.clone()))
         .merge(local)
         .fallback(unknown)
         // The gate has its own limit; axum's is smaller than a large cluster's updates.
         .layer(DefaultBodyLimit::disable())
         .layer(map_response(marked))
-        .with_state(ctx)
+        .with_state(ctx);
+    compression::where_accepted(job_path::unambiguous(all))
 }
 
 /// PUT and POST are the same to Nomad.
@@ -169,6 +182,13 @@ async fn unknown(request: Request) -> Response {
     let path = request.uri().path();
     if path == "/" {
         return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/ui/")]).into_response();
+    }
+    if path.starts_with("/v1/operator/raft/") {
+        return ApiError::missing("Invalid method").into_response();
+    }
+    let of_alloc = path.strip_prefix("/v1/allocation/");
+    if of_alloc.is_some_and(|rest| rest.contains('/') && !rest.ends_with("/services")) {
+        return ApiError::missing("resource not found").into_response();
     }
     let family = path
         .strip_prefix("/v1/")

@@ -19,6 +19,10 @@ pub fn routes() -> Router<Context> {
     Router::new()
         .route("/v1/operator/autopilot/health", get(health))
         .route(
+            "/v1/operator/license",
+            get(licence).merge(write(new_licence)),
+        )
+        .route(
             "/v1/operator/autopilot/configuration",
             get(autopilot).merge(write(set_autopilot)),
         )
@@ -26,6 +30,16 @@ pub fn routes() -> Router<Context> {
             "/v1/operator/scheduler/configuration",
             get(scheduler).merge(write(set_scheduler)),
         )
+}
+
+/// The community edition needs none.
+async fn licence(_call: Call) -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+async fn new_licence(_call: Call) -> ApiError {
+    let text = "Nomad Enterprise only endpoint";
+    ApiError::new(StatusCode::NOT_IMPLEMENTED, text)
 }
 
 /// 200, or 429 with the same body where a server is not healthy.
@@ -99,11 +113,7 @@ async fn scheduler(call: Call) -> Reply {
 }
 
 /// Switches of the scheduler that the simulator has none for: they can only be left off.
-const NOT_HONOURED: &[&str] = &[
-    "MemoryOversubscriptionEnabled",
-    "RejectJobRegistration",
-    "PauseEvalBroker",
-];
+const NOT_HONOURED: &[&str] = &["MemoryOversubscriptionEnabled", "PauseEvalBroker"];
 
 async fn set_scheduler(call: Call, body: Bytes) -> Reply {
     call.demand_operator(Level::Write)?;

@@ -59,7 +59,7 @@ impl Target {
             ["fs", "logs", _] => &["read-logs", "read-fs"],
             ["fs", "ls" | "stat" | "cat" | "readat" | "stream", _] => &["read-fs"],
             ["allocation", _, "restart" | "signal"] => &["alloc-lifecycle"],
-            ["allocation", _, "stats"] => &["read-job"],
+            ["allocation", _, "stats" | "checks"] => &["read-job"],
             _ => return None,
         };
         let id = if parts[0] == "fs" { parts[2] } else { parts[1] };
@@ -93,8 +93,12 @@ async fn pass_on(
     let Some(target) = Target::of(&uri) else {
         return not_simulated(&method, &uri);
     };
-    let node_id = match node_of(&call, &target) {
+    let node_id = match complete(&uri).and_then(|()| node_of(&call, &target)) {
         Ok(node_id) => node_id,
+        // Where an answer streams, so does its refusal, without a code of its own.
+        Err(error) if error == ApiError::denied() && streams(&uri) => {
+            return ApiError::server(error.to_string()).into_response();
+        }
         Err(error) => return error.into_response(),
     };
     let request = || outgoing_to(&method, &uri, &headers, &body);
@@ -126,6 +130,36 @@ async fn pass_on(
     let yes = HeaderValue::from_static("true");
     response.headers_mut().insert(NO_PATH_HEADER, yes);
     response
+}
+
+/// Whether files are answered by a stream.
+fn streams(uri: &Uri) -> bool {
+    let kinds = ["logs/", "stream/", "cat/", "readat/"];
+    let of_files = uri.path().strip_prefix("/v1/client/fs/");
+    of_files.is_some_and(|rest| kinds.iter().any(|kind| rest.starts_with(kind)))
+}
+
+/// What a request for files must say is looked for before the allocation is.
+fn complete(uri: &Uri) -> Result<(), ApiError> {
+    let Some((verb, alloc)) = uri
+        .path()
+        .strip_prefix("/v1/client/fs/")
+        .and_then(|rest| rest.split_once('/'))
+    else {
+        return Ok(());
+    };
+    if alloc.is_empty() {
+        return Err(ApiError::bad("must provide a valid alloc id"));
+    }
+    let given = query(uri);
+    let lacks = |name: &str| given.get(name).is_none_or(String::is_empty);
+    let text = match verb {
+        "logs" if lacks("task") => "must provide task name",
+        "logs" if lacks("type") => "must provide log type (stdout/stderr)",
+        "stat" | "cat" | "readat" | "stream" if lacks("path") => "must provide a file name",
+        _ => return Ok(()),
+    };
+    Err(ApiError::bad(text))
 }
 
 /// The node that is meant, if the asker may.

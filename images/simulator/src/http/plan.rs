@@ -1,7 +1,4 @@
 //! `job/:id/plan`: what the scheduler would do, without doing it.
-//!
-//! The difference to the current version is told only as a whole (`Added`, `Edited`, `None`),
-//! not field by field.
 
 use axum::extract::Path;
 use bytes::Bytes;
@@ -12,11 +9,12 @@ use super::call::{self, Call};
 use super::job_writes::{check, job_of};
 use super::reply::{ApiError, Reply};
 use crate::clock;
+use crate::job_diff::JobDiff;
 use crate::leader::new_eval;
 use crate::periodic;
 use crate::scheduler;
 use crate::state::{Command, State};
-use crate::types::{EvalTrigger, Job};
+use crate::types::EvalTrigger;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
@@ -43,6 +41,7 @@ pub async fn plan(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
             job: job.clone(),
             eval: Some(eval),
             enforce_index: None,
+            submission: None,
             now,
         },
     );
@@ -55,6 +54,11 @@ pub async fn plan(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
     let failed = failed.filter(|failed| !failed.is_empty());
     let calendar = job.periodic.as_ref().filter(|p| p.enabled);
     let next_launch = calendar.and_then(|p| periodic::next(p, now)).unwrap_or(0);
+    let difference = given.diff.then(|| {
+        let mut difference = JobDiff::of(current.map(|job| &**job), &job);
+        difference.annotate(&outcome.desired);
+        difference
+    });
     let created: Vec<_> = outcome.evals.iter().filter(|e| e.id != eval_id).collect();
     call.plain(&json!({
         "Annotations": {
@@ -64,17 +68,8 @@ pub async fn plan(call: Call, Path(id): Path<String>, body: Bytes) -> Reply {
         "FailedTGAllocs": failed,
         "JobModifyIndex": current.map_or(0, |job| job.job_modify_index),
         "CreatedEvals": if created.is_empty() { Value::Null } else { json!(created) },
-        "Diff": if given.diff { difference(&state, &job) } else { Value::Null },
+        "Diff": difference,
         "NextPeriodicLaunch": clock::rfc3339(next_launch),
         "Warnings": "",
     }))
-}
-
-fn difference(state: &State, job: &Job) -> Value {
-    let kind = match state.job(&job.namespace, &job.id) {
-        None => "Added",
-        Some(_) if state.is_same_spec(job) => "None",
-        Some(_) => "Edited",
-    };
-    json!({ "Type": kind, "ID": job.id, "Fields": null, "Objects": null, "TaskGroups": null })
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::{delete, get};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::call::Call;
 use super::context::Context;
 use super::listing::{Listing, Place};
-use super::reply::{self, ApiError, Reply};
+use super::reply::{ApiError, Reply};
 use crate::state::{Command, Table};
 use crate::types::ServiceInstance;
 
@@ -67,12 +67,5 @@ async fn remove(call: Call, Path((name, id)): Path<(String, String)>) -> Reply {
     }
     let ids = vec![id];
     let applied = call.propose(Command::ServiceDelete { ids }).await?;
-    let mut response = reply::empty();
-    let stamped = call.written(applied.index, &Value::Null)?;
-    if let Some(index) = stamped.headers().get("x-nomad-index") {
-        response
-            .headers_mut()
-            .insert("x-nomad-index", index.clone());
-    }
-    Ok(response)
+    Ok(call.nothing_written(applied.index))
 }

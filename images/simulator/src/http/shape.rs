@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::clock;
+use crate::jobspec::Unsaid;
 use crate::state::State;
 use crate::types::{
     AclToken, AllocClientStatus, Allocation, Deployment, EvalStatus, Evaluation, Job, JobStatus,
@@ -44,6 +45,10 @@ pub fn node(node: &Node) -> Value {
         node_resources(&node.node_resources),
     );
     object.insert("ReservedResources".to_owned(), reserved());
+    let has = &node.node_resources;
+    let has = of_old(has.cpu_total, has.memory_mb, has.disk_mb);
+    object.insert("Resources".to_owned(), has);
+    object.insert("Reserved".to_owned(), of_old(0, 0, 0));
     object.insert("DrainStrategy".to_owned(), drain_strategy(node));
     object.insert("LastDrain".to_owned(), last_drain(node));
     object.insert("HostVolumes".to_owned(), Value::Null);
@@ -151,6 +156,28 @@ pub fn job(job: &Job) -> Value {
         group["EphemeralDisk"] = json!({ "Sticky": false, "SizeMB": DISK_MB, "Migrate": false });
     }
     Value::Object(object)
+}
+
+/// A job as its file says it: `null` for what that leaves out, and for what the servers set.
+pub fn job_as_written(written: &Job, unsaid: &Unsaid) -> Value {
+    let mut shown = job(written);
+    for (name, value) in shown.as_object_mut().into_iter().flatten() {
+        let left_out = value.as_str() == Some("")
+            || value.as_u64() == Some(0)
+            || name == "Type" && unsaid.job_type
+            || matches!(name.as_str(), "AllAtOnce" | "Stop" | "Stable" | "Status");
+        if left_out {
+            *value = Value::Null;
+        }
+    }
+    let groups = shown["TaskGroups"].as_array_mut();
+    for (group, unsaid) in groups.into_iter().flatten().zip(&unsaid.counts) {
+        group["EphemeralDisk"] = Value::Null;
+        if *unsaid {
+            group["Count"] = Value::Null;
+        }
+    }
+    shown
 }
 
 /// A job as lists show it; there is no `Version` in it.
@@ -296,8 +323,38 @@ fn alloc_object(alloc: &Allocation) -> Map<String, Value> {
     object.insert("TaskStates".to_owned(), task_states(alloc));
     object.insert("DeploymentStatus".to_owned(), deployment_status(alloc));
     object.insert("AllocatedResources".to_owned(), allocated(alloc));
+    let whole = of_old(alloc.cpu, alloc.memory_mb, DISK_MB);
+    object.insert("Resources".to_owned(), whole);
+    object.insert("SharedResources".to_owned(), of_old(0, 0, DISK_MB));
+    object.insert("TaskResources".to_owned(), of_tasks(alloc));
     object.insert("RescheduleTracker".to_owned(), tracker(alloc));
     object
+}
+
+/// Resources as Nomad told them before 0.9, and does still: command lines of 1.1 read them.
+fn of_old(cpu: i64, memory_mb: i64, disk_mb: i64) -> Value {
+    json!({
+        "CPU": cpu,
+        "Cores": 0,
+        "MemoryMB": memory_mb,
+        "MemoryMaxMB": 0,
+        "DiskMB": disk_mb,
+        "IOPS": 0,
+        "Networks": null,
+        "Devices": null,
+    })
+}
+
+fn of_tasks(alloc: &Allocation) -> Value {
+    let groups = alloc.job.iter().flat_map(|job| &job.task_groups);
+    let mut groups = groups.filter(|group| group.name == alloc.task_group);
+    let tasks = groups.next().map_or(&[][..], |group| &group.tasks);
+    let of_task = |task: &crate::types::Task| {
+        let asked = task.resources.clone().unwrap_or_default();
+        let told = of_old(asked.cpu, asked.memory_mb, 0);
+        (task.name.clone(), told)
+    };
+    Value::Object(tasks.iter().map(of_task).collect())
 }
 
 /// An allocation as lists show it.
@@ -366,9 +423,7 @@ fn tracker(alloc: &Allocation) -> Value {
     if alloc.reschedules.is_empty() {
         return Value::Null;
     }
-    let times = alloc.reschedules.iter();
-    let events: Vec<_> = times.map(|at| json!({ "RescheduleTime": at })).collect();
-    json!({ "Events": events })
+    json!({ "Events": alloc.reschedules })
 }
 
 fn allocated(alloc: &Allocation) -> Value {
@@ -426,9 +481,19 @@ pub fn deployment(deployment: &Deployment) -> Value {
 }
 
 /// A whole token, for management and its holder.
-pub fn token(token: &AclToken) -> Value {
+pub fn token(state: &State, token: &AclToken) -> Value {
     let mut object = fields(token);
-    object.insert("Roles".to_owned(), Value::Null);
+    // As roles are called now; those that are gone are not shown.
+    let links = token.roles.iter().flatten();
+    let roles = links.filter_map(|link| state.acl_roles.get(&link.id));
+    let roles: Vec<_> = roles
+        .map(|role| json!({ "ID": role.id, "Name": role.name }))
+        .collect();
+    let none = roles.is_empty();
+    object.insert(
+        "Roles".to_owned(),
+        if none { Value::Null } else { json!(roles) },
+    );
     let ttl = match token.expiration_ttl {
         0 => String::new(),
         ttl => crate::jobspec::duration::format(ttl),
@@ -443,8 +508,8 @@ pub fn token(token: &AclToken) -> Value {
 }
 
 /// A token as lists show it.
-pub fn token_stub(token: &AclToken) -> Value {
-    let mut stub = self::token(token);
+pub fn token_stub(state: &State, token: &AclToken) -> Value {
+    let mut stub = self::token(state, token);
     if let Some(fields) = stub.as_object_mut() {
         fields.remove("SecretID");
         fields.remove("ExpirationTTL");

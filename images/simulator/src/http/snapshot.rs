@@ -15,7 +15,7 @@ use super::context::Context;
 use super::reply::{self, ApiError, Reply};
 use super::write;
 use crate::clock;
-use crate::state::{ArchiveMeta, Command, pack, unpack};
+use crate::state::{ArchiveMeta, Command, pack, unpack, wrap};
 
 pub fn routes() -> Router<Context> {
     Router::new().route("/v1/operator/snapshot", get(save).merge(write(restore)))
@@ -49,12 +49,11 @@ async fn save(call: Call) -> Reply {
 /// Replaces everything, tokens too; the Raft configuration stays.
 async fn restore(call: Call, body: Bytes) -> Reply {
     call.demand_management()?;
-    let unpacked = tokio::task::spawn_blocking(move || unpack(&body)).await;
-    let state = unpacked
+    let checked = tokio::task::spawn_blocking(move || unpack(&body).map(|_| wrap(&body))).await;
+    let archive = checked
         .map_err(|e| ApiError::server(e.to_string()))?
         .map_err(|e| ApiError::server(e.to_string()))?;
-    let state = Box::new(state);
-    call.propose(Command::Restore { state }).await?;
+    call.propose(Command::Restore { archive }).await?;
     tracing::info!(target: "nomad", "snapshot restored");
     call.ctx.leader.begin_anew();
     Ok(reply::empty())

@@ -8,7 +8,7 @@ use axum::routing::get;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
-use super::call::{Call, is_stale};
+use super::call::is_stale;
 use super::context::Context;
 use super::reply::{self, ApiError, Reply};
 use crate::clock;
@@ -18,7 +18,6 @@ pub fn routes() -> Router<Context> {
         .route("/v1/status/leader", get(leader))
         .route("/v1/status/peers", get(peers))
         .route("/v1/regions", get(regions))
-        .route("/v1/namespaces", get(namespaces))
 }
 
 /// Waits for a leader as every call does that needs one, unless a stale answer will do.
@@ -51,18 +50,4 @@ async fn peers(State(ctx): State<Context>) -> Response {
 
 async fn regions(State(ctx): State<Context>) -> Response {
     reply::json(&json!([ctx.agent.region]), false)
-}
-
-/// The one namespace there is, for those who may see something of it.
-async fn namespaces(call: Call) -> Reply {
-    let default = json!({
-        "Name": "default",
-        "Description": "Default shared namespace",
-        "Quota": "",
-        "CreateIndex": 1,
-        "ModifyIndex": 1,
-    });
-    let seen = call.acl.sees("default");
-    let namespaces: Vec<_> = std::iter::once(default).filter(|_| seen).collect();
-    call.query(1, &json!(namespaces))
 }

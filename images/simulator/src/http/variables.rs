@@ -136,7 +136,7 @@ async fn set(call: Call, Path(path): Path<String>, body: Bytes) -> Reply {
     if !given.lock.is_null() {
         return Err(ApiError::not_simulated("variable field `Lock`"));
     }
-    if namespace != "default" {
+    if call.state().namespace(&namespace).is_none() {
         return Err(ApiError::server(format!(
             "nonexistent namespace {namespace:?}"
         )));

@@ -1,7 +1,7 @@
 //! Fills what the submitter left out, with Nomad's defaults for the job's type.
 
 use super::policies;
-use crate::types::{Job, JobType, Resources, SECOND, Task, TaskGroup, UpdateStrategy};
+use crate::types::{Job, JobType, Resources, SECOND, Service, Task, TaskGroup, UpdateStrategy};
 
 /// Fills what the submitter left out with Nomad's defaults. Doing it twice changes nothing.
 pub fn canonicalize(job: &mut Job) {
@@ -72,8 +72,7 @@ fn canonicalize_group(group: &mut TaskGroup, kind: JobType, update: Option<&Upda
     }
     let name = group.name.clone();
     for service in group.services.iter_mut().flatten() {
-        fill(&mut service.provider, "consul");
-        fill(&mut service.name, &format!("{name}-service"));
+        canonicalize_service(service, &name, "");
     }
     for task in &mut group.tasks {
         canonicalize_task(task, &restart);
@@ -88,7 +87,22 @@ fn canonicalize_task(task: &mut Task, restart: &crate::types::RestartPolicy) {
     task.kill_timeout.get_or_insert(5 * SECOND);
     let name = task.name.clone();
     for service in task.services.iter_mut().flatten() {
-        fill(&mut service.provider, "consul");
-        fill(&mut service.name, &format!("{name}-service"));
+        canonicalize_service(service, &name, &name);
+    }
+}
+
+/// `owner` is the group or task that it belongs to, `task` empty for a group's.
+fn canonicalize_service(service: &mut Service, owner: &str, task: &str) {
+    fill(&mut service.provider, "consul");
+    fill(&mut service.name, &format!("{owner}-service"));
+    fill(&mut service.on_update, "require_healthy");
+    fill(&mut service.task_name, task);
+    for check in service.checks.iter_mut().flatten() {
+        fill(
+            &mut check.name,
+            &format!("service: {:?} check", service.name),
+        );
+        fill(&mut check.on_update, &service.on_update);
+        fill(&mut check.task_name, &service.task_name);
     }
 }

@@ -21,6 +21,8 @@ const ROOTS: &[&str] = &["var", "local"];
 pub(super) struct Evaluator<'a> {
     context: Context<'a>,
     text: &'a str,
+    /// Variables of the elements that `dynamic` blocks go through.
+    elements: Vec<String>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -28,7 +30,11 @@ impl<'a> Evaluator<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         let mut context = Context::new();
         functions::declare(&mut context);
-        let mut evaluator = Self { context, text };
+        let mut evaluator = Self {
+            context,
+            text,
+            elements: Vec::new(),
+        };
         evaluator.declare("var", hcl::Map::new());
         evaluator.declare("local", hcl::Map::new());
         evaluator
@@ -40,11 +46,21 @@ impl<'a> Evaluator<'a> {
             .declare_var(hcl::Identifier::sanitized(root), values);
     }
 
+    /// Makes an element of a `dynamic` block known; returns the name of its variable.
+    pub(super) fn declare_element(&mut self, key: hcl::Value, value: hcl::Value) -> String {
+        let name = format!("element_{}", self.elements.len());
+        let element = [("key".to_owned(), key), ("value".to_owned(), value)];
+        self.declare(&name, element.into_iter().collect());
+        self.elements.push(name.clone());
+        name
+    }
+
     /// The value of an expression that was parsed from this evaluator's text.
     pub(super) fn eval(&self, expression: &Expression) -> Result<hcl::Value, String> {
         let mut own = expression.clone();
         let mut literal = Literal {
             text: self.text,
+            elements: &self.elements,
             bound: Vec::new(),
         };
         literal.visit_expr_mut(&mut own);
@@ -70,13 +86,15 @@ fn explain(error: &hcl::eval::Error) -> String {
 /// Turns references that only a node or a task can resolve back into their text.
 struct Literal<'a> {
     text: &'a str,
+    elements: &'a [String],
     /// Variables of the `for` expressions around.
     bound: Vec<String>,
 }
 
 impl Literal<'_> {
     fn is_known(&self, root: &str) -> bool {
-        ROOTS.contains(&root) || self.bound.iter().any(|name| name == root)
+        let mut others = self.bound.iter().chain(self.elements);
+        ROOTS.contains(&root) || others.any(|name| name == root)
     }
 
     /// The text of a reference, if it is one that must stay.

@@ -3,7 +3,7 @@
 use super::launch;
 use super::policies::{self, PartialUpdate};
 use super::reader::BlockReader;
-use super::task;
+use super::{services, task};
 use crate::types::{Job, JobType, MigrateStrategy, ReschedulePolicy, RestartPolicy, TaskGroup};
 
 /// Known to Nomad, but not honoured here.
@@ -31,7 +31,7 @@ pub(super) fn read(block: BlockReader<'_>) -> Job {
     let label = block.label();
     block.refuse(JOB_NOT_SIMULATED);
     if block.bool("all_at_once") == Some(true) {
-        block.problem_at("all_at_once", "`all_at_once` in `job` is not simulated");
+        block.not_simulated_at("all_at_once", "`all_at_once` in `job`");
     }
     let job_type = job_type(&block);
     let inherited = Inherited {
@@ -133,7 +133,7 @@ fn read_group(block: BlockReader<'_>, inherited: &Inherited) -> TaskGroup {
         reschedule_policy: policies::reschedule(&block, &reschedule_base)
             .or_else(|| inherited.reschedule.clone()),
         networks: task::networks(&block),
-        services: task::services(&block),
+        services: services::read(&block),
         tasks,
         scaling: launch::scaling(&block),
         disconnect: policies::disconnect(&block),

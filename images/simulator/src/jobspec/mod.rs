@@ -4,24 +4,28 @@
 //! error with its place; all errors of a file are reported at once (but a syntax error hides
 //! what follows it). `validate.rs` holds what Nomad's servers refuse later, at registration.
 //!
-//! Missing: `dynamic` blocks, HCL1, and functions listed in `functions.rs`.
+//! Missing: HCL1, and functions listed in `functions.rs`.
 
 mod defaults;
 pub mod duration;
+mod dynamic;
 mod eval;
 mod functions;
 mod job;
 mod launch;
 mod policies;
 mod reader;
+mod services;
 mod source;
 mod task;
+mod unsaid;
 mod validate;
 mod variables;
 
 use std::collections::BTreeMap;
 
 pub use defaults::canonicalize;
+pub use unsaid::Unsaid;
 pub use validate::validate;
 
 use crate::types::Job;
@@ -37,6 +41,8 @@ pub struct JobspecError {
     pub column: usize,
     /// What is wrong.
     pub message: String,
+    /// Whether Nomad takes it, and only the simulator does not.
+    pub only_simulator: bool,
 }
 
 /// Parses a job file. The job is as written: call [`canonicalize`] for Nomad's defaults.
@@ -44,21 +50,53 @@ pub struct JobspecError {
 /// # Errors
 /// Everything that is wrong with it, in the order of the file.
 pub fn parse(source: &str, variables: &BTreeMap<String, String>) -> Result<Job, Vec<JobspecError>> {
+    parse_as_written(source, variables).map(|(job, _)| job)
+}
+
+/// The same, with what the file leaves out.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_as_written(
+    source: &str,
+    variables: &BTreeMap<String, String>,
+) -> Result<(Job, Unsaid), Vec<JobspecError>> {
     let body = hcl_edit::parser::parse_body(source).map_err(|e| {
         vec![JobspecError {
             line: e.location().line(),
             column: e.location().column(),
             message: e.message().to_owned(),
+            only_simulator: false,
         }]
     })?;
-    let mut reader = Reader::new(source);
-    variables::declare(&mut reader, &body, variables);
-    let job = read_file(&reader, &body);
-    let errors = reader.into_errors();
-    match job {
-        Some(job) if errors.is_empty() => Ok(job),
-        _ => Err(errors),
+    match read_body(source, &body, variables) {
+        (Some(job), unsaid, errors) if errors.is_empty() => Ok((job, unsaid)),
+        (_, _, errors) => Err(errors),
     }
+}
+
+/// Reads a job file whose syntax is good: the job as far as it is understood, and everything that
+/// is wrong with it. For whoever wants to say more of a file than whether it is good.
+#[must_use]
+pub fn review(
+    source: &str,
+    body: &hcl_edit::structure::Body,
+    variables: &BTreeMap<String, String>,
+) -> (Option<Job>, Vec<JobspecError>) {
+    let (job, _, errors) = read_body(source, body, variables);
+    (job, errors)
+}
+
+fn read_body(
+    source: &str,
+    body: &hcl_edit::structure::Body,
+    variables: &BTreeMap<String, String>,
+) -> (Option<Job>, Unsaid, Vec<JobspecError>) {
+    let mut reader = Reader::new(source);
+    variables::declare(&mut reader, body, variables);
+    let unfolded = dynamic::unfold(&mut reader, body);
+    let job = read_file(&reader, &unfolded);
+    (job, unsaid::of(&unfolded), reader.into_errors())
 }
 
 fn read_file(reader: &Reader<'_>, body: &hcl_edit::structure::Body) -> Option<Job> {

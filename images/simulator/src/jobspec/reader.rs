@@ -21,7 +21,8 @@ use crate::types::Nanos;
 pub(super) struct Reader<'a> {
     pub(super) source: Source<'a>,
     pub(super) evaluator: Evaluator<'a>,
-    problems: RefCell<Vec<(usize, String)>>,
+    /// Where, what, and whether the simulator alone minds.
+    problems: RefCell<Vec<(usize, String, bool)>>,
 }
 
 impl<'a> Reader<'a> {
@@ -36,7 +37,14 @@ impl<'a> Reader<'a> {
 
     /// Remembers a problem at a byte offset.
     pub(super) fn problem(&self, offset: usize, message: impl Into<String>) {
-        self.problems.borrow_mut().push((offset, message.into()));
+        let found = (offset, message.into(), false);
+        self.problems.borrow_mut().push(found);
+    }
+
+    /// Remembers that something is Nomad's, and not simulated.
+    fn not_simulated(&self, offset: usize, what: &str) {
+        let found = (offset, format!("{what} is not simulated"), true);
+        self.problems.borrow_mut().push(found);
     }
 
     /// Every problem, in the order of the file.
@@ -46,12 +54,13 @@ impl<'a> Reader<'a> {
         problems.dedup();
         problems
             .into_iter()
-            .map(|(offset, message)| {
+            .map(|(offset, message, only_simulator)| {
                 let (line, column) = self.source.position(offset);
                 JobspecError {
                     line,
                     column,
                     message,
+                    only_simulator,
                 }
             })
             .collect()
@@ -128,6 +137,15 @@ impl<'r> BlockReader<'r> {
             .get_attribute(name)
             .map_or(self.offset, |a| start_of(&a.value));
         self.reader.problem(offset, message);
+    }
+
+    /// One attribute asks for something that is Nomad's, and not simulated.
+    pub(super) fn not_simulated_at(&self, name: &str, what: &str) {
+        let offset = self
+            .body
+            .get_attribute(name)
+            .map_or(self.offset, |a| start_of(&a.value));
+        self.reader.not_simulated(offset, what);
     }
 
     /// Marks a name as known.
@@ -322,10 +340,8 @@ impl<'r> BlockReader<'r> {
             for structure in self.body.iter() {
                 let (found, offset) = name_of(structure);
                 if found == *name {
-                    self.reader.problem(
-                        offset,
-                        format!("`{name}` in {} is not simulated", self.what),
-                    );
+                    let what = format!("`{name}` in {}", self.what);
+                    self.reader.not_simulated(offset, &what);
                 }
             }
         }

@@ -2,11 +2,11 @@
 
 use super::policies;
 use super::reader::BlockReader;
+use super::services;
 use crate::client::template;
 use crate::drivers::raw_exec;
 use crate::types::{
-    DispatchPayload, Hook, Lifecycle, Network, Port, Resources, RestartPolicy, Service, Task,
-    Template,
+    DispatchPayload, Hook, Lifecycle, Network, Port, Resources, RestartPolicy, Task, Template,
 };
 
 /// Known to Nomad, but not honoured here.
@@ -43,7 +43,7 @@ pub(super) fn read(block: BlockReader<'_>, restart: &RestartPolicy) -> Task {
     let task = Task {
         config: block.json("config"),
         env: block.string_map("env"),
-        services: services(&block),
+        services: services::read(&block),
         constraints: policies::constraints(&block),
         affinities: policies::affinities(&block),
         resources: resources(&block),
@@ -105,7 +105,7 @@ fn templates(task: &BlockReader<'_>) -> Option<Vec<Template>> {
             envvars: block.bool("env").unwrap_or(false),
         };
         if let Some(what) = template::not_simulated(&read) {
-            block.problem_at("data", format!("{what} is not simulated"));
+            block.not_simulated_at("data", &what);
         }
         block.finish();
         all.push(read);
@@ -173,10 +173,7 @@ pub(super) fn networks(group: &BlockReader<'_>) -> Option<Vec<Network>> {
     block.refuse(&["cni", "dns", "hostname", "mbits"]);
     let mode = block.string("mode").unwrap_or_default();
     if !matches!(mode.as_str(), "" | "host") {
-        block.problem_at(
-            "mode",
-            format!("network mode `{mode}` is not simulated, only `host`"),
-        );
+        block.not_simulated_at("mode", &format!("network mode `{mode}`"));
     }
     let mut network = Network {
         mode,
@@ -207,42 +204,4 @@ pub(super) fn networks(group: &BlockReader<'_>) -> Option<Vec<Network>> {
     }
     block.finish();
     Some(vec![network])
-}
-
-/// `service` blocks of a group or task.
-pub(super) fn services(parent: &BlockReader<'_>) -> Option<Vec<Service>> {
-    let mut all = Vec::new();
-    for block in parent.blocks("service") {
-        block.no_label();
-        block.refuse(&[
-            "address",
-            "address_mode",
-            "canary_meta",
-            "canary_tags",
-            "check",
-            "check_restart",
-            "cluster",
-            "connect",
-            "enable_tag_override",
-            "identity",
-            "kind",
-            "meta",
-            "on_update",
-            "tagged_addresses",
-            "task",
-            "weights",
-        ]);
-        let provider = block.string("provider").unwrap_or_default();
-        if !matches!(provider.as_str(), "" | "nomad" | "consul") {
-            block.problem_at("provider", format!("unknown service provider `{provider}`"));
-        }
-        all.push(Service {
-            name: block.string("name").unwrap_or_default(),
-            port_label: block.string("port").unwrap_or_default(),
-            provider,
-            tags: block.strings("tags"),
-        });
-        block.finish();
-    }
-    (!all.is_empty()).then_some(all)
 }

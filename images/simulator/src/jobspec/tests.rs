@@ -275,3 +275,96 @@ job "report" {
         "{errors:?}"
     );
 }
+
+#[test]
+fn dynamic_blocks_are_unfolded_with_their_elements() {
+    let text = r#"
+variable "ports" {
+  default = { http = 80, admin = 81 }
+}
+job "a" {
+  group "g" {
+    network {
+      dynamic "port" {
+        for_each = var.ports
+        labels   = [port.key]
+        content {
+          to = port.value
+        }
+      }
+    }
+    dynamic "task" {
+      for_each = ["one", "two"]
+      iterator = each
+      labels   = ["task-${each.value}"]
+      content {
+        driver = "raw_exec"
+        config {
+          command = "/bin/${each.value}"
+        }
+        env {
+          NODE = "${node.unique.name}-${each.key}"
+        }
+        dynamic "constraint" {
+          for_each = ["x", "y"]
+          content {
+            attribute = "${attr.a}"
+            value     = "${each.value}-${constraint.value}"
+          }
+        }
+      }
+    }
+  }
+}
+"#;
+    let job = parse(text, &BTreeMap::new()).unwrap();
+    let group = &job.task_groups[0];
+    let ports = group.networks.as_ref().unwrap()[0]
+        .dynamic_ports
+        .as_ref()
+        .unwrap();
+    let ports: Vec<_> = ports
+        .iter()
+        .map(|port| (port.label.as_str(), port.to))
+        .collect();
+    assert_eq!(ports, [("http", 80), ("admin", 81)]);
+    let names: Vec<_> = group.tasks.iter().map(|task| task.name.as_str()).collect();
+    assert_eq!(names, ["task-one", "task-two"]);
+    let second = &group.tasks[1];
+    assert_eq!(second.config.as_ref().unwrap()["command"], "/bin/two");
+    assert_eq!(
+        second.env.as_ref().unwrap()["NODE"],
+        "${node.unique.name}-1"
+    );
+    let wanted = second.constraints.as_ref().unwrap().iter();
+    let wanted: Vec<_> = wanted.map(|one| one.r_target.as_str()).collect();
+    assert_eq!(wanted, ["two-x", "two-y"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_dynamic_block_is_named_with_its_place() {
+    for (dynamic, expected) in [
+        (
+            "dynamic \"port\" {\n content {}\n }",
+            "`dynamic` needs `for_each`",
+        ),
+        (
+            "dynamic \"port\" {\n for_each = []\n }",
+            "`dynamic` needs a block `content`",
+        ),
+        (
+            "dynamic \"port\" {\n for_each = 1\n content {}\n }",
+            "`for_each`: expected a list or a map, found `1`",
+        ),
+        (
+            "dynamic \"port\" {\n for_each = []\n for = 1\n content {}\n }",
+            "unknown `for` in `dynamic`",
+        ),
+    ] {
+        let text =
+            format!("job \"a\" {{\n group \"g\" {{\n network {{\n {dynamic}\n }}\n }}\n}}\n");
+        let errors = parse(&text, &BTreeMap::new()).unwrap_err();
+        let found = errors.iter().find(|error| error.message == expected);
+        assert!(found.is_some_and(|error| error.line >= 4), "{errors:?}");
+    }
+}

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::insist;
 use crate::clock;
 use crate::http::Context;
+use crate::plant::{self, Plant};
 use crate::scheduler;
 use crate::state::{Command, State};
 use crate::types::{EvalStatus, Evaluation, Nanos, Node, NodeEligibility, NodeStatus};
@@ -76,7 +77,9 @@ fn next(state: &State, now: Nanos) -> Next {
             }
             EvalStatus::Pending => true,
             // Against what was looked at, not when it was written: a node may have come between.
-            EvalStatus::Blocked => capacity > eval.snapshot_index,
+            EvalStatus::Blocked => {
+                capacity > eval.snapshot_index && !plant::is(Plant::BlockedForEver)
+            }
             _ => false,
         };
         let rank = |eval: &Evaluation| (eval.priority, Reverse(eval.create_index));

@@ -93,6 +93,7 @@ pub fn launch(job: &Job, at: Nanos, now: Nanos) -> Command {
         job: child,
         eval: Some(eval),
         enforce_index: None,
+        submission: None,
         now,
     }
 }
@@ -136,6 +137,7 @@ job "report" {{
             job: job.clone(),
             eval: None,
             enforce_index: None,
+            submission: None,
             now: world.now,
         });
         world

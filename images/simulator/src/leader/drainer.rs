@@ -12,6 +12,7 @@ use super::look_again::look_again;
 use super::{insist, new_eval};
 use crate::clock;
 use crate::http::Context;
+use crate::plant::{self, Plant};
 use crate::state::{Command, DrainChange, State, Table};
 use crate::types::{
     Allocation, DesiredTransition, DrainStrategy, EvalTrigger, Evaluation, Job, JobType, Nanos,
@@ -117,7 +118,14 @@ fn advance(state: &State, now: Nanos) -> Advance {
     for (node, strategy) in &draining {
         let left = remaining(state, node, strategy.ignore_system_jobs);
         let busy = left.iter().any(|alloc| !is_everywhere(alloc));
-        let over = is_over(strategy, now + if any_over { COALESCE } else { 0 });
+        let over = is_over(
+            strategy,
+            now + if any_over {
+                clock::scaled_time(COALESCE)
+            } else {
+                0
+            },
+        );
         if busy && !over {
             let next = Some(strategy.force_deadline).filter(|at| *at > 0);
             wanted.wake_at = match (wanted.wake_at, next) {
@@ -157,8 +165,9 @@ fn is_everywhere(alloc: &Allocation) -> bool {
     matches!(job_type, Some(JobType::System | JobType::Sysbatch))
 }
 
-fn stays_behind(_alloc: &Allocation) -> bool {
-    false
+/// Only a planted defect makes a drain pass over anything.
+fn stays_behind(alloc: &Allocation) -> bool {
+    plant::is(Plant::DrainLeavesOne) && alloc.name.ends_with("[0]")
 }
 
 /// What still has to leave a node.

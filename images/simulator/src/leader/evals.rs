@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use crate::plant::{self, Plant};
 use crate::state::State;
 use crate::types::{EvalStatus, EvalTrigger, Evaluation, Job, JobType, Nanos, Node};
 
@@ -38,7 +39,7 @@ pub fn node_evals(state: &State, node: &Node, now: Nanos) -> Vec<Evaluation> {
     for job in state.jobs.values() {
         let everywhere = matches!(job.job_type, JobType::System | JobType::Sysbatch);
         let runs = !job.stop && !job.is_periodic() && !job.is_parameterized();
-        if everywhere && runs {
+        if everywhere && runs && !plant::is(Plant::NewNodeMissed) {
             jobs.insert((&job.namespace, &job.id));
         }
     }

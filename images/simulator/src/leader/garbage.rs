@@ -31,13 +31,9 @@ impl Age {
     fn is_old(self, since: Nanos, threshold: Nanos) -> bool {
         match self {
             Self::Any => true,
-            Self::Usual(now) => now - since > scaled(threshold),
+            Self::Usual(now) => now - since > clock::scaled_time(threshold),
         }
     }
-}
-
-fn scaled(threshold: Nanos) -> Nanos {
-    Nanos::try_from(clock::scaled_nanos(threshold).as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 pub(super) async fn run(ctx: Context) {
@@ -103,7 +99,7 @@ const TOKEN_AGE: Nanos = 3600 * SECOND;
 /// The command that forgets tokens which expired long enough ago.
 fn expired_tokens(state: &State, now: Nanos) -> Option<Command> {
     let tokens = state.acl_tokens.values();
-    let expired = tokens.filter(|token| token.has_expired(now - scaled(TOKEN_AGE)));
+    let expired = tokens.filter(|token| token.has_expired(now - clock::scaled_time(TOKEN_AGE)));
     let accessors: Vec<_> = expired.map(|token| token.accessor_id.clone()).collect();
     (!accessors.is_empty()).then_some(Command::AclTokenDelete { accessors })
 }

@@ -110,7 +110,7 @@ fn server(member: &Member) -> Option<(String, SocketAddr)> {
 /// Servers without a vote that have been healthy long enough.
 fn promoted(config: &AutopilotConfig, health: &Health, now: Nanos) -> Vec<PeerChange> {
     let needed = duration::parse(&config.server_stabilization_time).unwrap_or(0);
-    let needed = Nanos::try_from(clock::scaled_nanos(needed).as_nanos()).unwrap_or(Nanos::MAX);
+    let needed = clock::scaled_time(needed);
     let servers = health.servers.iter();
     servers
         .filter(|server| !server.voter && server.healthy && now - server.since >= needed)

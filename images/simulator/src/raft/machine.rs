@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{LogId, Membership, SnapshotMeta, StorageError, Store, TypeConfig, encode};
 use crate::events::{self, EventLog};
-use crate::state::{Applied, Command, State};
+use crate::state::{Applied, Command, State, unwrap};
 
 /// The state as applied here, shared with those who read it.
 #[derive(Debug)]
@@ -38,17 +38,20 @@ impl View {
 
     /// Applies one command and tells what it changed.
     fn apply(&self, index: u64, command: &Command) -> Applied {
+        if let Command::Restore { archive } = command {
+            // Readers are not to wait for it.
+            let snapshot = unwrap(archive);
+            let applied = self.change(|state| state.restore(index, snapshot));
+            self.events.reset();
+            return applied;
+        }
         let (applied, events) = self.change(|state| {
             let removed = events::removed(state, command);
             let applied = state.apply(index, command);
             let events = events::made(state, applied.index, command, removed);
             (applied, events)
         });
-        if matches!(command, Command::Restore { .. }) {
-            self.events.reset();
-        } else {
-            self.events.push(applied.index, events);
-        }
+        self.events.push(applied.index, events);
         applied
     }
 
@@ -95,6 +98,14 @@ impl Machine {
     }
 }
 
+/// Does what may take long on a thread that may block, so that Raft's timers go on beside it.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, AnyError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| AnyError::new(&e))
+}
+
 fn decode_state(data: &[u8]) -> Result<State, AnyError> {
     serde_json::from_slice(data).map_err(|e| AnyError::new(&e))
 }
@@ -115,15 +126,20 @@ impl RaftStateMachine<TypeConfig> for Machine {
         for entry in entries {
             let index = entry.log_id.index;
             self.last_applied = Some(entry.log_id);
-            let reply = match &entry.payload {
-                EntryPayload::Normal(command) => self.view.apply(index, command),
-                EntryPayload::Blank | EntryPayload::Membership(_) => {
+            let reply = match entry.payload {
+                EntryPayload::Normal(command @ Command::Restore { .. }) => {
+                    let view = Arc::clone(&self.view);
+                    aside(move || view.apply(index, &command))
+                        .await
+                        .map_err(|e| StorageIOError::apply(entry.log_id, e))?
+                }
+                EntryPayload::Normal(command) => self.view.apply(index, &command),
+                EntryPayload::Blank => self.view.change(|state| state.pass(index)),
+                EntryPayload::Membership(membership) => {
+                    self.membership = Membership::new(Some(entry.log_id), membership);
                     self.view.change(|state| state.pass(index))
                 }
             };
-            if let EntryPayload::Membership(membership) = entry.payload {
-                self.membership = Membership::new(Some(entry.log_id), membership);
-            }
             replies.push(reply);
         }
         self.view.announce();
@@ -150,7 +166,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
     ) -> Result<(), StorageError> {
         let failed = |e| StorageIOError::read_snapshot(Some(meta.signature()), e);
         let data = snapshot.into_inner();
-        let state = decode_state(&data).map_err(failed)?;
+        let decoded = aside(move || decode_state(&data).map(|state| (state, data))).await;
+        let (state, data) = decoded.and_then(|decoded| decoded).map_err(failed)?;
         self.store
             .save_snapshot(meta, data)
             .await
@@ -165,9 +182,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
-        let stored = self
-            .store
-            .snapshot()
+        let store = self.store.clone();
+        let stored = aside(move || store.snapshot()).await;
+        let stored = stored
+            .and_then(|stored| stored)
             .map_err(|e| StorageIOError::read_snapshot(None, e))?;
         Ok(stored.map(|(meta, data)| Snapshot {
             meta,
@@ -197,9 +215,9 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         };
         let state = Arc::clone(&self.state);
         let failed = |e| StorageIOError::write_snapshot(Some(meta.signature()), e);
-        let data = tokio::task::spawn_blocking(move || encode(state.as_ref()))
+        let data = aside(move || encode(state.as_ref()))
             .await
-            .map_err(|e| failed(AnyError::new(&e)))?;
+            .map_err(failed)?;
         self.store
             .save_snapshot(&meta, data.clone())
             .await

@@ -355,14 +355,14 @@ struct Timing {
 
 impl Timing {
     fn new(multiplier: u32) -> Self {
-        // Below these floors the disk and the other servers' work decide, not the clock.
+        // Never below Nomad's shortest: there the disk and the other servers' work decide.
         let scaled = |millis: u64, floor: u64| {
             let timer = clock::scaled(Duration::from_millis(millis) * multiplier.max(1));
             timer.max(Duration::from_millis(floor))
         };
         Self {
-            heartbeat: scaled(100, 50),
-            election: scaled(500, 250),
+            heartbeat: scaled(100, 100),
+            election: scaled(500, 500),
         }
     }
 

@@ -78,6 +78,11 @@ impl Store {
             source,
         })?;
         let path = folder.join("raft.redb");
+        let refused = |problem: String| StoreError::Open {
+            path: path.clone(),
+            problem,
+        };
+        is_whole(&path).map_err(refused)?;
         let open = || -> Stored<Database> {
             let db = Database::builder()
                 .set_cache_size(CACHE_BYTES)
@@ -90,10 +95,6 @@ impl Store {
             write.open_table(SNAPSHOT)?;
             write.commit()?;
             Ok(db)
-        };
-        let refused = |problem: String| StoreError::Open {
-            path: path.clone(),
-            problem,
         };
         let db = open().map_err(|problem| {
             refused(match problem {
@@ -221,6 +222,29 @@ impl Store {
     }
 }
 
+/// Checks a file against its checksums; what a kill left half written does not count. It is done
+/// on a copy, as redb mends what it checks: what cannot be mended without loss must stay as it is.
+fn is_whole(path: &Path) -> Result<(), String> {
+    let copy = path.with_extension("check");
+    match std::fs::copy(path, &copy) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        copied => copied.map_err(|error| error.to_string())?,
+    };
+    let check = || -> Stored<bool> {
+        let mut db = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .open(&copy)?;
+        Ok(db.check_integrity()?)
+    };
+    let checked = check();
+    std::fs::remove_file(&copy).map_err(|error| error.to_string())?;
+    match checked {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("it does not agree with its checksums".to_owned()),
+        Err(problem) => Err(problem.to_string()),
+    }
+}
+
 fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, AnyError> {
     serde_json::from_slice(json).map_err(|e| AnyError::new(&e))
 }
@@ -322,3 +346,6 @@ impl RaftLogStorage<TypeConfig> for Store {
         .map_err(|e| StorageIOError::write_logs(e).into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,8 @@ use crate::clock;
 use crate::consensus::{Consensus, ConsensusError, PeerChange};
 use crate::rpc::trial::Authority;
 use crate::rpc::{Kind, Listener, Pool, Tls};
-use crate::state::Command;
+use crate::state::{ArchiveMeta, Command, State, pack, wrap};
+use crate::types::Job;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -182,6 +183,54 @@ async fn a_follower_far_behind_catches_up_by_snapshot() {
     }
     trio.servers[behind].start().await;
     trio.holds(behind, index, 149).await;
+}
+
+/// A state of some ten megabytes in JSON.
+fn large() -> State {
+    let mut state = State::default();
+    for number in 0..6000 {
+        let filling = Uuid::new_v4().to_string().repeat(8);
+        let job = Arc::new(Job {
+            id: format!("job-{number}"),
+            namespace: "default".to_owned(),
+            meta: Some([("filling".to_owned(), filling)].into()),
+            ..Job::default()
+        });
+        let key = State::job_key("default", &job.id);
+        state.job_versions.insert(key.clone(), vec![job.clone()]);
+        state.jobs.insert(key, job);
+    }
+    state
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_snapshots_restore_costs_the_leader_nothing() {
+    let trio = Trio::start().await;
+    let leader = trio.leader(None).await;
+    let large = large();
+    let meta = ArchiveMeta::new(&large, 1, 0, &[]);
+    let archive = wrap(&pack(&large, meta).unwrap());
+    let restore = Command::Restore { archive };
+    let address = Some(trio.servers[leader].address);
+    let mut watched = Vec::new();
+    for (_, server) in trio.alive() {
+        let mut leadership = server.replica().leadership();
+        let known = leadership.wait_for(|seen| seen.leader == address);
+        tokio::time::timeout(LIMIT, known).await.unwrap().unwrap();
+        watched.push(leadership);
+    }
+    let index = trio.servers[leader].replica().propose(restore).await;
+    let index = index.unwrap().index;
+    for (_, server) in trio.alive() {
+        let mut applied = server.replica().applied();
+        let reached = applied.wait_for(|at| *at >= index);
+        tokio::time::timeout(LIMIT, reached).await.unwrap().unwrap();
+        assert_eq!(server.replica().snapshot().jobs.len(), 6000);
+    }
+    for leadership in watched {
+        let changed = leadership.has_changed().unwrap();
+        assert!(!changed, "came to {:?}", leadership.borrow());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

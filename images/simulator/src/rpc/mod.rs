@@ -4,6 +4,8 @@
 //! RPC is HTTP/1.1 with JSON over mutual TLS, not Nomad's yamux and msgpack: nothing outside
 //! ever sees it, and its names and checks (who may call what) are Nomad's.
 
+#[cfg(test)]
+mod cut;
 mod listener;
 mod pool;
 mod reverse;
@@ -13,6 +15,7 @@ mod tls;
 pub(crate) mod trial;
 
 pub use listener::{Kind, Listener, ListenerError};
+pub(crate) use pool::in_gos_words;
 pub use pool::{Pool, RpcError};
 pub use reverse::{Callee, PATH as REVERSE_PATH, Reverse, ReverseError};
 pub use servers::ServerClient;

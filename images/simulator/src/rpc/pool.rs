@@ -54,6 +54,8 @@ pub struct Pool(Arc<Connections>);
 struct Connections {
     tls: Option<Arc<Tls>>,
     idle: Mutex<HashMap<SocketAddr, Vec<Sender>>>,
+    #[cfg(test)]
+    cuts: super::cut::Cuts,
 }
 
 impl Pool {
@@ -63,6 +65,8 @@ impl Pool {
         Self(Arc::new(Connections {
             tls,
             idle: Mutex::default(),
+            #[cfg(test)]
+            cuts: super::cut::Cuts::default(),
         }))
     }
 
@@ -72,6 +76,25 @@ impl Pool {
     /// # Errors
     /// [`RpcError::Connect`] where nothing was sent, [`RpcError::Broken`] where it may have been.
     pub async fn call(
+        &self,
+        to: SocketAddr,
+        request: Request<Bytes>,
+    ) -> Result<Response<Body>, RpcError> {
+        #[cfg(test)]
+        self.0.cuts.pass(to).await;
+        let reply = self.exchange(to, request).await;
+        #[cfg(test)]
+        self.0.cuts.pass(to).await;
+        reply
+    }
+
+    /// What may be lost on the way.
+    #[cfg(test)]
+    pub(crate) fn cuts(&self) -> &super::cut::Cuts {
+        &self.0.cuts
+    }
+
+    async fn exchange(
         &self,
         to: SocketAddr,
         request: Request<Bytes>,
@@ -187,7 +210,7 @@ impl Pool {
     }
 
     async fn open(&self, to: SocketAddr) -> Result<Stream, String> {
-        let tcp = TcpStream::connect(to).await.map_err(|e| describe_io(&e))?;
+        let tcp = TcpStream::connect(to).await.map_err(|e| in_gos_words(&e))?;
         tcp.set_nodelay(true).map_err(|e| e.to_string())?;
         let Some(tls) = &self.0.tls else {
             return Ok(TokioIo::new(Box::new(tcp)));
@@ -196,7 +219,7 @@ impl Pool {
         let stream = TlsConnector::from(tls.client())
             .connect(name, tcp)
             .await
-            .map_err(|e| describe_io(&e))?;
+            .map_err(|e| in_gos_words(&e))?;
         Ok(TokioIo::new(Box::new(stream)))
     }
 }
@@ -223,7 +246,7 @@ async fn start(io: Stream) -> Result<Sender, String> {
 }
 
 /// Go's words for the usual failures of a connection: scripts look for them.
-fn describe_io(error: &std::io::Error) -> String {
+pub(crate) fn in_gos_words(error: &std::io::Error) -> String {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
@@ -242,5 +265,5 @@ fn describe(error: &hyper::Error) -> String {
     }
     std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<std::io::Error>())
-        .map_or_else(|| error.to_string(), describe_io)
+        .map_or_else(|| error.to_string(), in_gos_words)
 }

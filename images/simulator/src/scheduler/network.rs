@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ids::Chance;
+use crate::plant::{self, Plant};
 use crate::types::{AllocatedPort, Allocation, Node, Port, TaskGroup};
 
 /// Random picks before Nomad searches from the bottom (`maxRandPortAttempts`).
@@ -24,7 +25,7 @@ pub(super) fn assign<'a>(
     let mut given = Vec::new();
     for network in group.networks.iter().flatten() {
         for port in network.reserved_ports.iter().flatten() {
-            if !used.insert(port.value) {
+            if !used.insert(port.value) && !plant::is(Plant::PortGivenTwice) {
                 return Err(format!(
                     "network: reserved port collision {}={}",
                     port.label, port.value

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ids::Chance;
+use crate::clock;
 use crate::state::State;
 use crate::types::{AllocMetrics, Allocation, EvalStatus, EvalTrigger, Evaluation, Nanos, SECOND};
 
@@ -23,7 +24,9 @@ pub(super) fn follow_ups(
     let mut batches: Vec<(Evaluation, Vec<Arc<Allocation>>)> = Vec::new();
     for (alloc, at) in later {
         match batches.last_mut() {
-            Some((follow, allocs)) if at - follow.wait_until < BATCH_WINDOW => allocs.push(alloc),
+            Some((follow, allocs)) if at - follow.wait_until < clock::scaled_time(BATCH_WINDOW) => {
+                allocs.push(alloc)
+            }
             _ => {
                 let follow = Evaluation {
                     triggered_by: EvalTrigger::AllocFailure,

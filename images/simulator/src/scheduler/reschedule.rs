@@ -1,8 +1,10 @@
 //! When a failed allocation may be replaced, by its group's `reschedule` policy.
 
 use crate::clock;
+use crate::plant::{self, Plant};
 use crate::types::{
-    AllocClientStatus, AllocDesiredStatus, Allocation, Nanos, ReschedulePolicy, SECOND,
+    AllocClientStatus, AllocDesiredStatus, Allocation, Nanos, RescheduleEvent, ReschedulePolicy,
+    SECOND,
 };
 
 /// Nomad's window: what is due within it is replaced now (`rescheduleWindowSize`).
@@ -25,7 +27,7 @@ pub(super) enum Due {
 
 /// Decides for one allocation; `eval_id` may be the follow-up that was made for it.
 pub(super) fn due(alloc: &Allocation, eval_id: &str, now: Nanos) -> Due {
-    let Some(at) = next_time(alloc) else {
+    let Some(at) = next_time(alloc).filter(|_| !plant::is(Plant::NotRescheduled)) else {
         return Due::Never;
     };
     if alloc.followup_eval_id == eval_id || at - now <= WINDOW {
@@ -40,29 +42,40 @@ pub(super) fn due(alloc: &Allocation, eval_id: &str, now: Nanos) -> Due {
 
 /// Whether its policy has a replacement left for it, failed or not.
 pub(crate) fn has_attempts_left(alloc: &Allocation, now: Nanos) -> bool {
-    policy_of(alloc).is_some_and(|policy| attempts_left(policy, &alloc.reschedules, now))
+    policy_of(alloc).is_some_and(|policy| attempts_left(policy, &times(alloc), now))
 }
 
 fn attempts_left(policy: &ReschedulePolicy, history: &[Nanos], now: Nanos) -> bool {
     if policy.unlimited {
         return true;
     }
-    let window = scaled(policy.interval);
+    let window = clock::scaled_time(policy.interval);
     let recent = history.iter().filter(|at| now - **at < window).count();
     recent < usize::try_from(policy.attempts).unwrap_or(0)
 }
 
 /// The history that the replacement of `alloc` carries.
-pub(super) fn history(alloc: &Allocation, now: Nanos) -> Vec<Nanos> {
+pub(super) fn history(alloc: &Allocation, now: Nanos) -> Vec<RescheduleEvent> {
     let mut history = alloc.reschedules.clone();
     if let Some(policy) = policy_of(alloc).filter(|policy| !policy.unlimited) {
-        let window = scaled(policy.interval);
-        history.retain(|at| now - at < window);
+        let window = clock::scaled_time(policy.interval);
+        history.retain(|event| now - event.reschedule_time < window);
     }
-    history.push(now);
+    let waited = policy_of(alloc).map(|policy| delay(policy, &times(alloc), failed_at(alloc)));
+    history.push(RescheduleEvent {
+        reschedule_time: now,
+        prev_alloc_id: alloc.id.clone(),
+        prev_node_id: alloc.node_id.clone(),
+        delay: waited.unwrap_or(0),
+    });
     let extra = history.len().saturating_sub(REMEMBERED);
     history.drain(..extra);
     history
+}
+
+fn times(alloc: &Allocation) -> Vec<Nanos> {
+    let events = alloc.reschedules.iter();
+    events.map(|event| event.reschedule_time).collect()
 }
 
 fn policy_of(alloc: &Allocation) -> Option<&ReschedulePolicy> {
@@ -78,11 +91,11 @@ fn next_time(alloc: &Allocation) -> Option<Nanos> {
     let failed = alloc.client_status == AllocClientStatus::Failed
         && alloc.desired_status == AllocDesiredStatus::Run;
     let policy = policy_of(alloc).filter(|_| failed)?;
-    let failed_at = failed_at(alloc);
-    if !attempts_left(policy, &alloc.reschedules, failed_at) {
+    let (failed_at, times) = (failed_at(alloc), times(alloc));
+    if !attempts_left(policy, &times, failed_at) {
         return None;
     }
-    Some(failed_at + delay(policy, &alloc.reschedules, failed_at))
+    Some(failed_at + delay(policy, &times, failed_at))
 }
 
 /// When the last of its tasks ended: the newest event, or the last change.
@@ -98,8 +111,8 @@ fn failed_at(alloc: &Allocation) -> Nanos {
 /// The delay after `history`'s reschedules: constant, doubling, or by Fibonacci's numbers, up
 /// to `max_delay`. One that ran longer than the longest delay starts again at the first.
 fn delay(policy: &ReschedulePolicy, history: &[Nanos], failed_at: Nanos) -> Nanos {
-    let base = scaled(policy.delay);
-    let max = scaled(policy.max_delay);
+    let base = clock::scaled_time(policy.delay);
+    let max = clock::scaled_time(policy.max_delay);
     let grown = |n: usize| match policy.delay_function.as_str() {
         "exponential" => base.saturating_mul(1_i64 << n.min(40)),
         "fibonacci" => base.saturating_mul(fibonacci(n)),
@@ -127,10 +140,6 @@ fn fibonacci(n: usize) -> i64 {
     a
 }
 
-fn scaled(timer: Nanos) -> Nanos {
-    Nanos::try_from(clock::scaled_nanos(timer).as_nanos()).unwrap_or(Nanos::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +150,13 @@ mod tests {
             task_group: "g".to_owned(),
             client_status: AllocClientStatus::Failed,
             modify_time: 1000 * SECOND,
-            reschedules: reschedules.to_vec(),
+            reschedules: reschedules
+                .iter()
+                .map(|at| RescheduleEvent {
+                    reschedule_time: *at,
+                    ..RescheduleEvent::default()
+                })
+                .collect(),
             job: Some(Job {
                 task_groups: vec![TaskGroup {
                     name: "g".to_owned(),

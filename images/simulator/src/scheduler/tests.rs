@@ -263,7 +263,11 @@ fn a_failed_allocation_is_replaced_after_its_delay_elsewhere() {
     world.settle();
     let new = world.wanted()[0].clone();
     assert_eq!(new.previous_allocation, failed.id);
-    assert_eq!(new.reschedules, [world.now]);
+    let [event] = new.reschedules.as_slice() else {
+        panic!("{:?}", new.reschedules);
+    };
+    assert_eq!(event.reschedule_time, world.now);
+    assert_eq!(event.prev_alloc_id, new.previous_allocation);
     assert_ne!(new.node_id, failed.node_id, "its old node is penalised");
     assert_eq!(
         world.state.allocs[&failed.id].desired_description,

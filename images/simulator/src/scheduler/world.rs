@@ -164,6 +164,7 @@ impl World {
             job: job.clone(),
             eval,
             enforce_index: None,
+            submission: None,
             now: self.now,
         });
     }

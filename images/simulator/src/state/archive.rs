@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Read;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -115,6 +117,21 @@ pub fn unpack(archive: &[u8]) -> Result<State, ArchiveError> {
     serde_json::from_slice(data).map_err(|e| ArchiveError(e.to_string()))
 }
 
+/// An archive as a log entry carries it.
+#[must_use]
+pub fn wrap(archive: &[u8]) -> String {
+    STANDARD.encode(archive)
+}
+
+/// The state in an archive that [`wrap`] made a text of.
+///
+/// # Errors
+/// Where it is no such text, and as [`unpack`].
+pub fn unwrap(archive: &str) -> Result<State, ArchiveError> {
+    let archive = STANDARD.decode(archive);
+    unpack(&archive.map_err(|e| ArchiveError(e.to_string()))?)
+}
+
 fn files(archive: &[u8]) -> std::io::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     let mut tar = tar::Archive::new(GzDecoder::new(archive).take(LARGEST));
@@ -154,8 +171,10 @@ mod tests {
 
     #[test]
     fn what_was_packed_is_unpacked() {
-        let state = unpack(&archive()).unwrap();
-        assert_eq!((state.index, state.acl_bootstrap_index), (7, 3));
+        for state in [unpack(&archive()), unwrap(&wrap(&archive()))] {
+            let state = state.unwrap();
+            assert_eq!((state.index, state.acl_bootstrap_index), (7, 3));
+        }
         let files = files(&archive()).unwrap();
         let meta: ArchiveMeta = serde_json::from_slice(&files["meta.json"]).unwrap();
         assert_eq!((meta.id.as_str(), meta.index), ("2-7-1000", 7));
@@ -167,6 +186,7 @@ mod tests {
         let whole = archive();
         assert!(unpack(&whole[..whole.len() / 2]).is_err());
         assert!(unpack(b"{}").is_err());
+        assert!(unwrap("no base64").is_err());
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
         let sums = format!("{}  meta.json\n{}  state.bin\n", hex(b"{}"), hex(b"other"));
         let forge = |tar: &mut tar::Builder<GzEncoder<Vec<u8>>>, name: &str, bytes: &[u8]| {

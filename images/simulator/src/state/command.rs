@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::State;
 use crate::types::{
-    AclPolicy, AclToken, AllocClientStatus, Allocation, Deployment, DeploymentStatus,
-    DesiredTransition, DrainStrategy, Evaluation, Job, Nanos, Node, NodeEligibility, NodeStatus,
-    RootKey, ScalingEvent, Variable,
+    AclPolicy, AclRole, AclToken, AllocClientStatus, Allocation, Deployment, DeploymentStatus,
+    DesiredTransition, DrainStrategy, Evaluation, Job, JobSubmission, Namespace, Nanos, Node,
+    NodeEligibility, NodeStatus, RootKey, ScalingEvent, Variable,
 };
 
 /// The scheduler's answer to one evaluation.
@@ -104,6 +103,8 @@ pub enum Command {
         eval: Option<Evaluation>,
         #[serde(default)]
         enforce_index: Option<u64>,
+        #[serde(default)]
+        submission: Option<JobSubmission>,
         now: Nanos,
     },
     /// Notes what `scale` does; written together with the registration, if that is part of it.
@@ -191,6 +192,18 @@ pub enum Command {
     AclPolicyDelete {
         names: Vec<String>,
     },
+    AclRoleUpsert {
+        roles: Vec<AclRole>,
+    },
+    AclRoleDelete {
+        ids: Vec<String>,
+    },
+    NamespaceUpsert {
+        namespaces: Vec<Namespace>,
+    },
+    NamespaceDelete {
+        names: Vec<String>,
+    },
     Autopilot {
         config: serde_json::Value,
         cas: Option<u64>,
@@ -218,9 +231,11 @@ pub enum Command {
     ServiceDelete {
         ids: Vec<String>,
     },
-    /// An operator's snapshot takes the place of everything.
+    /// An operator's snapshot takes the place of everything: the archive in base64, by
+    /// [`super::wrap`]. Packed, for the whole of it is one entry, which every server must have
+    /// taken before the leader's office runs out.
     Restore {
-        state: Box<State>,
+        archive: String,
     },
     /// Garbage collection: forgets these whole, by ID; `jobs` by [`super::State::job_key`].
     Reap {

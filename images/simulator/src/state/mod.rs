@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use archive::{ArchiveError, ArchiveMeta, pack, unpack};
+pub use archive::{ArchiveError, ArchiveMeta, pack, unpack, unwrap, wrap};
 pub use command::{Applied, Command, DrainChange, Plan};
 
 use crate::types::{
-    AclPolicy, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job, Nanos, Node, RootKey,
-    ScalingEvent, ServiceInstance, Variable,
+    AclPolicy, AclRole, AclToken, Allocation, Deployment, EvalStatus, Evaluation, Job,
+    JobSubmission, Namespace, Nanos, Node, RootKey, ScalingEvent, ServiceInstance, Variable,
 };
 
 /// Nomad's table names, for the index that a list reply or blocking query carries.
@@ -33,6 +33,8 @@ pub enum Table {
     Deployments,
     AclTokens,
     AclPolicies,
+    AclRoles,
+    Namespaces,
     Variables,
     Services,
     RootKeys,
@@ -59,6 +61,9 @@ pub struct State {
     pub jobs: BTreeMap<String, Arc<Job>>,
     /// Versions of each job, newest first; Nomad keeps 6.
     pub job_versions: BTreeMap<String, Vec<Arc<Job>>>,
+    /// What versions of each job were made of, as far as it was told, newest first; Nomad keeps 6.
+    #[serde(default)]
+    pub job_submissions: BTreeMap<String, Vec<Arc<JobSubmission>>>,
     /// Last launch of each periodic job; its registration counts as one.
     #[serde(default)]
     pub periodic_launches: BTreeMap<String, Nanos>,
@@ -75,6 +80,12 @@ pub struct State {
     pub acl_tokens: BTreeMap<String, Arc<AclToken>>,
     /// By name.
     pub acl_policies: BTreeMap<String, Arc<AclPolicy>>,
+    /// By ID.
+    #[serde(default)]
+    pub acl_roles: BTreeMap<String, Arc<AclRole>>,
+    /// By name; `default` is there without being stored, until it is changed.
+    #[serde(default)]
+    pub namespaces: BTreeMap<String, Arc<Namespace>>,
     /// By namespace and path, as `jobs`.
     #[serde(default)]
     pub variables: BTreeMap<String, Arc<Variable>>,
@@ -99,6 +110,22 @@ impl State {
         format!("{namespace}\u{0}{id}")
     }
 
+    /// A namespace.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Option<Arc<Namespace>> {
+        let stored = self.namespaces.get(name).cloned();
+        stored.or_else(|| (name == "default").then(|| Arc::new(Namespace::of_the_start())))
+    }
+
+    /// All namespaces.
+    #[must_use]
+    pub fn all_namespaces(&self) -> Vec<Arc<Namespace>> {
+        let mut all = self.namespaces.clone();
+        all.entry("default".to_owned())
+            .or_insert_with(|| Arc::new(Namespace::of_the_start()));
+        all.into_values().collect()
+    }
+
     /// The current version of a job.
     #[must_use]
     pub fn job(&self, namespace: &str, id: &str) -> Option<&Arc<Job>> {
@@ -111,6 +138,18 @@ impl State {
         self.job_versions
             .get(&Self::job_key(namespace, id))
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// What a version of a job was made of, if that was told.
+    #[must_use]
+    pub fn submission_of(
+        &self,
+        namespace: &str,
+        id: &str,
+        version: u64,
+    ) -> Option<&Arc<JobSubmission>> {
+        let kept = self.job_submissions.get(&Self::job_key(namespace, id))?;
+        kept.iter().find(|kept| kept.version == version)
     }
 
     /// Jobs that a periodic or parameterized one launched.

@@ -4,11 +4,17 @@
 //!
 //! Where PATH exists there is nothing to wait for: the agent has been here before, and starts as
 //! it would anywhere. An address that never answers only delays the command.
+//!
+//! An agent that was here before has left process IDs, too. A client of real Nomad that starts again
+//! looks for its tasks' helpers by them, and kills whoever has such an ID where none answers (so
+//! does `go-plugin`, which it uses). On a machine that may be nobody; in a container, whose IDs
+//! begin at 1 again, it is easily a thread of the client itself, which then dies by SIGKILL. So
+//! each start uses up IDs until it is far from those of the start before.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -21,6 +27,11 @@ const WITHIN: Duration = Duration::from_secs(15);
 /// Time between two tries, and how long one may take.
 const AGAIN: Duration = Duration::from_millis(10);
 const TRY_MAX: Duration = Duration::from_millis(500);
+
+/// How far apart the process IDs of two starts are: a client with its tasks' helpers has hundreds.
+const APART: u32 = 1000;
+/// After how many starts they come round again.
+const ROUNDS: u32 = 8;
 
 /// The command cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +65,16 @@ pub(super) fn run(args: &[String]) -> Result<Infallible, AfterError> {
         source,
     };
     let known = wish.unless.as_ref().is_some_and(|path| path.exists());
-    if !known {
+    if known {
+        if let Some(path) = &wish.unless {
+            let past = next_start(path);
+            // Threads have IDs as processes do, and cost less.
+            while std::thread::spawn(nix::unistd::gettid)
+                .join()
+                .is_ok_and(|id| id.as_raw().unsigned_abs() < past)
+            {}
+        }
+    } else {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -63,6 +83,17 @@ pub(super) fn run(args: &[String]) -> Result<Infallible, AfterError> {
         let _late = runtime.block_on(async { tokio::time::timeout(WITHIN, all(&wish.tcp)).await });
     }
     Err(failed(Command::new(program).args(rest).exec()))
+}
+
+/// Returns the process ID from which this start goes on, and notes it beside `known` for the next.
+fn next_start(known: &Path) -> u32 {
+    let note = known.with_file_name(".starts");
+    let before = std::fs::read_to_string(&note).ok();
+    let before: u32 = before.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let number = (before + 1) % ROUNDS;
+    // Where it cannot be noted, the next start takes the same place: no worse than none.
+    drop(std::fs::write(&note, number.to_string()));
+    number * APART
 }
 
 fn read(args: &[String]) -> Result<Wish, AfterError> {
@@ -122,6 +153,17 @@ mod tests {
         assert_eq!(wish.command, words("nomad agent -tcp x"));
         for wrong in ["-tcp here -- x", "-unless", "--", "nomad agent"] {
             assert!(read(&words(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_start_is_far_from_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = folder.path().join("client");
+        let starts: Vec<u32> = (0..=ROUNDS).map(|_| next_start(&known)).collect();
+        assert_eq!(starts[..2], [APART, 2 * APART]);
+        for pair in starts.windows(2) {
+            assert!(pair[0].abs_diff(pair[1]) >= APART, "{starts:?}");
         }
     }
 

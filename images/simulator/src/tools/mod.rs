@@ -1,6 +1,7 @@
 //! Tools in containers that hold nothing else: no shell, no `ip`, no `df`.
 
 mod after;
+mod data;
 mod df;
 mod net;
 
@@ -35,6 +36,12 @@ pub fn net(args: &[String]) -> ExitCode {
 #[must_use]
 pub fn after(args: &[String]) -> ExitCode {
     report(after::run(args).map(|never| match never {}))
+}
+
+/// Runs `data`: does to an agent's data what a fault does.
+#[must_use]
+pub fn data(args: &[String]) -> ExitCode {
+    report(data::run(args))
 }
 
 /// Runs `df -kP PATH...`: Nomad reads a client's disk from it.

@@ -1,4 +1,4 @@
-//! Tokens and policies.
+//! Tokens, policies, and roles.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ pub struct AclToken {
     #[serde(rename = "Type")]
     pub token_type: TokenType,
     pub policies: Option<Vec<String>>,
+    /// Only their IDs are kept: a role can be renamed.
+    pub roles: Option<Vec<RoleLink>>,
     pub global: bool,
     /// RFC 3339.
     pub create_time: String,
@@ -65,4 +67,55 @@ pub struct AclPolicy {
     pub rules: String,
     pub create_index: u64,
     pub modify_index: u64,
+}
+
+/// A named set of policies, for tokens to have in common.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct AclRole {
+    #[serde(rename = "ID")]
+    pub id: String,
+    pub name: String,
+    pub description: String,
+    pub policies: Option<Vec<PolicyLink>>,
+    pub create_index: u64,
+    pub modify_index: u64,
+}
+
+impl AclRole {
+    /// Names of its policies.
+    pub fn policy_names(&self) -> impl Iterator<Item = &str> {
+        self.policies
+            .iter()
+            .flatten()
+            .map(|link| link.name.as_str())
+    }
+}
+
+/// A role's policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct PolicyLink {
+    pub name: String,
+}
+
+/// A token's role, named by either.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct RoleLink {
+    #[serde(rename = "ID")]
+    pub id: String,
+    pub name: String,
 }

@@ -87,8 +87,8 @@ pub struct Allocation {
     pub next_allocation: String,
     #[serde(rename = "FollowupEvalID")]
     pub followup_eval_id: String,
-    /// Times ([`Nanos`] since the epoch) of earlier reschedules in this chain, oldest first.
-    pub reschedules: Vec<Nanos>,
+    /// Earlier reschedules in this chain, oldest first.
+    pub reschedules: Vec<RescheduleEvent>,
     /// Since when ([`Nanos`] since the epoch) nothing is known of it; 0 otherwise. Kept after it
     /// is heard of again until the scheduler has decided which side stays.
     pub unknown_since: Nanos,
@@ -113,6 +113,23 @@ impl Allocation {
     pub fn job_version(&self) -> u64 {
         self.job.as_ref().map_or(0, |job| job.version)
     }
+}
+
+/// One reschedule, as the replacement remembers it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[allow(
+    missing_docs,
+    reason = "the fields are Nomad's, documented in its API reference"
+)]
+pub struct RescheduleEvent {
+    /// [`Nanos`] since the epoch.
+    pub reschedule_time: Nanos,
+    #[serde(rename = "PrevAllocID")]
+    pub prev_alloc_id: String,
+    #[serde(rename = "PrevNodeID")]
+    pub prev_node_id: String,
+    pub delay: Nanos,
 }
 
 /// A port of the group on the host.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Nanos;
+use super::{Nanos, Service};
 
 /// What kind of work a job is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -591,18 +591,4 @@ pub struct Port {
     pub value: u16,
     pub to: i64,
     pub host_network: String,
-}
-
-/// A service registration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-#[allow(
-    missing_docs,
-    reason = "the fields are Nomad's, documented in its API reference"
-)]
-pub struct Service {
-    pub name: String,
-    pub port_label: String,
-    pub provider: String,
-    pub tags: Option<Vec<String>>,
 }

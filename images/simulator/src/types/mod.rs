@@ -9,30 +9,35 @@ mod alloc;
 mod deployment;
 mod eval;
 mod job;
+mod namespace;
 mod node;
 mod root_key;
 mod service;
+mod submission;
 mod variable;
 
-pub use acl::{AclPolicy, AclToken, TokenType};
+pub use acl::{AclPolicy, AclRole, AclToken, PolicyLink, RoleLink, TokenType};
 pub use alloc::{
     AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, AllocMetrics, AllocatedPort,
-    Allocation, DesiredTransition, NodeScoreMeta, TaskEvent, TaskState, TaskStateKind,
+    Allocation, DesiredTransition, NodeScoreMeta, RescheduleEvent, TaskEvent, TaskState,
+    TaskStateKind,
 };
 pub use deployment::{Deployment, DeploymentState, DeploymentStatus};
 pub use eval::{EvalStatus, EvalTrigger, Evaluation};
 pub use job::{
     Affinity, Constraint, Disconnect, DispatchPayload, Hook, Job, JobStatus, JobType, Lifecycle,
     LogConfig, MigrateStrategy, Network, Parameterized, Periodic, Port, ReschedulePolicy,
-    Resources, RestartPolicy, Scaling, ScalingEvent, Service, Spread, SpreadTarget, Task,
-    TaskGroup, Template, UpdateStrategy,
+    Resources, RestartPolicy, Scaling, ScalingEvent, Spread, SpreadTarget, Task, TaskGroup,
+    Template, UpdateStrategy,
 };
+pub use namespace::{Namespace, NamespaceCapabilities};
 pub use node::{
     DrainStatus, DrainStrategy, DriverInfo, LastDrain, Node, NodeEligibility, NodeEvent,
     NodeResources, NodeStatus,
 };
 pub use root_key::RootKey;
-pub use service::ServiceInstance;
+pub use service::{Service, ServiceCheck, ServiceInstance};
+pub use submission::JobSubmission;
 pub use variable::Variable;
 
 /// Nanoseconds, as Nomad's JSON carries durations and most timestamps.

@@ -121,3 +121,60 @@ async fn a_policy_with_rules_that_mean_nothing_is_400() {
     let token = json!({ "Type": "client", "Policies": ["none"] });
     assert_eq!(server.put("/v1/acl/token", &token).await.status, 400);
 }
+
+#[tokio::test]
+async fn a_roles_rights_are_its_tokens_until_it_is_gone() {
+    let mut server = Server::secured().await;
+    let rules = json!({ "Rules": "namespace \"default\" { policy = \"read\" }" });
+    server.put("/v1/acl/policy/reader", &rules).await;
+    let role = json!({ "Name": "readers", "Policies": [{ "Name": "reader" }] });
+    let role = server.put("/v1/acl/role", &role).await.json();
+    let token = json!({ "Type": "client", "Roles": [{ "Name": "readers" }] });
+    let token = server.put("/v1/acl/token", &token).await.json();
+    let link = json!([{ "ID": role["ID"], "Name": "readers" }]);
+    assert_eq!(token["Roles"], link);
+    let secret = token["SecretID"].as_str().unwrap().to_owned();
+    let management = std::mem::replace(&mut server.token, secret);
+    server.get("/v1/jobs").await.json();
+    server.get("/v1/acl/policy/reader").await.json();
+    assert_eq!(server.get("/v1/nodes").await.status, 403);
+    let reader = std::mem::replace(&mut server.token, management);
+    let id = role["ID"].as_str().unwrap();
+    let deleted = server.delete(&format!("/v1/acl/role/{id}")).await;
+    assert_eq!(deleted.refusal(), (200, ""));
+    let again = server.delete(&format!("/v1/acl/role/{id}")).await;
+    assert_eq!(again.refusal(), (500, "ACL role not found"));
+    server.token = reader;
+    assert_eq!(server.get("/v1/jobs").await.status, 403);
+}
+
+#[tokio::test]
+async fn a_namespace_is_not_deleted_under_its_jobs() {
+    let server = Server::leading();
+    let mut job = service(1);
+    job["Namespace"] = json!("apart");
+    let write = json!({ "Job": job });
+    let text = "job \"web\" is in nonexistent namespace \"apart\"";
+    assert_eq!(server.put("/v1/jobs", &write).await.refusal(), (500, text));
+    let space = json!({ "Name": "apart", "Description": "a" });
+    assert_eq!(
+        server.put("/v1/namespace", &space).await.refusal(),
+        (200, "")
+    );
+    server.put("/v1/jobs", &write).await.json();
+    let refused = server.delete("/v1/namespace/apart").await;
+    let text =
+        "1 error occurred:\n\t* namespace \"apart\" has non-terminal jobs in regions: [global]\n\n";
+    assert_eq!(refused.refusal(), (500, text));
+    server
+        .delete("/v1/job/web?namespace=apart&purge=true")
+        .await;
+    assert_eq!(
+        server.delete("/v1/namespace/apart").await.refusal(),
+        (200, "")
+    );
+    let listed = server.get("/v1/namespaces").await.json();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    let quota = json!({ "Name": "apart", "Quota": "small" });
+    assert_eq!(server.put("/v1/namespace", &quota).await.status, 501);
+}

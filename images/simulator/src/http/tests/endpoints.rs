@@ -24,8 +24,8 @@ async fn every_reply_says_that_it_is_simulated() {
 #[tokio::test]
 async fn what_is_not_simulated_says_so_and_what_is_not_there_is_404() {
     let server = Server::leading();
-    let reply = server.get("/v1/scaling/policies").await;
-    let text = "rehearse-simulator: GET /v1/scaling/policies is not simulated";
+    let reply = server.get("/v1/volumes").await;
+    let text = "rehearse-simulator: GET /v1/volumes is not simulated";
     assert_eq!(reply.refusal(), (501, text));
     for path in ["/nothing", "/v1/nothing", "/v1/nothing/of/the/kind"] {
         assert_eq!(server.get(path).await.status, 404, "{path}");
@@ -276,6 +276,19 @@ async fn a_job_file_is_parsed_and_its_errors_have_places() {
     let job = server.put("/v1/jobs/parse", &body).await.json();
     assert_eq!(job["TaskGroups"][0]["Count"], 3);
     assert_eq!(job["Priority"], 50);
+    let body = json!({ "JobHCL": hcl, "Variables": "n = 3\n" });
+    let job = server.put("/v1/jobs/parse", &body).await.json();
+    assert_eq!(job["TaskGroups"][0]["Count"], 3);
+    for left_out in ["Priority", "Type", "Region", "Stop", "Status", "Version"] {
+        assert_eq!(job[left_out], Value::Null, "{left_out}");
+    }
+    let twice = hcl
+        .replace("count = var.n", "")
+        .replace("job \"web\" {", "job \"web\" { \n type = \"batch\"\n");
+    let body = json!({ "JobHCL": twice, "Variables": "n = 3\n" });
+    let job = server.put("/v1/jobs/parse", &body).await.json();
+    assert_eq!(job["TaskGroups"][0]["Count"], Value::Null);
+    assert_eq!(job["Type"], "batch");
     let body = json!({ "JobHCL": "job \"web\" {\n  colour = 1\n}\n" });
     let reply = server.put("/v1/jobs/parse", &body).await;
     assert_eq!(reply.status, 400);
@@ -390,6 +403,8 @@ async fn a_node_is_shown_without_its_secret() {
     assert_eq!(node["SecretID"], "");
     assert_eq!(node["Status"], "ready");
     assert_eq!(node["NodeResources"]["Memory"]["MemoryMB"], 1000);
+    assert_eq!(node["Resources"]["MemoryMB"], 1000, "as it was told before");
+    assert_eq!(node["Reserved"]["CPU"], 0);
     let class = node["ComputedClass"].as_str().unwrap();
     assert!(class.starts_with("v1:"), "{class}");
     let other = server.add_node("client-2").await;
@@ -438,6 +453,31 @@ async fn a_job_without_deployments_has_the_deployment_null() {
         server.get("/v1/job/web/deployments").await.json(),
         json!([])
     );
+}
+
+#[tokio::test]
+async fn a_job_of_a_purged_ones_name_has_none_of_its_deployments() {
+    let server = Server::leading().on_duty();
+    server.add_node("client-1").await;
+    let body = json!({ "Job": service(1) });
+    server.put("/v1/jobs", &body).await;
+    let deployed = |n: usize| {
+        move |state: &crate::state::State| state.deployments_of_job("default", "web").len() == n
+    };
+    server.until("a deployment", deployed(1)).await;
+    server.delete("/v1/job/web?purge=true").await;
+    // Nobody registers anew: what there was is shown.
+    let old = server.get("/v1/job/web/deployment").await.json();
+    server.put("/v1/jobs", &body).await;
+    server.until("a second one", deployed(2)).await;
+    let new = server.get("/v1/job/web/deployment").await.json();
+    assert_ne!(new["ID"], old["ID"]);
+    let count = async |query: &str| {
+        let path = format!("/v1/job/web/deployments{query}");
+        server.get(&path).await.json().as_array().unwrap().len()
+    };
+    assert_eq!(count("").await, 1);
+    assert_eq!(count("?all=true").await, 2);
 }
 
 #[tokio::test]

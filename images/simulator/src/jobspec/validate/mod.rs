@@ -5,6 +5,7 @@
 
 mod conditions;
 mod policies;
+mod services;
 
 use std::collections::BTreeSet;
 
@@ -198,6 +199,10 @@ fn group_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
         }
     }
     found.titled("Task group network validation failed", port_errors(group));
+    found.titled(
+        "Task group service validation failed",
+        services::of_group(group),
+    );
     service_ports(group, &mut found);
     tasks(group, &mut found);
     found.0
@@ -287,6 +292,7 @@ fn task_errors(task: &Task) -> Vec<String> {
         let title = format!("Template {} validation failed", i + 1);
         found.titled(&title, template_errors(one));
     }
+    found.part(services::of_task(task.services.as_deref()));
     match &task.resources {
         None => found.0.push("Missing task resources".to_owned()),
         Some(resources) => found.part(resource_errors(resources)),
@@ -390,13 +396,29 @@ fn service_ports(group: &TaskGroup, found: &mut Findings) {
     let labels: BTreeSet<&str> = ports.map(|p| p.label.as_str()).collect();
     let in_tasks = group.tasks.iter().flat_map(|t| t.services.iter().flatten());
     for service in group.services.iter().flatten().chain(in_tasks) {
-        let label = service.port_label.as_str();
+        let of_checks = service
+            .checks
+            .iter()
+            .flatten()
+            .map(|check| &check.port_label);
+        let used = std::iter::once(&service.port_label).chain(of_checks);
+        unknown_ports(used, &labels, &service.name, found);
+    }
+}
+
+fn unknown_ports<'l>(
+    used: impl Iterator<Item = &'l String>,
+    labels: &BTreeSet<&str>,
+    service: &str,
+    found: &mut Findings,
+) {
+    for label in used.map(String::as_str) {
         let known = label.is_empty() || label.parse::<u16>().is_ok() || labels.contains(label);
         found.check(
             !known,
             format!(
                 "port label {label:?} referenced by services {} does not exist",
-                service.name
+                service
             ),
         );
     }

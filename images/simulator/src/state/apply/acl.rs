@@ -1,10 +1,10 @@
-//! Tokens and policies.
+//! Tokens, policies, and roles.
 
 use std::sync::Arc;
 
 use super::Refusal;
 use crate::state::{Command, State, Table};
-use crate::types::{AclPolicy, AclToken};
+use crate::types::{AclPolicy, AclRole, AclToken};
 
 impl State {
     pub(super) fn change_acl(&mut self, index: u64, command: &Command) -> Result<(), Refusal> {
@@ -29,6 +29,19 @@ impl State {
             Command::AclPolicyDelete { names } => {
                 self.acl_policies.retain(|name, _| !names.contains(name));
                 self.touch(Table::AclPolicies, index);
+            }
+            Command::AclRoleUpsert { roles } => {
+                for role in roles {
+                    self.put_role(index, role)?;
+                }
+                self.touch(Table::AclRoles, index);
+            }
+            Command::AclRoleDelete { ids } => {
+                if ids.iter().any(|id| !self.acl_roles.contains_key(id)) {
+                    return Err("ACL role not found".to_owned());
+                }
+                self.acl_roles.retain(|id, _| !ids.contains(id));
+                self.touch(Table::AclRoles, index);
             }
             other => unreachable!("not about ACLs: {other:?}"),
         }
@@ -69,5 +82,18 @@ impl State {
         policy.modify_index = index;
         self.acl_policies
             .insert(policy.name.clone(), Arc::new(policy));
+    }
+
+    fn put_role(&mut self, index: u64, role: &AclRole) -> Result<(), Refusal> {
+        let mut others = self.acl_roles.values();
+        if others.any(|other| other.name == role.name && other.id != role.id) {
+            return Err(format!("ACL role with name {} already exists", role.name));
+        }
+        let mut role = role.clone();
+        let old = self.acl_roles.get(&role.id);
+        role.create_index = old.map_or(index, |old| old.create_index);
+        role.modify_index = index;
+        self.acl_roles.insert(role.id.clone(), Arc::new(role));
+        Ok(())
     }
 }

@@ -32,7 +32,7 @@ impl State {
                 drop(active);
                 self.end_deployment(index, id, *status, description);
                 if let Some(job) = job {
-                    self.upsert_job(index, job, *now);
+                    self.upsert_job(index, job, None, *now);
                 }
                 self.upsert_job_eval(index, eval.as_ref());
                 Ok(())

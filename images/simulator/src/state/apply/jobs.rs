@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::Refusal;
+use crate::plant::{self, Plant};
 use crate::state::{Command, State, Table};
-use crate::types::{EvalStatus, Evaluation, Job, JobStatus, JobType, Nanos, SECOND, ScalingEvent};
+use crate::types::{
+    EvalStatus, Evaluation, Job, JobStatus, JobSubmission, JobType, Nanos, SECOND, ScalingEvent,
+};
 
 /// Nomad keeps this many versions of a job (`structs.JobDefaultTrackedVersions`).
 const VERSIONS_KEPT: usize = 6;
@@ -19,12 +22,13 @@ impl State {
                 job,
                 eval,
                 enforce_index,
+                submission,
                 now,
             } => {
                 self.check_enforced(job, *enforce_index)?;
                 self.note_launch(job, *now);
                 if !self.is_same_spec(job) {
-                    self.upsert_job(index, job, *now);
+                    self.upsert_job(index, job, submission.as_ref(), *now);
                 }
                 self.upsert_job_eval(index, eval.as_ref());
                 self.derive_job_status(index, &job.namespace, &job.id);
@@ -91,6 +95,7 @@ impl State {
     }
 
     fn check_enforced(&self, job: &Job, enforce: Option<u64>) -> Result<(), Refusal> {
+        let enforce = enforce.filter(|_| !plant::is(Plant::EnforceIndexIgnored));
         let Some(wanted) = enforce else {
             return Ok(());
         };
@@ -125,8 +130,15 @@ impl State {
     }
 
     /// Stores a new version of a job; whether it differs is the caller's to know.
-    pub(super) fn upsert_job(&mut self, index: u64, job: &Job, now: Nanos) {
+    pub(super) fn upsert_job(
+        &mut self,
+        index: u64,
+        job: &Job,
+        submission: Option<&JobSubmission>,
+        now: Nanos,
+    ) {
         let mut job = job.clone();
+        let earlier = job.version;
         job.modify_index = index;
         job.job_modify_index = index;
         job.submit_time = now;
@@ -143,8 +155,35 @@ impl State {
         let versions = self.job_versions.entry(key.clone()).or_default();
         versions.insert(0, Arc::clone(&job));
         forget_oldest(versions);
+        self.keep_submission(index, &job, earlier, submission);
         self.jobs.insert(key, job);
         self.touch(Table::Jobs, index);
+    }
+
+    /// Where none comes with a version, it is that of the version which the job was made from: of
+    /// the one reverted to, or of the one that is stopped or scaled.
+    fn keep_submission(
+        &mut self,
+        index: u64,
+        job: &Job,
+        earlier: u64,
+        given: Option<&JobSubmission>,
+    ) {
+        let kept = || self.submission_of(&job.namespace, &job.id, earlier);
+        let Some(given) = given.or_else(|| kept().map(|kept| &**kept)) else {
+            return;
+        };
+        let submission = JobSubmission {
+            namespace: job.namespace.clone(),
+            job_id: job.id.clone(),
+            version: job.version,
+            job_modify_index: index,
+            ..given.clone()
+        };
+        let key = Self::job_key(&job.namespace, &job.id);
+        let all = self.job_submissions.entry(key).or_default();
+        all.insert(0, Arc::new(submission));
+        all.truncate(VERSIONS_KEPT);
     }
 
     fn deregister_job(&mut self, index: u64, namespace: &str, id: &str, purge: bool, now: Nanos) {
@@ -155,13 +194,14 @@ impl State {
         if purge {
             self.jobs.remove(&key);
             self.job_versions.remove(&key);
+            self.job_submissions.remove(&key);
             self.periodic_launches.remove(&key);
             self.scaling_events.remove(&key);
             self.touch(Table::Jobs, index);
         } else {
             let mut stopped = Job::clone(old);
             stopped.stop = true;
-            self.upsert_job(index, &stopped, now);
+            self.upsert_job(index, &stopped, None, now);
         }
     }
 

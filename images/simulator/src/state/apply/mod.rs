@@ -10,6 +10,7 @@ mod allocs;
 mod deployments;
 mod evals;
 mod jobs;
+mod namespaces;
 mod nodes;
 mod root_keys;
 mod services;
@@ -17,7 +18,8 @@ mod services;
 mod tests;
 mod variables;
 
-use super::{Applied, Command, State, Table};
+use super::{Applied, ArchiveError, Command, State, Table, unwrap};
+use crate::plant::{self, Plant};
 
 /// Why a command changed nothing.
 type Refusal = String;
@@ -29,8 +31,8 @@ impl State {
     /// `raft_index` is the entry's own; the API's indexes are ahead of it after a restore.
     pub fn apply(&mut self, raft_index: u64, command: &Command) -> Applied {
         let index = self.pass(raft_index).index;
-        if let Command::Restore { state } = command {
-            return self.restore(raft_index, state);
+        if let Command::Restore { archive } = command {
+            return self.restore(raft_index, unwrap(archive));
         }
         let refused = self.change(index, command).err();
         self.follow_services(index);
@@ -48,13 +50,28 @@ impl State {
 
     /// Takes over all of a snapshot's tables. As in Raft's user restore, the next index is
     /// beyond all that the snapshot and this cluster have used, so none is used twice.
-    fn restore(&mut self, raft_index: u64, snapshot: &Self) -> Applied {
+    ///
+    /// Apart from [`Self::apply`], so that a large one can be unpacked before the state is held.
+    pub fn restore(&mut self, raft_index: u64, snapshot: Result<Self, ArchiveError>) -> Applied {
+        let passed = self.pass(raft_index);
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
+            Err(problem) => {
+                return Applied {
+                    refused: Some(problem.to_string()),
+                    ..passed
+                };
+            }
+        };
         let index = self.index.max(snapshot.index + 1);
         let restores = self.restores + 1;
-        *self = snapshot.clone();
+        *self = snapshot;
         self.index = index;
         self.index_shift = index - raft_index;
         self.restores = restores;
+        if plant::is(Plant::RestoreDropsJobs) {
+            self.jobs.clear();
+        }
         Applied {
             index,
             refused: None,
@@ -96,10 +113,14 @@ impl State {
             | Command::AclTokenUpsert { .. }
             | Command::AclTokenDelete { .. }
             | Command::AclPolicyUpsert { .. }
-            | Command::AclPolicyDelete { .. } => self.change_acl(index, command),
+            | Command::AclPolicyDelete { .. }
+            | Command::AclRoleUpsert { .. }
+            | Command::AclRoleDelete { .. } => self.change_acl(index, command),
             Command::VariableSet { .. } | Command::VariableDelete { .. } => {
                 self.change_variables(index, command)
             }
+            Command::NamespaceUpsert { namespaces } => self.put_namespaces(index, namespaces),
+            Command::NamespaceDelete { names } => self.delete_namespaces(index, names),
             Command::RootKeyRotate { key } => {
                 self.rotate_root_key(index, key);
                 Ok(())
@@ -155,6 +176,7 @@ impl State {
         }
         for key in jobs {
             self.job_versions.remove(key);
+            self.job_submissions.remove(key);
             self.periodic_launches.remove(key);
             self.scaling_events.remove(key);
             gone[3] |= self.jobs.remove(key).is_some();

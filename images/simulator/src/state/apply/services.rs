@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Refusal;
+use crate::plant::{self, Plant};
 use crate::state::{State, Table};
 use crate::types::{AllocClientStatus, AllocDesiredStatus, Allocation, Service, ServiceInstance};
 
@@ -39,8 +40,10 @@ impl State {
             }
         }
         let before = self.services.len();
-        self.services
-            .retain(|_, service| !gone.contains(&service.alloc_id));
+        if !plant::is(Plant::ServiceKept) {
+            self.services
+                .retain(|_, service| !gone.contains(&service.alloc_id));
+        }
         let mut touched = self.services.len() != before;
         for mut service in wanted {
             service.create_index = index;

@@ -2,8 +2,8 @@ use super::*;
 use crate::state::Plan;
 use crate::types::{
     AclToken, AllocClientStatus, AllocDeploymentStatus, AllocDesiredStatus, Allocation, Deployment,
-    DeploymentState, DeploymentStatus, EvalStatus, Evaluation, Job, JobStatus, Nanos, Node,
-    NodeEligibility, NodeStatus, SECOND, TaskGroup,
+    DeploymentState, DeploymentStatus, EvalStatus, Evaluation, Job, JobStatus, JobSubmission,
+    Nanos, Node, NodeEligibility, NodeStatus, SECOND, TaskGroup,
 };
 
 const NOW: Nanos = 1_700_000_000 * SECOND;
@@ -27,6 +27,7 @@ impl Log {
             job: job.clone(),
             eval: None,
             enforce_index: None,
+            submission: None,
             now: NOW,
         })
         .unwrap()
@@ -194,6 +195,7 @@ fn an_enforced_index_that_does_not_match_changes_nothing() {
         job: job(count),
         eval: Some(eval("e1", EvalStatus::Pending)),
         enforce_index: Some(enforce_index),
+        submission: None,
         now: NOW,
     };
     let index = log.write(enforced(1, 0)).unwrap();
@@ -208,6 +210,52 @@ fn an_enforced_index_that_does_not_match_changes_nothing() {
     assert_eq!(log.job().version, 0);
     log.write(enforced(2, index)).unwrap();
     assert_eq!(log.job().version, 1);
+}
+
+#[test]
+fn a_source_goes_with_each_version_that_was_made_from_it() {
+    let mut log = Log::default();
+    let of = |count, version, source: Option<&str>| Command::JobRegister {
+        job: Job {
+            version,
+            ..job(count)
+        },
+        eval: None,
+        enforce_index: None,
+        submission: source.map(|source| JobSubmission {
+            source: source.to_owned(),
+            ..JobSubmission::default()
+        }),
+        now: NOW,
+    };
+    let told = |log: &Log, version| {
+        let found = log.state.submission_of("default", "web", version);
+        found.map(|found| (found.source.clone(), found.version))
+    };
+    let is = |source: &str, version| Some((source.to_owned(), version));
+    log.write(of(1, 0, Some("one"))).unwrap();
+    log.write(of(2, 0, Some("two"))).unwrap();
+    assert_eq!(told(&log, 0), is("one", 0));
+    assert_eq!(told(&log, 1), is("two", 1));
+    // Reverted to the first, then scaled.
+    log.write(of(1, 0, None)).unwrap();
+    log.write(of(3, 2, None)).unwrap();
+    assert_eq!(told(&log, 2), is("one", 2));
+    assert_eq!(told(&log, 3), is("one", 3));
+    for count in 4..8 {
+        log.write(of(count, 0, Some("more"))).unwrap();
+    }
+    assert_eq!(told(&log, 1), None, "six are kept");
+    assert_eq!(told(&log, 2), is("one", 2));
+    log.write(Command::JobDeregister {
+        namespace: "default".to_owned(),
+        id: "web".to_owned(),
+        purge: true,
+        eval: None,
+        now: NOW,
+    })
+    .unwrap();
+    assert!(log.state.job_submissions.is_empty());
 }
 
 #[test]

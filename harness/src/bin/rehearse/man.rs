@@ -1,0 +1,47 @@
+//! `rehearse man`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use super::examples::with_examples;
+use super::failure::Failure;
+use super::output;
+
+/// Write manual pages into a folder: `rehearse.1`, and one for each command.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The folder; it must be there.
+    dir: PathBuf,
+}
+
+/// Writes the pages.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let shown = args.dir.display();
+    clap_mangen::generate_to(with_examples(super::Cli::command()), &args.dir)
+        .map_err(|error| Failure::input(format!("cannot write pages into `{shown}`: {error}")))?;
+    output::text(&format!(
+        "wrote rehearse.1 and its commands' pages into `{shown}`"
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_page_for_every_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().to_owned();
+        run(&Args { dir }).unwrap();
+        for command in super::super::Cli::command().get_subcommands() {
+            let page = folder
+                .path()
+                .join(format!("rehearse-{}.1", command.get_name()));
+            let text = std::fs::read_to_string(&page).unwrap();
+            assert!(text.contains(".SH NAME"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,322 @@
+#!/bin/sh
+# Stands for the programs that would change the machine or talk to somebody: writes down what was asked
+# for, and answers as if all went well. Which program is meant says the name by which it is called.
+#
+# What is "downloaded" is a text that begins with `stand-in for`; so is every secret.
+me=${0##*/}
+dir=/rehearse
+
+# note KIND WORDS...: kinds are known to log.rs. 037 parts fields, 036 ends a record.
+note() {
+  kind=$1
+  shift
+  record=$(printf '%s\037' "$(cat $dir/run)" "$kind" "$me" "$@" && printf '\036')
+  # At once: two of a pipeline write at the same time.
+  printf '%s' "$record" >> $dir/log
+  pace $kind
+}
+
+# pace KIND: a script that asks and waits in a loop gets on slowly, as it would.
+pace() {
+  case $1 in wait) printf .......... ;; *) printf . ;; esac >> $dir/steps
+  [ "$(wc -c < $dir/steps)" -lt 400 ] || PATH=/usr/bin:/bin $(nap) 0.2
+}
+
+# nap: where the image's own `sleep` is.
+nap() {
+  for folder in /usr/bin /bin; do [ ! -x $folder/sleep ] || { echo $folder/sleep && return; }; done
+  echo :
+}
+
+# real WORDS...: the image's own program of this name.
+real() {
+  for folder in /usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin; do
+    if [ -x "$folder/$me" ] && ! head -c 60 "$folder/$me" 2> /dev/null | grep -q 'Stands for'; then
+      exec "$folder/$me" "$@"
+    fi
+  done
+  echo "$me: command not found (it is not in the image that stands for the machine's)" >&2
+  exit 127
+}
+
+# fake_among WORDS...: whether one of them is a file that was "downloaded"; sets `fake`.
+fake_among() {
+  for fake in "$@"; do
+    if [ -f "$fake" ] && head -c 12 "$fake" 2> /dev/null | grep -q 'stand-in for'; then return 0; fi
+  done
+  return 1
+}
+
+# program NAME AT: puts a program that answers as Nomad does.
+program() {
+  mkdir -p "$2"
+  cp $dir/shim "$2/$1"
+  chmod 0755 "$2/$1"
+}
+
+# unpack ARCHIVE FOLDER: what the archive of a release holds: a program of the release's name.
+unpack() {
+  name=${1##*/}
+  version=$(echo "$name" | sed -n 's/^[a-z-]*_\([0-9][0-9.]*\(+ent\)\{0,1\}\).*/\1/p')
+  case $name in
+    nomad_*) [ -z "$version" ] || echo "$version" > $dir/nomad-version ;;
+  esac
+  program "${name%%_*}" "$2"
+}
+
+# package WORD: what a package of Nomad's would bring: the program, its user, a configuration that makes
+# the machine a server and a client of its own.
+package() {
+  case $1 in
+    nomad | nomad=* | nomad-[0-9]* | nomad-enterprise*) ;;
+    *) return 0 ;;
+  esac
+  version=$(echo "$1" | sed -n 's/^nomad[a-z-]*[=-]\([0-9][0-9.]*\(+ent\)\{0,1\}\).*/\1/p')
+  [ -z "$version" ] || echo "$version" > $dir/nomad-version
+  program nomad /usr/bin
+  account nomad
+  mkdir -p /etc/nomad.d /opt/nomad/data
+  [ -e /etc/nomad.d/nomad.hcl ] || cat > /etc/nomad.d/nomad.hcl << 'HCL'
+data_dir  = "/opt/nomad/data"
+bind_addr = "0.0.0.0"
+
+server {
+  enabled          = true
+  bootstrap_expect = 1
+}
+
+client {
+  enabled = true
+  servers = ["127.0.0.1"]
+}
+HCL
+  [ -e /etc/nomad.d/nomad.env ] || : > /etc/nomad.d/nomad.env
+}
+
+# account NAME: a user and a group; 1 where there is such a one.
+account() {
+  ! grep -q "^$1:" /etc/passwd || return 1
+  id=$(($(wc -l < /etc/passwd) + 900))
+  echo "$1:x:$id:$id::/home/$1:/sbin/nologin" >> /etc/passwd
+  grep -q "^$1:" /etc/group || echo "$1:x:$id:" >> /etc/group
+}
+
+# body URL: what the address would answer.
+body() {
+  case $1 in
+    *169.254.169.254*/api/token*) printf 'stand-in-token' ;;
+    *169.254.169.254*/instance-id) printf 'i-00000000000000000' ;;
+    *169.254.169.254*/local-ipv4) printf '%s' "$(cat $dir/address)" ;;
+    *169.254.169.254*/public-ipv4) printf '198.51.100.1' ;;
+    *169.254.169.254*/placement/region) printf '%s' "$(cat $dir/region)" ;;
+    *169.254.169.254*/placement/availability-zone) printf '%sa' "$(cat $dir/region)" ;;
+    *169.254.169.254*/document)
+      printf '{"region":"%s","instanceId":"i-00000000000000000","privateIp":"%s"}' "$(cat $dir/region)" "$(cat $dir/address)"
+      ;;
+    *169.254.169.254*hostname) hostname ;;
+    *169.254.169.254*) printf 'stand-in for %s' "${1##*/}" ;;
+    */v1/status/leader*) printf '"127.0.0.1:4647"' ;;
+    *://127.0.0.1* | *://localhost* | *:4646/*) printf '{}' ;;
+    *SHA256SUMS)
+      name=${1##*/}
+      for arch in amd64 arm64; do
+        zip=${name%_SHA256SUMS}_linux_$arch.zip
+        echo "$(printf 'stand-in for %s\n' "$zip" | sha256sum | cut -d ' ' -f 1)  $zip"
+      done
+      ;;
+    *) printf 'stand-in for %s\n' "${1##*/}" ;;
+  esac
+}
+
+# fetch WORDS...: curl and wget.
+fetch() {
+  url='' to='' code='' remote=no
+  while [ $# -gt 0 ]; do
+    case $1 in
+      -o | --output | -O | --output-document)
+        # curl's -O has no file behind it.
+        if [ "$1" = -O ] && [ "$me" = curl ]; then remote=yes; else
+          to=$2
+          shift
+        fi
+        ;;
+      --output=* | --output-document=*) to=${1#*=} ;;
+      -w | --write-out) code=$2 && shift ;;
+      -H | --header | -X | --request | -d | --data | -m | --max-time | --retry | --retry-delay | --connect-timeout | -u | --user | -A | --cacert | --cert | --key | -T | -t | -P | --tries | --timeout | --data-binary | --data-raw)
+        shift
+        ;;
+      -*o) to=$2 && shift ;;
+      *-*O) [ "$me" = curl ] && remote=yes ;;
+      -*) ;;
+      *) url=$1 ;;
+    esac
+    [ $# -eq 0 ] || shift
+  done
+  case $url in
+    *169.254.169.254*) note machine "$url" ;;
+    *://127.0.0.1* | *://localhost*) note agent "$url" ;;
+    *) note download "$url" ;;
+  esac
+  [ "$me" = curl ] || [ -n "$to" ] || to=${url##*/}
+  [ $remote = no ] || to=${url##*/}
+  case $to in
+    '' | -) body "$url" ;;
+    *) body "$url" > "$to" || return 23 ;;
+  esac
+  case $code in *http_code*) printf 200 ;; esac
+}
+
+# after FLAG WORDS...: the word behind a flag.
+after() {
+  flag=$1
+  shift
+  while [ $# -gt 0 ]; do
+    case $1 in
+      "$flag") echo "$2" && return 0 ;;
+      "$flag"=*) echo "${1#*=}" && return 0 ;;
+    esac
+    shift
+  done
+}
+
+aws_cli() {
+  note cloud "$@"
+  for word in "$@"; do case $word in text) text=yes ;; esac; done
+  case "$*" in
+    *ssm\ get-parameter*) value="stand-in for $(after --name "$@")" ;;
+    *secretsmanager\ get-secret-value*) value="stand-in for $(after --secret-id "$@")" ;;
+    *s3\ cp*)
+      for word in "$@"; do
+        case $word in s3://*) from=$word ;; -*) ;; *) to=$word ;; esac
+      done
+      if [ "$to" = - ]; then body "$from"; else body "$from" > "$to"; fi
+      return
+      ;;
+    *) value='' ;;
+  esac
+  if [ "${text:-no}" = yes ]; then
+    [ -z "$value" ] || echo "$value"
+  elif [ -n "$value" ]; then
+    printf '{"Parameter":{"Value":"%s"},"SecretString":"%s"}\n' "$value" "$value"
+  else
+    echo '{}'
+  fi
+}
+
+case $me in
+  sudo | doas)
+    while [ $# -gt 0 ]; do
+      case $1 in
+        -u | -g | -h | -p | -C | --user | --group) shift 2 ;;
+        --) shift && break ;;
+        -*) shift ;;
+        *=*) export "$1" && shift ;;
+        *) break ;;
+      esac
+    done
+    [ $# -eq 0 ] || exec "$@"
+    ;;
+  apt-get | apt | yum | dnf | microdnf | tdnf | zypper | apk | snap | pip | pip3 | apt-key | add-apt-repository | yum-config-manager | amazon-linux-extras)
+    note install "$@"
+    case " $* " in *' install '* | *' add '*) for word in "$@"; do package "$word"; done ;; esac
+    ;;
+  dpkg | rpm)
+    case $1 in
+      --print-architecture) cat $dir/arch ;;
+      -i | --install | -U*) note install "$@" ;;
+      *) exit 1 ;;
+    esac
+    ;;
+  systemctl | service | chkconfig | update-rc.d)
+    note service "$@"
+    for last in "$@"; do :; done
+    case "$1" in
+      start | restart | enable | reload-or-restart) : > "$dir/services/${last%.service}" ;;
+      stop) rm -f "$dir/services/${last%.service}" ;;
+      is-active | is-enabled | status)
+        [ -e "$dir/services/${last%.service}" ] || { echo inactive && exit 3; }
+        echo active
+        ;;
+    esac
+    ;;
+  curl | wget) fetch "$@" ;;
+  unzip)
+    fake_among "$@" || real "$@"
+    note unpack "$fake"
+    folder=$(after -d "$@")
+    unpack "$fake" "${folder:-.}"
+    ;;
+  python3 | python)
+    if [ "$1 $2 $3" = '-m zipfile -e' ] && fake_among "$4"; then
+      note unpack "$4"
+      unpack "$4" "$5"
+    else
+      real "$@"
+    fi
+    ;;
+  tar | dpkg-deb | bsdtar)
+    fake_among "$@" || real "$@"
+    note unpack "$fake"
+    ;;
+  sha256sum | sha512sum | sha1sum | md5sum | shasum)
+    case " $* " in
+      *' -c '* | *' --check '*)
+        cat > /dev/null
+        note verify "$@"
+        ;;
+      *) real "$@" ;;
+    esac
+    ;;
+  gpg | gpg2)
+    to=$(after -o "$@")
+    [ -n "$to" ] || to=$(after --output "$@")
+    note verify "$@"
+    if [ -z "$to" ]; then
+      case " $* " in *' --dearmor '*) cat ;; esac
+    else
+      # As gpg itself does without a terminal to ask at.
+      case " $* " in
+        *' --yes '*) ;;
+        *) [ ! -e "$to" ] || { echo "gpg: File '$to' exists" >&2 && exit 2; } ;;
+      esac
+      echo 'stand-in for a keyring' > "$to"
+    fi
+    ;;
+  useradd | adduser | groupadd | addgroup)
+    note account "$@"
+    for last in "$@"; do :; done
+    if ! account "$last"; then
+      echo "$me: '$last' already exists" >&2
+      exit 9
+    fi
+    ;;
+  usermod | gpasswd | passwd | chpasswd | groupmod) note account "$@" ;;
+  lsb_release)
+    . /etc/os-release 2> /dev/null
+    case " $* " in *c*) echo "${VERSION_CODENAME:-stable}" ;; *) echo "${ID:-linux}" ;; esac
+    ;;
+  sleep) note wait "$@" ;;
+  uname)
+    case " $* " in
+      *' -m '* | *' -p '*) case $(cat $dir/arch) in amd64) echo x86_64 ;; arm64) echo aarch64 ;; *) cat $dir/arch ;; esac ;;
+      *) real "$@" ;;
+    esac
+    ;;
+  aws) aws_cli "$@" ;;
+  nomad | consul | vault)
+    case "$1" in
+      version | -version | --version)
+        [ "$me" = nomad ] && echo "Nomad v$(cat $dir/nomad-version 2> /dev/null || echo 0.0.0)"
+        ;;
+      *)
+        note agent "$@"
+        case "$*" in
+          *-json*) echo '{}' ;;
+          'acl bootstrap'*) echo 'Secret ID = stand-in for a token' ;;
+        esac
+        ;;
+    esac
+    ;;
+  git) note download "$@" ;;
+  *) note machine "$@" ;;
+esac

@@ -1,0 +1,43 @@
+//! A disk that is lost: the agent crashes, and what starts again in its place knows nothing.
+
+use async_trait::async_trait;
+
+use super::Lever;
+use crate::spec::AgentName;
+use crate::target::{Capability, ControlError, Target};
+
+pub(super) struct Wipe;
+
+#[async_trait]
+impl Lever for Wipe {
+    fn name(&self) -> &'static str {
+        "wipe"
+    }
+
+    fn about(&self) -> &'static str {
+        "ends an agent with SIGKILL and removes its data; healing starts it at the same address, \
+         as one that was never there"
+    }
+
+    fn needs(&self) -> Option<Capability> {
+        Some(Capability::Wipe)
+    }
+
+    fn takes_down(&self) -> bool {
+        true
+    }
+
+    async fn inject(
+        &self,
+        target: &dyn Target,
+        agent: &AgentName,
+        _: &[AgentName],
+    ) -> Result<(), ControlError> {
+        target.kill(agent).await?;
+        target.wipe(agent).await
+    }
+
+    async fn heal(&self, target: &dyn Target, agent: &AgentName) -> Result<(), ControlError> {
+        super::start_if_ended(target, agent).await
+    }
+}

@@ -1,0 +1,259 @@
+//! Looks at job files without a cluster: syntax, fields, values, which versions of Nomad take them,
+//! which drivers they need, and whether a cluster on AWS would let their ports be reached.
+//!
+//! What Nomad takes comes from a table of its versions (`fields.txt`); types, expressions and what
+//! its servers refuse from the reader that the simulated agent has. That reader does not look into
+//! blocks which the simulator does not honour: of those the table's part is all that is checked.
+
+mod fields;
+mod meaning;
+mod reach;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use agent::jobspec;
+use agent::types::Job;
+use semver::Version;
+use serde::Serialize;
+
+use crate::terraform::aws::AwsCluster;
+
+/// First version that is looked at.
+pub const OLDEST: Version = Version::new(1, 1, 0);
+
+/// Drivers that nodes of a rehearsed cluster offer: their agents are no root.
+pub const REHEARSED_DRIVERS: &[&str] = &["raw_exec"];
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nomad refuses the job, or no node can run it.
+    Error,
+    /// It is taken, and does not do what it seems to say.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// Something about a job file, and where.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    /// The file, as it was named.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        let Self {
+            file,
+            line,
+            column,
+            message,
+            ..
+        } = self;
+        write!(f, "{severity}: {file}:{line}:{column}: {message}")
+    }
+}
+
+/// What a job is checked against.
+#[derive(Debug, Default)]
+pub struct Ground<'a> {
+    /// The version of Nomad that will take it, if that is known.
+    pub version: Option<Version>,
+    /// Drivers that nodes offer; `None` for those of a rehearsed cluster, where another one is
+    /// worth a note only.
+    pub drivers: Option<Vec<String>>,
+    /// Values of its variables.
+    pub variables: BTreeMap<String, String>,
+    /// The cluster on AWS that it is for.
+    pub aws: Option<&'a AwsCluster>,
+}
+
+/// What was found out about a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// The file, as it was named.
+    pub file: String,
+    /// The job's ID, where it could be read.
+    pub job: Option<String>,
+    /// First version of Nomad that takes it.
+    pub from: Version,
+    /// Last version that takes it, where it is not the newest that is known.
+    pub until: Option<Version>,
+    /// Drivers of its tasks.
+    pub drivers: Vec<String>,
+    /// What is wrong, in the order of the file.
+    pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// Whether Nomad would refuse it, or no node run it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        let mut findings = self.findings.iter();
+        findings.any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// Collects findings and versions while a file is read.
+struct Notes<'a> {
+    file: &'a str,
+    text: &'a str,
+    version: Option<&'a Version>,
+    from: Version,
+    until: Option<Version>,
+    findings: Vec<Finding>,
+}
+
+impl Notes<'_> {
+    fn tell(&mut self, offset: usize, severity: Severity, message: impl Into<String>) {
+        let before = self.text.get(..offset).unwrap_or_default();
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        self.findings.push(Finding {
+            file: self.file.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            severity,
+            message: message.into(),
+        });
+    }
+
+    fn error(&mut self, offset: usize, message: impl Into<String>) {
+        self.tell(offset, Severity::Error, message);
+    }
+
+    /// Something that Nomad takes from a version on.
+    fn from(&mut self, offset: usize, what: &str, first: &Version) {
+        if *first > self.from {
+            self.from = first.clone();
+        }
+        if let Some(version) = self.version.filter(|version| **version < *first) {
+            self.error(
+                offset,
+                format!("{what} needs Nomad {first} or later, and this is {version}"),
+            );
+        }
+    }
+
+    /// Something that Nomad takes up to a version.
+    fn until(&mut self, offset: usize, what: &str, last: &Version) {
+        if self.until.as_ref().is_none_or(|until| last < until) {
+            self.until = Some(last.clone());
+        }
+        if let Some(version) = self.version.filter(|version| **version > *last) {
+            self.error(
+                offset,
+                format!("{what} is refused after Nomad {last}, and this is {version}"),
+            );
+        }
+    }
+}
+
+/// Checks one file.
+#[must_use]
+pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
+    let mut notes = Notes {
+        file,
+        text,
+        version: ground.version.as_ref(),
+        from: OLDEST,
+        until: None,
+        findings: Vec::new(),
+    };
+    let job = match hcl_edit::parser::parse_body(text) {
+        Ok(body) => {
+            fields::walk(&body, &mut notes);
+            let (job, problems) = jobspec::review(text, &body, &ground.variables);
+            take_over(&problems, &mut notes);
+            if let Some(job) = &job {
+                // What a misread job seems to say is not judged.
+                if !notes.findings.iter().any(|f| f.severity == Severity::Error) {
+                    refused(job, &mut notes);
+                }
+                meaning::judge(&body, job, ground, &mut notes);
+                if let Some(aws) = ground.aws {
+                    reach::judge(&body, job, aws, &mut notes);
+                }
+            }
+            job
+        }
+        Err(error) => {
+            let (line, column) = (error.location().line(), error.location().column());
+            notes.findings.push(Finding {
+                file: file.to_owned(),
+                line,
+                column,
+                severity: Severity::Error,
+                message: error.message().to_owned(),
+            });
+            None
+        }
+    };
+    let mut findings = notes.findings;
+    findings.sort();
+    findings.dedup();
+    Checked {
+        file: file.to_owned(),
+        drivers: job.as_ref().map(meaning::drivers).unwrap_or_default(),
+        job: job.map(|job| job.id),
+        from: notes.from,
+        until: notes.until,
+        findings,
+    }
+}
+
+/// What the agent's reader minds. Unknown names the table has told already, and of more versions;
+/// but of drivers' own blocks it knows nothing.
+fn take_over(problems: &[jobspec::JobspecError], notes: &mut Notes<'_>) {
+    for problem in problems {
+        let message = problem.message.as_str();
+        let unknown = ["unknown attribute", "unknown block"];
+        if unknown.iter().any(|begin| message.starts_with(begin)) && !message.contains("`config`") {
+            continue;
+        }
+        let (severity, message) = if problem.only_simulator {
+            let message = format!(
+                "{}: Nomad takes it, a simulated agent does not",
+                problem.message
+            );
+            (Severity::Note, message)
+        } else {
+            (Severity::Error, problem.message.clone())
+        };
+        notes.findings.push(Finding {
+            file: notes.file.to_owned(),
+            line: problem.line,
+            column: problem.column,
+            severity,
+            message,
+        });
+    }
+}
+
+/// What Nomad's servers refuse at registration, of the job with Nomad's defaults.
+fn refused(job: &Job, notes: &mut Notes<'_>) {
+    let mut job = job.clone();
+    jobspec::canonicalize(&mut job);
+    for message in jobspec::validate(&job) {
+        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        notes.error(0, message);
+    }
+}
+
+#[cfg(test)]
+mod tests;

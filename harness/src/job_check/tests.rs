@@ -1,0 +1,118 @@
+//! What is told of good and of bad files.
+
+use super::*;
+
+fn checked(text: &str, ground: &Ground<'_>) -> Checked {
+    check("a.nomad.hcl", text, ground)
+}
+
+fn told(text: &str, ground: &Ground<'_>) -> Vec<String> {
+    let findings = checked(text, ground).findings;
+    findings.iter().map(ToString::to_string).collect()
+}
+
+const PLAIN: &str = r#"job "a" {
+  datacenters = ["dc1"]
+
+  group "g" {
+    task "t" {
+      driver = "raw_exec"
+
+      config {
+        command = "/bin/true"
+      }
+    }
+  }
+}
+"#;
+
+fn with(part: &str) -> String {
+    PLAIN.replace("  group \"g\" {\n", &format!("  group \"g\" {{\n{part}\n"))
+}
+
+#[test]
+fn a_good_file_has_no_findings() {
+    let checked = checked(PLAIN, &Ground::default());
+    assert_eq!(checked.findings, []);
+    assert_eq!(checked.from, OLDEST);
+    assert_eq!(checked.drivers, ["raw_exec"]);
+    assert_eq!(checked.job.as_deref(), Some("a"));
+}
+
+#[test]
+fn what_is_misspelt_is_named_with_its_place_wherever_it_stands() {
+    let ground = Ground::default();
+    let text = PLAIN.replace("command", "comand");
+    assert_eq!(
+        told(&text, &ground)[0],
+        "error: a.nomad.hcl:9:9: unknown attribute `comand` in `config` (did you mean `command`?)"
+    );
+    // In a block that the simulator does not look into, too.
+    let text = with("service {\n  check {\n    intervall = \"1s\"\n  }\n}");
+    let told = told(&text, &ground);
+    let wanted =
+        "error: a.nomad.hcl:7:5: unknown `intervall` in `check` (did you mean `interval`?)";
+    assert!(told.iter().any(|line| line == wanted), "{told:?}");
+}
+
+#[test]
+fn a_syntax_error_has_its_place() {
+    let told = told("job \"a\" {\n  type = \n}\n", &Ground::default());
+    assert!(told[0].starts_with("error: a.nomad.hcl:2:"), "{told:?}");
+}
+
+#[test]
+fn each_version_takes_what_it_knows() {
+    let service = "service {\n  name     = \"a\"\n  provider = \"nomad\"\n}";
+    let disconnect = "disconnect {\n  lost_after = \"1m\"\n}";
+    for (part, first, before) in [
+        (service, Version::new(1, 3, 0), Version::new(1, 2, 16)),
+        (disconnect, Version::new(1, 8, 0), Version::new(1, 7, 7)),
+    ] {
+        let text = with(part);
+        let at = |version: &Version| Ground {
+            version: Some(version.clone()),
+            ..Ground::default()
+        };
+        let checked = checked(&text, &at(&first));
+        assert!(!checked.is_refused(), "{:?}", checked.findings);
+        assert_eq!(checked.from, first);
+        let told = told(&text, &at(&before));
+        let needs = format!("needs Nomad {first} or later, and this is {before}");
+        assert!(told.iter().any(|line| line.contains(&needs)), "{told:?}");
+    }
+}
+
+#[test]
+fn what_went_is_refused_after_its_last_version() {
+    let text = PLAIN.replace("  datacenters", "  vault_token = \"x\"\n  datacenters");
+    let ground = Ground {
+        version: Some(Version::new(1, 10, 0)),
+        ..Ground::default()
+    };
+    let told = told(&text, &ground);
+    let wanted = "`vault_token` in `job` is refused after Nomad 1.9.7, and this is 1.10.0";
+    assert!(told.iter().any(|line| line.contains(wanted)), "{told:?}");
+}
+
+#[test]
+fn a_driver_that_no_node_offers_is_told() {
+    let text = PLAIN.replace("raw_exec", "docker");
+    let note = told(&text, &Ground::default());
+    assert!(note[0].starts_with("note: a.nomad.hcl:6:16: "), "{note:?}");
+    let ground = Ground {
+        drivers: Some(vec!["exec".to_owned(), "java".to_owned()]),
+        ..Ground::default()
+    };
+    assert_eq!(
+        told(&text, &ground),
+        ["error: a.nomad.hcl:6:16: no node offers driver `docker` (offered: `exec`, `java`)"]
+    );
+}
+
+#[test]
+fn what_servers_refuse_is_told() {
+    let text = PLAIN.replace("  group", "  priority = 1000\n\n  group");
+    let told = told(&text, &Ground::default());
+    assert!(told[0].contains("Job priority must be between"), "{told:?}");
+}

@@ -1,0 +1,355 @@
+//! The agents of a configuration, to be stood up on another target: names, roles and every key of their
+//! own configuration, with the place that says it.
+//!
+//! Read off the user data, not executed: a value that the shell puts in is not known, and refused unless
+//! it is a secret or an address, which are replaced anyway.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{AwsCluster, Machine};
+use crate::spec::{
+    Adopted, AdoptedSetting, Adoption, AgentName, HTTP_PORT, RPC_PORT, Role, SERF_PORT, Subnet,
+};
+use crate::terraform::Configuration;
+use crate::terraform::value::Value;
+
+/// Why agents cannot be stood up elsewhere: everything at once.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .problems.join("\nerror: "))]
+pub struct AdoptError {
+    /// What is in the way.
+    pub problems: Vec<String>,
+}
+
+/// Agents, and what they have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agents {
+    /// The agents.
+    pub adoption: Adoption,
+    /// Nomad's region.
+    pub region: String,
+    /// Nomad's datacenter.
+    pub datacenter: String,
+}
+
+/// What only the shell of the machine knows: `$NAME`, `${NAME}`, `$(command)`.
+static SHELL: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\$[A-Za-z_({]|`").expect("a valid pattern"));
+
+/// Keys whose values are replaced wherever the agents stand.
+const REPLACED: &[&str] = &[
+    "server.encrypt",
+    "tls.ca_file",
+    "tls.cert_file",
+    "tls.key_file",
+    "data_dir",
+];
+
+/// Returns the agents of a configuration. `source` is how reports call it.
+///
+/// # Errors
+///
+/// Where an agent's configuration is not wholly known, or such that nobody could watch the agents:
+/// without TLS or ACLs, or on other ports.
+pub fn adopt(
+    configuration: &Configuration,
+    cluster: &AwsCluster,
+    source: &Path,
+) -> Result<Agents, AdoptError> {
+    let mut problems = Vec::new();
+    let mut agents: Vec<Adopted> = Vec::new();
+    for machine in &cluster.machines {
+        match agent(machine) {
+            Ok(agent) => agents.push(agent),
+            Err(wrong) => problems.extend(wrong),
+        }
+    }
+    agents.sort_by_key(|agent| agent.role);
+    if problems.is_empty() && !agents.iter().any(|agent| agent.role == Role::Server) {
+        problems.push(format!("`{}` has no server", source.display()));
+    }
+    let names: BTreeSet<&AgentName> = agents.iter().map(|agent| &agent.name).collect();
+    if names.len() < agents.len() {
+        problems.push("two agents have one name".to_owned());
+    }
+    let region = common(&agents, "region", "global", &mut problems);
+    let datacenter = common(&agents, "datacenter", "dc1", &mut problems);
+    if !problems.is_empty() {
+        return Err(AdoptError { problems });
+    }
+    let adoption = Adoption {
+        source: source.display().to_string(),
+        prefer: network(configuration),
+        agents,
+        closed_there: cluster.closed(),
+    };
+    Ok(Agents {
+        adoption,
+        region,
+        datacenter,
+    })
+}
+
+fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {
+    let mut wrong = Vec::new();
+    let address = &machine.address;
+    let at = |site: &dyn std::fmt::Display, what: String| format!("{site}: `{address}`: {what}");
+    for (path, message, site) in &machine.agent.unreadable {
+        wrong.push(at(site, format!("`{path}` does not parse: {message}")));
+    }
+    if machine.agent.is_empty() {
+        let what = "its user data writes no configuration of an agent's that can be read off";
+        return Err(vec![at(&machine.user_data.site, what.to_owned())]);
+    }
+    if machine.count.known() != Some(&1) {
+        wrong.push(at(
+            &machine.site,
+            format!(
+                "it stands for {} machines, which have no names yet",
+                machine.count
+            ),
+        ));
+    }
+    let name = machine.name.known().cloned().unwrap_or_default();
+    if !names_a_container(&name) {
+        wrong.push(at(
+            &machine.site,
+            format!("`{name}` is no name for a container: a-z, 0-9 and `-` are"),
+        ));
+    }
+    let Some(role) = machine.role else {
+        wrong.push(at(
+            &machine.site,
+            "neither server nor client is enabled".to_owned(),
+        ));
+        return Err(wrong);
+    };
+    let mut settings = Vec::new();
+    for setting in machine.agent.settings() {
+        let replaced = REPLACED.contains(&setting.key.as_str()) || setting.key.ends_with("_join");
+        let text = setting.value.to_json().to_string();
+        let known = setting.value.unknown("").is_none() && !SHELL.is_match(&text);
+        if !known && !replaced {
+            wrong.push(at(
+                &setting.site,
+                format!(
+                    "`{}` is not known before the machine's start: {text}",
+                    setting.key
+                ),
+            ));
+        }
+        settings.push(AdoptedSetting {
+            value: setting.value.to_json(),
+            place: setting.site.to_string(),
+            key: setting.key,
+        });
+    }
+    wrong.extend(
+        unwatchable(machine)
+            .into_iter()
+            .map(|(site, what)| at(&site, what)),
+    );
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    Ok(Adopted {
+        name: AgentName(name),
+        role,
+        settings,
+        substitutions: Vec::new(),
+    })
+}
+
+/// Whether an agent's container can have the name: it is a host name on the cluster's network too.
+fn names_a_container(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty()
+        && name.len() <= 32
+        && name.chars().all(legal)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
+}
+
+/// What keeps anybody from watching the agent: it is reached by HTTPS on its usual port, with a token.
+fn unwatchable(machine: &Machine) -> Vec<(String, String)> {
+    let agent = &machine.agent;
+    let site = |key: &str| {
+        let said = agent.get(key).map(|setting| setting.site);
+        said.or_else(|| agent.site())
+            .unwrap_or_else(|| machine.site.clone())
+            .to_string()
+    };
+    let mut found = Vec::new();
+    for key in ["tls.http", "tls.rpc", "acl.enabled"] {
+        if agent.flag(key) != Some(true) {
+            found.push((
+                site(key),
+                format!("`{key}` is not on; here agents are watched by TLS and a token only"),
+            ));
+        }
+    }
+    for (key, port) in [
+        ("ports.http", HTTP_PORT),
+        ("ports.rpc", RPC_PORT),
+        ("ports.serf", SERF_PORT),
+    ] {
+        let set = agent.get(key).and_then(|setting| setting.value.to_text());
+        if let Some(other) = set.filter(|set| *set != port.to_string()) {
+            found.push((
+                site(key),
+                format!("`{key}` is {other}; here agents are reached by {port}"),
+            ));
+        }
+    }
+    found
+}
+
+/// A value that all agents have alike.
+fn common(agents: &[Adopted], key: &str, default: &str, problems: &mut Vec<String>) -> String {
+    let of = |agent: &Adopted| {
+        let setting = agent
+            .settings
+            .iter()
+            .rev()
+            .find(|setting| setting.key == key);
+        setting
+            .and_then(|setting| setting.value.as_str())
+            .unwrap_or(default)
+            .to_owned()
+    };
+    let values: BTreeSet<String> = agents.iter().map(of).collect();
+    if values.len() > 1 {
+        let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+        problems.push(format!(
+            "the agents have several values of `{key}`: {}",
+            values.join(", ")
+        ));
+    }
+    values
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| default.to_owned())
+}
+
+/// The first 256 addresses of the first subnet, or of the network, that is known.
+fn network(configuration: &Configuration) -> Option<Subnet> {
+    let of = |kind: &str| {
+        let mut resources = configuration.resources.iter();
+        resources.find_map(|resource| {
+            let own = !resource.id.data && resource.id.kind == kind;
+            let text = resource
+                .field("cidr_block")
+                .filter(|_| own)
+                .and_then(Value::to_text)?;
+            let subnet: Subnet = text.parse().ok()?;
+            Subnet::new(subnet.host(0), 24).filter(|_| subnet.prefix() <= 24)
+        })
+    };
+    of("aws_subnet").or_else(|| of("aws_vpc"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terraform::{Inputs, read};
+
+    fn agents(edit: impl Fn(&str, String) -> String) -> Result<Agents, AdoptError> {
+        let scratch = tempfile::tempdir().unwrap();
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+        for folder in ["", "templates"] {
+            std::fs::create_dir_all(scratch.path().join(folder)).unwrap();
+            for entry in std::fs::read_dir(ours.join(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                    let text = edit(&name, std::fs::read_to_string(&path).unwrap());
+                    std::fs::write(scratch.path().join(folder).join(name), text).unwrap();
+                }
+            }
+        }
+        let vars = vec![(
+            "operator_cidrs".to_owned(),
+            "[\"198.51.100.7/32\"]".to_owned(),
+        )];
+        let inputs = Inputs {
+            vars,
+            ..Inputs::default()
+        };
+        let configuration = read(scratch.path(), &inputs).unwrap();
+        let cluster = AwsCluster::of(&configuration, scratch.path());
+        adopt(&configuration, &cluster, Path::new("terraform"))
+    }
+
+    #[test]
+    fn our_own_agents_are_taken_with_every_key_and_its_place() {
+        let agents = agents(|_, text| text).unwrap();
+        assert_eq!(
+            agents.adoption.closed_there,
+            [
+                "servers to servers: 4646/tcp",
+                "servers to clients: 4646/tcp, 4647/tcp, 4648/tcp, 4648/udp",
+                "clients to servers: 4646/tcp, 4648/tcp, 4648/udp",
+                "clients to clients: 4646/tcp, 4647/tcp, 4648/tcp, 4648/udp",
+            ]
+        );
+        let names: Vec<&str> = agents
+            .adoption
+            .agents
+            .iter()
+            .map(|agent| agent.name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "server-1", "server-2", "server-3", "client-1", "client-2", "client-3"
+            ]
+        );
+        assert_eq!(
+            (agents.region.as_str(), agents.datacenter.as_str()),
+            ("global", "dc1")
+        );
+        assert_eq!(agents.adoption.prefer.unwrap().to_string(), "10.20.0.0/24");
+        let server = &agents.adoption.agents[0];
+        let setting = |key: &str| server.settings.iter().find(|one| one.key == key).unwrap();
+        assert_eq!(setting("server.raft_protocol").value, serde_json::json!(3));
+        assert!(
+            setting("server.raft_protocol")
+                .place
+                .contains("server.hcl.tpl:")
+        );
+        let client = &agents.adoption.agents[3];
+        assert!(
+            client
+                .settings
+                .iter()
+                .any(|one| one.key == "plugin.raw_exec.config.enabled")
+        );
+    }
+
+    #[test]
+    fn everything_that_is_in_the_way_is_told_with_its_place() {
+        let error = agents(|name, text| match name {
+            "server.hcl.tpl" => text.replace("  rpc                    = true\n", ""),
+            "client.hcl.tpl" => text.replace(
+                "disable_update_check = true",
+                "log_level = \"$LEVEL\"\nports {\n  http = 5646\n}",
+            ),
+            _ => text,
+        })
+        .unwrap_err();
+        assert_eq!(error.problems.len(), 9, "{:#?}", error.problems);
+        let told = error.to_string();
+        for part in [
+            "server.hcl.tpl:",
+            "`tls.rpc` is not on",
+            "`log_level` is not known",
+            "`ports.http` is 5646",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! User data as cloud-init takes it: a script, a `#cloud-config`, or several of them in one MIME message.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+
+use super::cloud_config::{self, CloudConfig};
+use super::script::{WrittenFile, written_files};
+
+/// One part of user data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Run at the first boot.
+    Script(String),
+    /// Carried out at the first boot.
+    CloudConfig(CloudConfig),
+    /// Something that is not looked into: what, and why.
+    Unread(String),
+}
+
+/// Splits user data into its parts, with the line of it (from 0) at which each begins.
+#[must_use]
+pub fn parts(text: &str) -> Vec<(Part, usize)> {
+    let head = text.trim_start();
+    if head.is_empty() {
+        return Vec::new();
+    }
+    let lower = head.get(..60).unwrap_or(head).to_lowercase();
+    if lower.starts_with("content-type: multipart") || lower.starts_with("mime-version:") {
+        return multipart(text);
+    }
+    vec![(part(text), 0)]
+}
+
+fn part(text: &str) -> Part {
+    let first = text.lines().next().unwrap_or_default().trim_end();
+    if first.starts_with("#!") {
+        return Part::Script(text.to_owned());
+    }
+    if first == "#cloud-config" {
+        return match cloud_config::read(text) {
+            Ok(config) => Part::CloudConfig(config),
+            Err(reason) => Part::Unread(format!("a `#cloud-config` that does not parse: {reason}")),
+        };
+    }
+    let shown: String = first.chars().take(40).collect();
+    Part::Unread(format!("user data that begins with `{shown}`"))
+}
+
+/// The parts of a MIME message. Its own headers end at the first empty line; so do a part's.
+fn multipart(text: &str) -> Vec<(Part, usize)> {
+    let Some(boundary) = boundary(text) else {
+        return vec![(
+            Part::Unread("a MIME message without a boundary".to_owned()),
+            0,
+        )];
+    };
+    let delimiter = format!("--{boundary}");
+    let mut found = Vec::new();
+    let mut begin = None;
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        if line.starts_with(&delimiter) {
+            if let Some(begin) = begin {
+                found.extend(one(&lines[begin..at], begin));
+            }
+            begin = Some(at + 1);
+        }
+    }
+    found
+}
+
+fn boundary(text: &str) -> Option<String> {
+    let head = text.lines().take_while(|line| !line.trim().is_empty());
+    let head: Vec<&str> = head.collect();
+    let head = head.join(" ");
+    let rest = head.split_once("boundary=")?.1;
+    let rest = rest.trim_start_matches('"');
+    let end = rest.find(['"', ';', ' ']).unwrap_or(rest.len());
+    Some(rest[..end].to_owned()).filter(|boundary| !boundary.is_empty())
+}
+
+fn one(lines: &[&str], first_line: usize) -> Option<(Part, usize)> {
+    let empty = lines.iter().position(|line| line.trim().is_empty())?;
+    let head = lines[..empty].join("\n").to_lowercase();
+    let body = lines[empty + 1..].join("\n");
+    let body = if head.contains("content-transfer-encoding: base64") {
+        let packed: String = body.split_whitespace().collect();
+        String::from_utf8(STANDARD.decode(packed).ok()?).ok()?
+    } else {
+        format!("{}\n", body.trim_end_matches(['\r', '\n']))
+    };
+    if body.trim().is_empty() {
+        return None;
+    }
+    Some((part(&body), first_line + empty + 1))
+}
+
+/// Returns the files that the parts write, as far as that can be read off, and what is not looked into.
+pub(super) fn read(text: &str) -> (Vec<WrittenFile>, Vec<String>) {
+    let mut files = Vec::new();
+    let mut unread = Vec::new();
+    for (part, first) in parts(text) {
+        let written = match part {
+            Part::Script(script) => written_files(&script),
+            Part::CloudConfig(config) => {
+                unread.extend(
+                    config
+                        .unread
+                        .iter()
+                        .map(|key| format!("`{key}` of `#cloud-config`")),
+                );
+                config.written()
+            }
+            Part::Unread(what) => {
+                unread.push(what);
+                continue;
+            }
+        };
+        files.extend(written.into_iter().map(|mut file| {
+            file.first_line += first;
+            file
+        }));
+    }
+    (files, unread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIME: &str = "Content-Type: multipart/mixed; boundary=\"==B==\"\nMIME-Version: 1.0\n\n--==B==\nContent-Type: text/cloud-config; charset=\"us-ascii\"\n\n#cloud-config\nwrite_files:\n  - path: /etc/nomad.d/a.hcl\n    content: |\n      region = \"eu\"\n--==B==\nContent-Type: text/x-shellscript\nContent-Transfer-Encoding: base64\n\nIyEvYmluL3NoCmVjaG8K\n--==B==--\n";
+
+    #[test]
+    fn the_parts_of_a_message_are_found_with_their_lines() {
+        let parts = parts(MIME);
+        assert_eq!(parts.len(), 2, "{parts:?}");
+        assert_eq!(parts[1].0, Part::Script("#!/bin/sh\necho\n".to_owned()));
+        let (files, unread) = read(MIME);
+        assert_eq!(files[0].path, "/etc/nomad.d/a.hcl");
+        let line = MIME.lines().nth(files[0].first_line - 1).unwrap();
+        assert_eq!(line.trim(), "region = \"eu\"");
+        assert!(unread.is_empty(), "{unread:?}");
+    }
+
+    #[test]
+    fn what_cloud_init_would_take_otherwise_is_named() {
+        let told = |text: &str| read(text).1;
+        assert_eq!(
+            told("#include\nhttps://example.invalid/x\n"),
+            ["user data that begins with `#include`"]
+        );
+        assert!(told("#cloud-config\na: [\n")[0].contains("does not parse"));
+        assert_eq!(
+            told("#cloud-config\nswap: {filename: /swap}\nruncmd: []\n"),
+            ["`swap` of `#cloud-config`"]
+        );
+        assert!(told("").is_empty());
+    }
+}

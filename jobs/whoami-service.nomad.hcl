@@ -1,0 +1,79 @@
+# whoami, registered: the same small web servers, and Nomad's own service discovery knows where they
+# are, so that `ingress.nomad.hcl` finds them. No Consul is needed.
+#
+# Takes Nomad 1.3.0 or later.
+
+job "whoami" {
+  datacenters = ["dc1"]
+  type        = "service"
+
+  group "web" {
+    count = 3
+
+    # How a new version replaces the old one.
+    update {
+      # One instance at a time: the other two keep serving.
+      max_parallel = 1
+
+      # An instance is healthy once its task has run this long. There are no checks here:
+      # they would need Consul, or Nomad 1.3.
+      health_check     = "task_states"
+      min_healthy_time = "1s"
+
+      # An instance that is not healthy by then counts as failed ...
+      healthy_deadline = "30s"
+
+      # ... and without progress for this long the whole rollout fails.
+      progress_deadline = "2m"
+    }
+
+    # A crashed task is started again on its node, twice in half a minute; then the
+    # allocation fails, and the scheduler places another one.
+    restart {
+      attempts = 2
+      interval = "30s"
+      delay    = "1s"
+      mode     = "fail"
+    }
+
+    network {
+      # A free port on the node, handed to the task as NOMAD_PORT_http.
+      port "http" {}
+    }
+
+    # Who asks Nomad for `whoami` gets the address and port of every instance.
+    service {
+      name     = "whoami"
+      port     = "http"
+      provider = "nomad"
+    }
+
+    task "server" {
+      # The task shares the agent's file system and network; no isolation, no image.
+      driver = "raw_exec"
+
+      config {
+        command = "/usr/local/bin/rehearse-agent"
+        args    = ["workload", "-version", "${NOMAD_META_version}"]
+      }
+
+      meta {
+        version = "1"
+      }
+
+      # Nomad tells a task much about itself, but not where it runs.
+      env {
+        NODE = "${node.unique.name}"
+      }
+
+      # The task finishes the requests that it has begun before it exits.
+      kill_signal  = "SIGTERM"
+      kill_timeout = "5s"
+
+      resources {
+        cpu    = 50
+        memory = 32
+      }
+    }
+  }
+}
