@@ -25,33 +25,34 @@ pub struct Next {
     pub programs: BTreeMap<Arch, Program>,
 }
 
-/// Gets what agents that run `now` may be upgraded to; `None` where nothing was asked for and
-/// nothing can be had.
+/// Gets what agents that run the programs of `now` may be upgraded to; `None` where nothing was
+/// asked for and nothing can be had.
 ///
 /// # Errors
 /// [`EngineError`].
 pub async fn provide_next(
     request: &EngineRequest,
-    now: &Program,
-    archs: &BTreeSet<Arch>,
+    now: &BTreeMap<Arch, Program>,
     environment: &Environment,
     docker: &dyn DockerEngine,
     progress: &Progress,
 ) -> Result<Option<Next>, EngineError> {
     let asked = request.upgrade_to.as_deref();
-    if now.info.simulated {
+    let Some(first) = now.values().next() else {
+        return Ok(None);
+    };
+    if first.info.simulated {
         let version = match asked {
             Some(text) => text.parse().map_err(|_| EngineError::SimulatedUpgrade {
                 asked: text.to_owned(),
             })?,
-            None => Version::new(now.version.major, now.version.minor, now.version.patch + 1),
+            None => Version::new(
+                first.version.major,
+                first.version.minor,
+                first.version.patch + 1,
+            ),
         };
-        let same = EngineRequest {
-            kind: EngineKind::Simulator,
-            ..request.clone()
-        };
-        let silent = Progress::silent();
-        let mut programs = provide_each(&same, archs, environment, docker, &silent).await?;
+        let mut programs = now.clone();
         for program in programs.values_mut() {
             program.env.push(format!("{}={version}", agent::ANNOUNCED));
         }
@@ -60,8 +61,9 @@ pub async fn provide_next(
     let Some(asked) = asked else {
         return Ok(None);
     };
-    let other = other(request, now, archs, asked);
-    let programs = provide_each(&other, archs, environment, docker, progress).await?;
+    let archs = now.keys().copied().collect();
+    let other = other(request, first, &archs, asked);
+    let programs = provide_each(&other, &archs, environment, docker, progress).await?;
     let first = programs.values().next();
     let version = first.map(|program| program.version.clone());
     Ok(version.map(|version| Next { version, programs }))

@@ -386,8 +386,7 @@ impl Attempt<'_> {
     async fn next(&self, programs: &BTreeMap<Arch, Program>) -> Result<Option<Next>, EngineError> {
         engine::provide_next(
             self.request,
-            main_program(programs),
-            &self.spec.archs(),
+            programs,
             self.environment,
             self.docker.as_ref(),
             self.progress,
