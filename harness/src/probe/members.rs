@@ -1,12 +1,11 @@
 //! Which servers are alive in gossip, as each server sees it for itself.
 
-use std::collections::BTreeMap;
-
 use futures::future::join_all;
 
 use super::Condition;
 use crate::directory::Directory;
 use crate::grammar::{Arg, Type, Word};
+use crate::nomad::types::Member;
 use crate::poll::Look;
 
 /// As scripts name it.
@@ -27,33 +26,40 @@ pub const WORD: Word<Condition> = Word {
 
 /// Done when every server counts exactly `alive` members alive.
 pub async fn look(agents: &Directory, alive: usize) -> Look<String> {
+    let judged = each_view(agents, |members| {
+        let there = members.iter().filter(|member| member.status == "alive");
+        if there.count() == alive {
+            return Ok(format!("{alive} servers alive"));
+        }
+        let words = members
+            .iter()
+            .map(|member| format!("{} {}", member.name, member.status));
+        Err(words.collect::<Vec<_>>().join(", "))
+    });
+    judged.await
+}
+
+/// Done when what each server sees in gossip is as `judge` wants it; both its answers are what is
+/// seen, in words.
+pub(super) async fn each_view(
+    agents: &Directory,
+    judge: impl Fn(&[Member]) -> Result<String, String>,
+) -> Look<String> {
     let views = join_all(agents.servers().map(|entry| async move {
         let members = entry.api.members().await;
         (&entry.info.name, members)
     }))
     .await;
-    let mut off = Vec::new();
+    let (mut off, mut good) = (Vec::new(), String::new());
     for (name, members) in views {
-        match members {
-            Ok(members) => {
-                let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-                for member in &members.members {
-                    *count.entry(member.status.as_str()).or_default() += 1;
-                }
-                if count.get("alive").copied().unwrap_or(0) != alive {
-                    let words: Vec<_> = members
-                        .members
-                        .iter()
-                        .map(|member| format!("{} {}", member.name, member.status))
-                        .collect();
-                    off.push(format!("`{name}` sees {}", words.join(", ")));
-                }
-            }
+        match members.map(|view| judge(&view.members)) {
+            Ok(Ok(seen)) => good = seen,
+            Ok(Err(seen)) => off.push(format!("`{name}` sees {seen}")),
             Err(error) => off.push(error.to_string()),
         }
     }
     if off.is_empty() {
-        Look::Done(format!("{alive} servers alive"))
+        Look::Done(good)
     } else {
         Look::NotYet(off.join("; "))
     }

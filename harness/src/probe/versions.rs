@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
-
 use super::Condition;
+use super::members::each_view;
 use crate::directory::Directory;
 use crate::grammar::{Arg, Type, Word};
 use crate::poll::Look;
@@ -23,36 +22,21 @@ pub const WORD: Word<Condition> = Word {
 
 /// Done when every server sees exactly so many versions alive.
 pub async fn look(agents: &Directory, different: usize) -> Look<String> {
-    let views = join_all(agents.servers().map(|entry| async move {
-        let members = entry.api.members().await;
-        (&entry.info.name, members)
-    }))
-    .await;
-    let (mut off, mut seen) = (Vec::new(), String::new());
-    for (name, members) in views {
-        match members {
-            Ok(members) => {
-                let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-                let alive = members.members.iter().filter(|one| one.status == "alive");
-                for member in alive {
-                    let build = member.tags.get("build").map_or("", String::as_str);
-                    *count.entry(build).or_default() += 1;
-                }
-                let words: Vec<_> = count
-                    .iter()
-                    .map(|(version, servers)| format!("{servers} of {version}"))
-                    .collect();
-                seen = words.join(", ");
-                if count.len() != different {
-                    off.push(format!("`{name}` sees {seen}"));
-                }
-            }
-            Err(error) => off.push(error.to_string()),
+    let judged = each_view(agents, |members| {
+        let mut count: BTreeMap<&str, usize> = BTreeMap::new();
+        for member in members.iter().filter(|member| member.status == "alive") {
+            let build = member.tags.get("build").map_or("", String::as_str);
+            *count.entry(build).or_default() += 1;
         }
-    }
-    if off.is_empty() {
-        Look::Done(seen)
-    } else {
-        Look::NotYet(off.join("; "))
-    }
+        let words = count
+            .iter()
+            .map(|(version, servers)| format!("{servers} of {version}"));
+        let seen = words.collect::<Vec<_>>().join(", ");
+        if count.len() == different {
+            Ok(seen)
+        } else {
+            Err(seen)
+        }
+    });
+    judged.await
 }
