@@ -1,17 +1,22 @@
 //! Bringing up and sweeping on an engine in memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use semver::Version;
+
 use super::*;
-use crate::docker::fake::{FakeDocker, NOMAD_IMAGE};
-use crate::docker::{DockerEngine as _, Labels, NetworkFacts, NetworkPlan, Trouble, labels};
-use crate::engine::{EngineKind, EngineRequest};
+use crate::docker::fake::{FakeContainer, FakeDocker, NOMAD_IMAGE};
+use crate::docker::{
+    ContainerPlan, DockerEngine as _, Labels, NetworkFacts, NetworkPlan, Trouble, labels,
+};
+use crate::engine::{EngineKind, EngineRequest, Next, Program};
 use crate::environment::Environment;
 use crate::owner::Owner;
 use crate::progress::{Event, Progress};
 use crate::spec::{Arch, ClusterSpec};
-use crate::target::Target as _;
+use crate::target::{Capability, Target as _};
 
 struct Place {
     docker: Arc<FakeDocker>,
@@ -175,6 +180,76 @@ async fn what_is_kept_can_be_looked_at_and_removed() {
     let removed = tear_down("demo", place.docker.as_ref(), &root, &silent).await;
     assert_eq!(removed.unwrap().len(), 1);
     place.assert_nothing_left("down");
+}
+
+#[tokio::test]
+async fn an_upgraded_agent_keeps_all_but_its_program() {
+    let place = Place::new();
+    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
+    kept.unwrap_err();
+    let root = place.root();
+    let folder = root.cluster("demo");
+    let mut record = folder.read().unwrap();
+    let program = Program {
+        info: record.engine.clone(),
+        version: Version::new(1, 9, 4),
+        image: "nomad:newer".to_owned(),
+        command: vec!["/bin/newer".to_owned()],
+        env: Vec::new(),
+        tools: false,
+        reason: "asked for".to_owned(),
+    };
+    record.next = Some(Next {
+        version: program.version.clone(),
+        programs: [(Arch::Amd64, program)].into(),
+    });
+    folder.write(&record).unwrap();
+    let all = || {
+        place.docker.with(|state| {
+            let one = |(id, made): (&String, &FakeContainer)| {
+                let what = (id.clone(), made.plan.clone(), made.files.clone());
+                (made.plan.name.clone(), what)
+            };
+            state.containers.iter().map(one).collect::<BTreeMap<_, _>>()
+        })
+    };
+    let volumes = || place.docker.with(|state| state.volumes.clone());
+    let (before, volumes_before) = (all(), volumes());
+
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
+    let cluster = cluster.await.unwrap();
+    assert_eq!(cluster.next_version(), Some(Version::new(1, 9, 4)));
+    assert_eq!(cluster.lacks(Capability::Upgrade).await, None);
+    let agent = cluster.agents()[1].name.clone();
+    cluster.upgrade(&agent).await.unwrap();
+
+    let after = all();
+    assert_eq!(volumes(), volumes_before, "its data stays");
+    assert!(before.keys().eq(after.keys()), "{:?}", after.keys());
+    for (name, (id, plan, files)) in &before {
+        let (new_id, new_plan, new_files) = &after[name];
+        if !name.ends_with(&agent.0) {
+            assert_eq!((id, plan, files), (new_id, new_plan, new_files));
+            continue;
+        }
+        assert_ne!(id, new_id);
+        assert_eq!(new_files, files);
+        assert_eq!(new_plan.image, "nomad:newer");
+        assert_eq!(new_plan.command[0], "/bin/newer");
+        let as_before = ContainerPlan {
+            image: plan.image.clone(),
+            command: plan.command.clone(),
+            env: plan.env.clone(),
+            ..new_plan.clone()
+        };
+        assert_eq!(as_before, *plan);
+    }
+    let told = cluster.lacks(Capability::Upgrade).await.unwrap();
+    assert!(told.starts_with("`server-2` was upgraded"), "{told}");
+    let record = folder.read().unwrap();
+    let upgraded: Vec<bool> = record.agents.iter().map(|one| one.upgraded).collect();
+    assert_eq!(upgraded, [false, true, false, false, false, false]);
+    assert_eq!(record.agents[1].image, "nomad:newer");
 }
 
 #[tokio::test]
