@@ -1,9 +1,9 @@
 //! The operator's view: Raft, autopilot, licence, snapshots.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer::{Expect as _, items, lacks};
-use super::case::{Case, Law, demand, law};
+use super::case::{Broken, Case, Law, demand, law};
 use super::given;
 use super::ground::Ground;
 use crate::nomad::Exchange;
@@ -197,6 +197,7 @@ async fn a_restored_snapshot_brings_back_what_was_there(ground: &Ground) -> Law 
     let job = given::waiting(ground, "web");
     ground.evaluate(&job).await?;
     let path = format!("job/{}", given::id(&job));
+    at_rest(ground).await?;
     // What the other cases left need not go there and back.
     ground.put("system/gc", &json!({})).await?.empty()?;
     let snapshot = ground.get("operator/snapshot").await?.status(200)?.body;
@@ -205,6 +206,27 @@ async fn a_restored_snapshot_brings_back_what_was_there(ground: &Ground) -> Law 
     let restore = Exchange::new("PUT", "operator/snapshot").raw(snapshot);
     ground.ask(restore).await?.status(200)?;
     ground.read(&path).await.map(drop)
+}
+
+/// Waits until nothing that other cases left is still coming to its end. What a client reports
+/// between a snapshot and its restore is forgotten, and no client says it twice: an allocation that
+/// ended just then would run for ever in the servers' eyes, and no drain of its node would end.
+async fn at_rest(ground: &Ground) -> Result<(), Broken> {
+    let decided = |evals: &Value| items(evals).iter().all(|eval| eval["Status"] != "pending");
+    let evals = "evaluations?namespace=*";
+    ground
+        .until("no pending evaluation", evals, decided)
+        .await?;
+    let ended = |alloc: &Value| {
+        let status = alloc["ClientStatus"].as_str();
+        alloc["DesiredStatus"] == "run" || !matches!(status, Some("pending" | "running"))
+    };
+    let over = |allocs: &Value| items(allocs).iter().all(ended);
+    let allocs = "allocations?namespace=*";
+    ground
+        .until("no allocation that is being stopped", allocs, over)
+        .await
+        .map(drop)
 }
 
 async fn leadership_is_transferred_to_exactly_one_named_peer(ground: &Ground) -> Law {

@@ -148,7 +148,9 @@ impl Drop for Stage {
             return;
         }
         let folders = std::fs::read_dir(&self.environment.state_root);
-        for folder in folders.into_iter().flatten().flatten() {
+        let folders = folders.into_iter().flatten().flatten();
+        let hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+        for folder in folders.filter(|folder| !hidden(&folder.file_name())) {
             let mut down = std::process::Command::new(env!("CARGO_BIN_EXE_rehearse"));
             down.env("XDG_STATE_HOME", self.folder.path());
             let ended = down.arg("down").arg(folder.file_name()).status();
