@@ -4,7 +4,7 @@
 //! Healing is safe to do twice and safe to do on an agent that the fault never reached: the
 //! runner heals whatever it tried to inject, also when the attempt failed half-way.
 //!
-//! Missing: loss and delay on the network, full disks, torn logs, want of memory, clocks.
+//! Missing: full disks, torn logs, want of memory, clocks.
 
 mod block;
 mod certificate;
@@ -16,6 +16,7 @@ mod node;
 mod partition;
 mod pause;
 mod restart;
+mod shape;
 mod starve;
 mod stop;
 mod wipe;
@@ -58,6 +59,12 @@ pub enum Fault {
     BlockRpc,
     /// Cut off at gossip's port; healed by undoing the cut.
     BlockGossip,
+    /// What it sends comes late; healed by undoing that.
+    Delay,
+    /// Some of what it sends is lost; healed by undoing that.
+    Loss,
+    /// What it sends passes slowly; healed by undoing that.
+    Rate,
     /// Killed, its data gone; healed by a start.
     Wipe,
     /// It shows a certificate of another authority; healed by a good one.
@@ -75,7 +82,7 @@ pub enum Fault {
 }
 
 /// Every fault, for scripts, messages and references.
-pub const FAULTS: [Fault; 19] = [
+pub const FAULTS: [Fault; 22] = [
     Fault::Kill,
     Fault::Stop,
     Fault::Pause,
@@ -88,6 +95,9 @@ pub const FAULTS: [Fault; 19] = [
     Fault::BlockHttp,
     Fault::BlockRpc,
     Fault::BlockGossip,
+    Fault::Delay,
+    Fault::Loss,
+    Fault::Rate,
     Fault::Wipe,
     Fault::ForeignCertificate,
     Fault::ExpiredCertificate,
@@ -130,6 +140,9 @@ impl Fault {
             Self::BlockHttp => &block::HTTP,
             Self::BlockRpc => &block::RPC,
             Self::BlockGossip => &block::GOSSIP,
+            Self::Delay => &shape::DELAY,
+            Self::Loss => &shape::LOSS,
+            Self::Rate => &shape::RATE,
             Self::Wipe => &wipe::Wipe,
             Self::ForeignCertificate => &certificate::FOREIGN,
             Self::ExpiredCertificate => &certificate::EXPIRED,

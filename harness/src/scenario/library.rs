@@ -114,6 +114,10 @@ const SCRIPTS: &[(&str, &str)] = &[
         include_str!("../../carried/scenarios/server-upgrade.scenario.hcl"),
     ),
     (
+        "slow-follower.scenario.hcl",
+        include_str!("../../carried/scenarios/slow-follower.scenario.hcl"),
+    ),
+    (
         "snapshot-and-disaster-recovery.scenario.hcl",
         include_str!("../../carried/scenarios/snapshot-and-disaster-recovery.scenario.hcl"),
     ),

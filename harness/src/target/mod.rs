@@ -30,6 +30,12 @@ pub enum Capability {
     Exec,
     /// Lose only one way of an agent's traffic, or only one port.
     Block,
+    /// Make what an agent sends late.
+    Delay,
+    /// Lose some of what an agent sends.
+    Loss,
+    /// Make what an agent sends slow.
+    Rate,
     /// Remove an agent's data while it is down.
     Wipe,
     /// Give an agent other certificates and keys.
@@ -42,13 +48,16 @@ pub enum Capability {
 
 impl Capability {
     /// All levers that there can be.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Kill,
         Self::StopStart,
         Self::Pause,
         Self::Isolate,
         Self::Exec,
         Self::Block,
+        Self::Delay,
+        Self::Loss,
+        Self::Rate,
         Self::Wipe,
         Self::Reconfigure,
         Self::Throttle,
@@ -178,6 +187,26 @@ pub enum Traffic {
     Gossip,
 }
 
+/// A bad line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Every packet comes so many milliseconds late.
+    Late {
+        /// From 1 to 4000.
+        ms: u32,
+    },
+    /// Some packets are lost.
+    Lossy {
+        /// How many of a hundred.
+        percent: u32,
+    },
+    /// Packets pass one after the other.
+    Slow {
+        /// How many kilobits pass in a second.
+        kbit_per_s: u32,
+    },
+}
+
 /// A certificate that an agent, or a caller, may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -297,6 +326,10 @@ pub trait Target: Send + Sync {
         _traffic: Traffic,
     ) -> Result<(), ControlError> {
         Err(ControlError::absent("block", agent))
+    }
+    /// Makes the agent's line a bad one; [`Target::heal`] undoes it.
+    async fn shape(&self, agent: &AgentName, _: Line) -> Result<(), ControlError> {
+        Err(ControlError::absent("shape the line of", agent))
     }
     /// Removes the data of an ended agent.
     async fn wipe(&self, agent: &AgentName) -> Result<(), ControlError> {

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use nomad_harness::nomad::Query;
 use nomad_harness::poll::{Look, eventually};
 use nomad_harness::spec::AgentName;
-use nomad_harness::target::{AgentState, Target as _};
+use nomad_harness::target::{AgentState, Capability, Line, Target as _};
 
 use super::Stage;
 
@@ -101,6 +102,63 @@ async fn isolation_is_silent_and_cuts_both_ways() {
     };
     let nodes = eventually(SOON, TICK, "the client finds its server again", passes).await;
     assert_eq!(nodes.unwrap().len(), 1);
+    cluster.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_line_is_as_bad_as_said_and_heals_without_a_trace() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let cluster = stage.builder().servers(1).clients(0).start().await.unwrap();
+    let (target, server) = (cluster.target(), cluster.agent("server-1").unwrap());
+    let api = server.api();
+    // What cannot be made smaller on its way: 72 kB, more than may pass at once.
+    let noise: String = (0..2000)
+        .map(|_| uuid::Uuid::new_v4().to_string())
+        .collect();
+    let job = serde_json::json!({
+        "ID": "large", "Name": "large", "Type": "service", "Datacenters": ["dc1"],
+        "Meta": { "noise": noise },
+        "TaskGroups": [{ "Name": "web", "Count": 1, "Tasks": [{
+            "Name": "main", "Driver": "raw_exec", "Config": { "command": "/bin/true" },
+        }] }],
+    });
+    api.register(&job).await.unwrap();
+    let read = async || {
+        let began = Instant::now();
+        let large = api.get_value("job/large", &Query::default()).await.unwrap();
+        assert_eq!(large.value["Meta"]["noise"], noise);
+        began.elapsed()
+    };
+    let before = target.network_state(server.name()).await.unwrap();
+    let lines = [
+        // 72 kB of random digits are 37 kB and more when they are compressed: a second at 256 kbit/s.
+        (Capability::Rate, Line::Slow { kbit_per_s: 256 }, "tbf", 700),
+        (Capability::Delay, Line::Late { ms: 400 }, "netem", 400),
+    ];
+    for (capability, line, queue, at_least_ms) in lines {
+        if let Some(why) = target.lacks(capability).await {
+            assert!(why.contains("has no `netem`"), "{capability:?}: {why}");
+            eprintln!("{capability:?} was not tried: {why}");
+            continue;
+        }
+        let quick = read().await;
+        target.shape(server.name(), line).await.unwrap();
+        let during = target.network_state(server.name()).await.unwrap();
+        assert!(
+            during.contains(&format!("queue {queue} interface")),
+            "{during}"
+        );
+        let slow = read().await;
+        server.heal().await.unwrap();
+        let after = target.network_state(server.name()).await.unwrap();
+        assert_eq!(after, before);
+        let again = read().await;
+        eprintln!("{line:?}: {quick:.0?}, then {slow:.0?}, then {again:.0?}");
+        let least = Duration::from_millis(at_least_ms);
+        assert!(slow >= least && quick < least && again < least);
+    }
     cluster.tear_down().await.unwrap();
 }
 

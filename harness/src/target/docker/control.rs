@@ -13,7 +13,8 @@ use crate::engine::AGENT_USER;
 use crate::nomad::Api;
 use crate::spec::{AgentName, HTTP_PORT, RPC_PORT, SERF_PORT};
 use crate::target::{
-    AgentInfo, AgentState, Capability, ControlError, EngineInfo, Paper, Said, Target, Traffic, Way,
+    AgentInfo, AgentState, Capability, ControlError, EngineInfo, Line, Paper, Said, Target,
+    Traffic, Way,
 };
 
 /// How long an agent may take to end itself before it is killed.
@@ -81,6 +82,13 @@ impl DockerCluster {
             Err(error) if error.trouble == Trouble::NotFound => Ok(AgentState::Gone),
             Err(error) => Err(error),
         }
+    }
+
+    /// Tries whether this machine's kernel makes such a line.
+    async fn cannot_shape(&self, agent: &AgentName, line: Line) -> Result<(), String> {
+        let arguments = shape_arguments("try-shape", line);
+        let tried = self.net_tool(agent, &arguments).await;
+        tried.map(drop).map_err(|error| error.to_string())
     }
 
     fn addresses(&self, peers: &[AgentName]) -> Vec<String> {
@@ -182,6 +190,12 @@ impl Target for DockerCluster {
                 let tried = self.net_tool(agent, &["try-block".to_owned()]).await;
                 tried.map(drop).map_err(|error| error.to_string())
             }
+            Capability::Delay => self.cannot_shape(agent, Line::Late { ms: 1 }).await,
+            Capability::Loss => self.cannot_shape(agent, Line::Lossy { percent: 1 }).await,
+            Capability::Rate => {
+                self.cannot_shape(agent, Line::Slow { kbit_per_s: 1000 })
+                    .await
+            }
             // Granting all that is granted already changes nothing, and tells whether it works.
             Capability::Throttle => {
                 let tried = self.docker.limit_cpus(self.container(agent), None).await;
@@ -223,6 +237,16 @@ impl Target for DockerCluster {
         arguments.extend(self.addresses(peers));
         let outcome = self.net_tool(agent, &arguments).await;
         outcome.map(drop).map_err(failed("block", agent))
+    }
+
+    async fn shape(&self, agent: &AgentName, line: Line) -> Result<(), ControlError> {
+        self.expect("shape the line of", agent, AgentState::Running)
+            .await?;
+        let arguments = shape_arguments("shape", line);
+        let outcome = self.net_tool(agent, &arguments).await;
+        outcome
+            .map(drop)
+            .map_err(failed("shape the line of", agent))
     }
 
     async fn wipe(&self, agent: &AgentName) -> Result<(), ControlError> {
@@ -293,6 +317,15 @@ impl Target for DockerCluster {
         };
         ran.await.map_err(failed("run a command beside", agent))
     }
+}
+
+fn shape_arguments(verb: &str, line: Line) -> [String; 3] {
+    let (kind, number) = match line {
+        Line::Late { ms } => ("delay", ms),
+        Line::Lossy { percent } => ("loss", percent),
+        Line::Slow { kbit_per_s } => ("rate", kbit_per_s),
+    };
+    [verb.to_owned(), kind.to_owned(), number.to_string()]
 }
 
 /// Returns what was done, and the engine's own words.

@@ -181,8 +181,8 @@ impl DockerCluster {
             capabilities.insert(Capability::Upgrade);
         }
         if record.tools.is_some() {
-            let of_tools = [Capability::Isolate, Capability::Block, Capability::Wipe];
-            capabilities.extend(of_tools);
+            capabilities.extend([Capability::Isolate, Capability::Block, Capability::Wipe]);
+            capabilities.extend([Capability::Delay, Capability::Loss, Capability::Rate]);
         }
         Ok(Self {
             docker,

@@ -3,14 +3,16 @@
 //! run with strict reverse-path filtering: the way back would be another than the way in. So one
 //! side's routes cut both ways, and nobody gets an error at once: it is as if the cable were out.
 //!
-//! Finer cuts, one way or one port, are made by `rules`.
+//! Finer cuts, one way or one port, are made by `rules`; lines that are only bad by `queue`.
 //!
 //! Spoken to the kernel directly (rtnetlink): the container has no `ip`. Routes and rules carry a
 //! protocol number of their own, by which `heal` finds exactly them.
 //!
-//! `net cut IP...`, `net block WAY UID TRAFFIC IP...`, `net try-block`, `net heal`, `net state`.
+//! `net cut IP...`, `net block WAY UID TRAFFIC IP...`, `net shape LINE NUMBER`, `net try-block`,
+//! `net try-shape LINE NUMBER`, `net heal`, `net state`.
 
 mod kernel;
+mod queue;
 mod routes;
 mod rules;
 
@@ -28,12 +30,15 @@ const PROTOCOL: u8 = 82;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NetError {
     #[error(
-        "expected `net cut IP...`, `net block both|out|in UID all|PORT/tcp,... IP...`, `net \
-         try-block`, `net heal` or `net state`, not `net {0}`"
+        "expected `net cut IP...`, `net block both|out|in UID all|PORT/tcp,... IP...`, `net shape \
+         delay|loss|rate NUMBER`, `net try-block`, `net try-shape delay|loss|rate NUMBER`, `net heal` \
+         or `net state`, not `net {0}`"
     )]
     Usage(String),
     #[error("`{0}` is no IPv4 address")]
     Address(String),
+    #[error("this machine's kernel has no `{0}` (sch_{0})")]
+    NoQueue(String),
     #[error("there is no loopback interface")]
     NoLoopback,
     #[error("cannot {action}: {reason}")]
@@ -54,14 +59,23 @@ pub(super) fn run(args: &[String]) -> Result<String, NetError> {
             rules::block(&Kernel::open()?, &block, &addresses(peers)?)
         }
         ["try-block"] => rules::try_block(&Kernel::open()?),
+        [verb @ ("shape" | "try-shape"), line, number] => {
+            let line = queue::Line::read(line, number).ok_or_else(usage)?;
+            let kernel = Kernel::open()?;
+            match *verb {
+                "shape" => queue::shape(&kernel, line),
+                _ => queue::try_shape(&kernel, line),
+            }
+        }
         ["heal"] => {
             let kernel = Kernel::open()?;
             // The rules first: what leads nowhere must not be led to.
-            Ok(rules::heal(&kernel)? + &routes::heal(&kernel)?)
+            let healed = rules::heal(&kernel)? + &routes::heal(&kernel)?;
+            Ok(healed + &queue::heal(&kernel)?)
         }
         ["state"] => {
             let kernel = Kernel::open()?;
-            Ok(routes::state(&kernel)? + &rules::state(&kernel)?)
+            Ok(routes::state(&kernel)? + &rules::state(&kernel)? + &queue::state(&kernel)?)
         }
         _ => Err(usage()),
     }
@@ -116,6 +130,7 @@ mod tests {
                 "not `net block",
             ),
             (vec!["block", "in", "1", "all"], "not `net block in 1 all`"),
+            (vec!["shape", "loss", "101"], "not `net shape loss 101`"),
         ] {
             let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
             let error = run(&words).unwrap_err().to_string();
