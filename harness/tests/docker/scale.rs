@@ -1,9 +1,14 @@
-//! How soon a simulated cluster acts. How long a thousand dispatched jobs take is the scenario
-//! `thousand-dispatches`'. Missing: what a hundred clients cost.
+//! How soon a simulated cluster acts, and what a large one costs. How long a thousand dispatched
+//! jobs take is the scenario `thousand-dispatches`'.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use nomad_harness::poll::{Look, eventually};
+use bollard::query_parameters::StatsOptionsBuilder;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use nomad_harness::docker::{DockerEngine as _, labels};
+use nomad_harness::nomad::{Api, Query};
+use nomad_harness::poll::{Look, eventually, throughout};
 use serde_json::{Value, json};
 
 use super::Stage;
@@ -61,4 +66,92 @@ async fn a_registered_job_runs_within_300_ms() {
         median <= RUNNING_MAX,
         "the median is {median:?}: {took:.0?}"
     );
+}
+
+const CLIENTS: u16 = 100;
+/// Nomad grants a node of so many a heartbeat's time of 10 to 20 s and as much grace: who misses
+/// one is seen within this.
+const WATCHED: Duration = Duration::from_secs(120);
+/// All agents' own memory, with a program that is built as it is shipped.
+const MEMORY_MAX: u64 = 2560 << 20;
+
+/// Every node's status, and when it last changed.
+async fn nodes(api: &Api) -> Result<BTreeMap<String, (String, u64)>, String> {
+    let nodes = api.get_value("nodes", &Query::default()).await;
+    let nodes = nodes.map_err(|error| error.to_string())?.value;
+    let nodes = nodes.as_array().into_iter().flatten();
+    let one = |node: &Value| {
+        let text = |key: &str| node[key].as_str().unwrap_or_default().to_owned();
+        let index = node["ModifyIndex"].as_u64().unwrap_or(0);
+        (text("Name"), (text("Status"), index))
+    };
+    Ok(nodes.map(one).collect())
+}
+
+/// The memory that the cluster's containers hold for themselves, without what is only cached.
+async fn memory(stage: &Stage, cluster: &str) -> u64 {
+    let filter = [(labels::CLUSTER, Some(cluster))];
+    let containers = stage.docker.containers(&filter).await.unwrap();
+    let engine = bollard::Docker::connect_with_defaults().unwrap();
+    let once = StatsOptionsBuilder::new().stream(false).one_shot(true);
+    let once = once.build();
+    let held = stream::iter(containers)
+        .map(|container| {
+            let mut stats = Box::pin(engine.stats(&container.id, Some(once.clone())));
+            async move { stats.try_next().await }
+        })
+        .buffer_unordered(8)
+        .map(|found| {
+            let found = found.unwrap().and_then(|stats| stats.memory_stats);
+            let parts = found.and_then(|memory| memory.stats).unwrap_or_default();
+            // cgroup v1 and v2 have different words for it.
+            let own = parts.get("total_rss").or_else(|| parts.get("anon"));
+            *own.expect("the engine counts memory")
+        });
+    held.fold(0, async |sum, one| sum + one).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "103 agents that nobody optimised need more than two cores: `--release`"
+)]
+async fn a_hundred_clients_keep_their_heartbeats() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let builder = stage.builder().clients(CLIENTS);
+    let began = Instant::now();
+    let cluster = builder
+        .timeout(Duration::from_secs(300))
+        .start()
+        .await
+        .unwrap();
+    let up = began.elapsed();
+    let api = cluster.leader().await.unwrap().api();
+    let first = nodes(&api).await.unwrap();
+    assert_eq!(first.len(), usize::from(CLIENTS));
+    let unready = first.values().filter(|(status, _)| status != "ready");
+    assert_eq!(unready.count(), 0, "{first:?}");
+    let same = || async {
+        let now = nodes(&api).await?;
+        let other = now
+            .iter()
+            .filter(|(name, node)| first.get(*name) != Some(node));
+        let other: Vec<_> = other.collect();
+        if other.is_empty() && now.len() == first.len() {
+            Ok(())
+        } else {
+            Err(format!("{} nodes, changed: {other:?}", now.len()))
+        }
+    };
+    let held = throughout(WATCHED, Duration::from_secs(1), "no heartbeat missed", same).await;
+    let memory = memory(&stage, cluster.name()).await;
+    cluster.tear_down().await.unwrap();
+    held.unwrap();
+    eprintln!(
+        "{CLIENTS} clients: up after {up:.1?}, agents hold {} MiB",
+        memory >> 20
+    );
+    assert!(memory <= MEMORY_MAX, "{} MiB", memory >> 20);
 }
