@@ -89,6 +89,16 @@ fn addresses(peers: &[&str]) -> Result<Vec<Ipv4Addr>, NetError> {
     peers.iter().map(parse).collect()
 }
 
+/// By name: in a container that was started again an interface has the same name with another
+/// number. The number where there is none.
+fn interface_name(index: u32) -> String {
+    let found = nix::net::if_::if_indextoname(index);
+    let name = found.map(|name| name.to_string_lossy().into_owned());
+    // For an interface that is not there, `nix` has an empty name and no error.
+    let name = name.ok().filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| index.to_string())
+}
+
 /// Puts lines into an order of their own.
 fn sorted(mut lines: Vec<String>) -> String {
     lines.sort();

@@ -10,7 +10,8 @@ use nix::errno::Errno;
 use super::kernel::{
     ACK, CREATE, DUMP, EXCLUSIVE, Kernel, REQUEST, attribute, attributes, message, u32_at,
 };
-use super::{NetError, sorted};
+use super::routes::loopback;
+use super::{NetError, interface_name, sorted};
 
 // From linux/rtnetlink.h and linux/pkt_sched.h.
 const RTM_NEWQDISC: u16 = 36;
@@ -115,12 +116,22 @@ fn queue(interface: u32, handle: u32, parent: u32) -> Vec<u8> {
 
 /// Makes the line of every interface but the loopback so.
 pub(super) fn shape(kernel: &Kernel, line: Line) -> Result<String, NetError> {
+    let (all, loopback) = (interfaces()?, loopback()?);
     let mut text = String::new();
-    for (index, name) in interfaces()?.into_iter().filter(|(_, name)| name != "lo") {
+    for index in all.into_iter().filter(|index| *index != loopback) {
         put(kernel, line, index)?;
-        writeln!(text, "shaped {name}").expect("a string takes any text");
+        writeln!(text, "shaped {}", interface_name(index)).expect("a string takes any text");
     }
     Ok(text)
+}
+
+/// The interfaces' numbers.
+fn interfaces() -> Result<Vec<u32>, NetError> {
+    let found = nix::net::if_::if_nameindex().map_err(|reason| NetError::Kernel {
+        action: "list interfaces".to_owned(),
+        reason,
+    })?;
+    Ok(found.iter().map(nix::net::if_::Interface::index).collect())
 }
 
 fn put(kernel: &Kernel, line: Line, interface: u32) -> Result<(), NetError> {
@@ -131,30 +142,29 @@ fn put(kernel: &Kernel, line: Line, interface: u32) -> Result<(), NetError> {
 
 /// Whether this kernel has such lines: makes the loopback's so, and undoes it.
 pub(super) fn try_shape(kernel: &Kernel, line: Line) -> Result<String, NetError> {
-    let interfaces = interfaces()?;
-    let loopback = interfaces.iter().find(|(_, name)| name == "lo");
-    let (index, _) = loopback.ok_or(NetError::NoLoopback)?;
-    let made = put(kernel, line, *index).map_err(|error| match error {
+    let loopback = loopback()?;
+    put(kernel, line, loopback).map_err(|error| match error {
         NetError::Kernel {
             reason: Errno::ENOENT,
             ..
         } => NetError::NoQueue(line.kind().to_string_lossy().into_owned()),
         other => other,
-    });
-    let removed = heal(kernel);
-    made?;
-    removed?;
+    })?;
+    remove(kernel, loopback)?;
     Ok("this kernel can shape a line\n".to_owned())
+}
+
+fn remove(kernel: &Kernel, interface: u32) -> Result<(), NetError> {
+    let request = queue(interface, HANDLE, ROOT);
+    let request = message(RTM_DELQDISC, REQUEST | ACK, &request);
+    kernel.ask(&request, "undo the line's shape").map(drop)
 }
 
 /// Removes the queues of ours.
 pub(super) fn heal(kernel: &Kernel) -> Result<String, NetError> {
     let mut text = String::new();
     for body in all(kernel)?.iter().filter(|body| is_ours(body)) {
-        let interface = u32_at(body, 4).unwrap_or_default();
-        let request = queue(interface, HANDLE, ROOT);
-        let request = message(RTM_DELQDISC, REQUEST | ACK, &request);
-        kernel.ask(&request, &format!("remove {}", line(body)))?;
+        remove(kernel, u32_at(body, 4).unwrap_or_default())?;
         write!(text, "removed {}", line(body)).expect("a string takes any text");
     }
     Ok(text)
@@ -189,23 +199,7 @@ fn line(body: &[u8]) -> String {
     let kind = kind.and_then(|(_, value)| CStr::from_bytes_until_nul(value).ok());
     let kind = kind.map(CStr::to_string_lossy).unwrap_or_default();
     let index = u32_at(body, 4).unwrap_or_default();
-    let found = interfaces().unwrap_or_default().into_iter();
-    let name = found.filter(|(own, _)| *own == index).map(|(_, name)| name);
-    let name = name.last().unwrap_or_else(|| index.to_string());
-    format!("queue {kind} interface {name}\n")
-}
-
-/// The interfaces' numbers and names.
-fn interfaces() -> Result<Vec<(u32, String)>, NetError> {
-    let all = nix::net::if_::if_nameindex().map_err(|reason| NetError::Kernel {
-        action: "list interfaces".to_owned(),
-        reason,
-    })?;
-    let one = |interface: &nix::net::if_::Interface| {
-        let name = interface.name().to_string_lossy().into_owned();
-        (interface.index(), name)
-    };
-    Ok(all.iter().map(one).collect())
+    format!("queue {kind} interface {}\n", interface_name(index))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 use super::kernel::{ACK, CREATE, DUMP, Kernel, REPLACE, REQUEST, attribute, attributes, message};
-use super::{NetError, PROTOCOL, sorted};
+use super::{NetError, PROTOCOL, interface_name, sorted};
 
 // From linux/rtnetlink.h.
 const RTM_NEWROUTE: u16 = 24;
@@ -53,7 +53,7 @@ pub(super) fn state(kernel: &Kernel) -> Result<String, NetError> {
     Ok(sorted(all(kernel)?.iter().map(Route::line).collect()))
 }
 
-fn loopback() -> Result<u32, NetError> {
+pub(super) fn loopback() -> Result<u32, NetError> {
     nix::net::if_::if_nametoindex("lo").map_err(|_| NetError::NoLoopback)
 }
 
@@ -131,11 +131,7 @@ impl Route {
             .gateway
             .map(|g| format!(" via {g}"))
             .unwrap_or_default();
-        // By name: a container that was started again has the same name with another number.
-        let interface = nix::net::if_::if_indextoname(self.interface).map_or_else(
-            |_| self.interface.to_string(),
-            |name| name.to_string_lossy().into_owned(),
-        );
+        let interface = interface_name(self.interface);
         format!(
             "route {}/{}{gateway} interface {interface} table {} type {} protocol {}\n",
             self.address, self.prefix, self.table, self.kind, self.protocol
