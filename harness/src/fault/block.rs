@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Target, Traffic, Way};
 
@@ -51,20 +51,13 @@ pub(super) const GOSSIP: Block = Block {
 
 #[async_trait]
 impl Lever for Block {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn about(&self) -> &'static str {
-        self.about
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Block)
-    }
-
-    fn takes_down(&self) -> bool {
-        false
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: self.name,
+            about: self.about,
+            needs: Some(Capability::Block),
+            takes_down: false,
+        }
     }
 
     async fn inject(

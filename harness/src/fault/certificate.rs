@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Paper, Target};
 
@@ -28,21 +28,14 @@ pub(super) const EXPIRED: Shows = Shows {
 
 #[async_trait]
 impl Lever for Shows {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn about(&self) -> &'static str {
-        self.about
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Reconfigure)
-    }
-
-    /// It may refuse to start with such a certificate, and is stopped in between.
-    fn takes_down(&self) -> bool {
-        true
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: self.name,
+            about: self.about,
+            needs: Some(Capability::Reconfigure),
+            // It may refuse to start with such a certificate, and is stopped in between.
+            takes_down: true,
+        }
     }
 
     async fn inject(

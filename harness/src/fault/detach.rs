@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::{AgentName, Role};
 use crate::target::{Capability, ControlError, Target};
 
@@ -10,20 +10,13 @@ pub(super) struct Detach;
 
 #[async_trait]
 impl Lever for Detach {
-    fn name(&self) -> &'static str {
-        "detach"
-    }
-
-    fn about(&self) -> &'static str {
-        "cuts an agent off from all servers, both ways; clients still reach each other"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Isolate)
-    }
-
-    fn takes_down(&self) -> bool {
-        false
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "detach",
+            about: "cuts an agent off from all servers, both ways; clients still reach each other",
+            needs: Some(Capability::Isolate),
+            takes_down: false,
+        }
     }
 
     async fn inject(

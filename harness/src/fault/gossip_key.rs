@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Target};
 
@@ -13,21 +13,14 @@ pub(super) struct WrongGossipKey;
 
 #[async_trait]
 impl Lever for WrongGossipKey {
-    fn name(&self) -> &'static str {
-        "wrong-gossip-key"
-    }
-
-    fn about(&self) -> &'static str {
-        "starts a server again with a gossip key that no other has"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Reconfigure)
-    }
-
-    /// It is stopped in between.
-    fn takes_down(&self) -> bool {
-        true
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "wrong-gossip-key",
+            about: "starts a server again with a gossip key that no other has",
+            needs: Some(Capability::Reconfigure),
+            // It is stopped in between.
+            takes_down: true,
+        }
     }
 
     async fn inject(

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Target};
 
@@ -10,20 +10,13 @@ pub(super) struct Isolate;
 
 #[async_trait]
 impl Lever for Isolate {
-    fn name(&self) -> &'static str {
-        "isolate"
-    }
-
-    fn about(&self) -> &'static str {
-        "cuts an agent off from all other agents, both ways"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Isolate)
-    }
-
-    fn takes_down(&self) -> bool {
-        false
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "isolate",
+            about: "cuts an agent off from all other agents, both ways",
+            needs: Some(Capability::Isolate),
+            takes_down: false,
+        }
     }
 
     async fn inject(

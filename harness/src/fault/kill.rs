@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Target};
 
@@ -10,20 +10,13 @@ pub(super) struct Kill;
 
 #[async_trait]
 impl Lever for Kill {
-    fn name(&self) -> &'static str {
-        "kill"
-    }
-
-    fn about(&self) -> &'static str {
-        "ends an agent with SIGKILL: a crash; its connections are reset"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Kill)
-    }
-
-    fn takes_down(&self) -> bool {
-        true
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "kill",
+            about: "ends an agent with SIGKILL: a crash; its connections are reset",
+            needs: Some(Capability::Kill),
+            takes_down: true,
+        }
     }
 
     async fn inject(

@@ -107,14 +107,22 @@ pub const FAULTS: [Fault; 22] = [
     Fault::Drain,
 ];
 
-/// A fault's two halves, and what it wants.
+/// What there is to know of a fault before it is injected.
+struct Sheet {
+    /// As scripts name it.
+    name: &'static str,
+    /// What it does, in a line.
+    about: &'static str,
+    /// The lever that the target must have; `None` where the HTTP API does it.
+    needs: Option<Capability>,
+    /// Whether the agent's process is not expected to run while the fault is in.
+    takes_down: bool,
+}
+
+/// A fault's two halves, and its sheet.
 #[async_trait]
 trait Lever: Send + Sync {
-    fn name(&self) -> &'static str;
-    fn about(&self) -> &'static str;
-    fn needs(&self) -> Option<Capability>;
-    /// Whether the agent's process is not expected to run while the fault is in.
-    fn takes_down(&self) -> bool;
+    fn sheet(&self) -> Sheet;
     /// `together` are all that are hit at once, `agent` among them.
     async fn inject(
         &self,
@@ -156,13 +164,13 @@ impl Fault {
     /// Returns its name, as `kill`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        self.lever().name()
+        self.lever().sheet().name
     }
 
     /// Returns what it does, in a line.
     #[must_use]
     pub fn about(self) -> &'static str {
-        self.lever().about()
+        self.lever().sheet().about
     }
 
     /// Returns the fault of a name.
@@ -174,13 +182,13 @@ impl Fault {
     /// Returns the lever that the target must have; `None` where the HTTP API does it.
     #[must_use]
     pub fn needs(self) -> Option<Capability> {
-        self.lever().needs()
+        self.lever().sheet().needs
     }
 
     /// Whether the agent's process may be found ended while the fault is in.
     #[must_use]
     pub fn takes_down(self) -> bool {
-        self.lever().takes_down()
+        self.lever().sheet().takes_down
     }
 
     /// Does it to one agent, `together` with others.

@@ -3,12 +3,12 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::directory::Directory;
 use crate::nomad::types::DrainSpec;
 use crate::nomad::{Api, ApiError};
 use crate::spec::AgentName;
-use crate::target::{Capability, ControlError, Target};
+use crate::target::{ControlError, Target};
 
 /// The node takes no new work.
 pub(super) struct Ineligible;
@@ -24,20 +24,13 @@ const NO_DEADLINE: DrainSpec = DrainSpec {
 
 #[async_trait]
 impl Lever for Ineligible {
-    fn name(&self) -> &'static str {
-        "ineligible"
-    }
-
-    fn about(&self) -> &'static str {
-        "makes a client's node ineligible for new work; what runs there stays"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        None
-    }
-
-    fn takes_down(&self) -> bool {
-        false
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "ineligible",
+            about: "makes a client's node ineligible for new work; what runs there stays",
+            needs: None,
+            takes_down: false,
+        }
     }
 
     async fn inject(
@@ -62,21 +55,14 @@ impl Lever for Ineligible {
 
 #[async_trait]
 impl Lever for Drain {
-    fn name(&self) -> &'static str {
-        "drain"
-    }
-
-    fn about(&self) -> &'static str {
-        "drains a client's node without a deadline: its allocations move as each job's `migrate` \
-         block says; healing ends the drain and makes the node eligible"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        None
-    }
-
-    fn takes_down(&self) -> bool {
-        false
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "drain",
+            about: "drains a client's node without a deadline: its allocations move as each job's `migrate` \
+         block says; healing ends the drain and makes the node eligible",
+            needs: None,
+            takes_down: false,
+        }
     }
 
     async fn inject(

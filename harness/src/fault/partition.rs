@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Target};
 
@@ -10,20 +10,13 @@ pub(super) struct Partition;
 
 #[async_trait]
 impl Lever for Partition {
-    fn name(&self) -> &'static str {
-        "partition"
-    }
-
-    fn about(&self) -> &'static str {
-        "cuts the agents picked off from all others, both ways; among themselves they stay connected"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Isolate)
-    }
-
-    fn takes_down(&self) -> bool {
-        false
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "partition",
+            about: "cuts the agents picked off from all others, both ways; among themselves they stay connected",
+            needs: Some(Capability::Isolate),
+            takes_down: false,
+        }
     }
 
     async fn inject(

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{AgentState, Capability, ControlError, Target};
 
@@ -10,20 +10,13 @@ pub(super) struct Pause;
 
 #[async_trait]
 impl Lever for Pause {
-    fn name(&self) -> &'static str {
-        "pause"
-    }
-
-    fn about(&self) -> &'static str {
-        "freezes an agent; its connections stay open and nobody answers"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Pause)
-    }
-
-    fn takes_down(&self) -> bool {
-        false
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "pause",
+            about: "freezes an agent; its connections stay open and nobody answers",
+            needs: Some(Capability::Pause),
+            takes_down: false,
+        }
     }
 
     async fn inject(

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Target};
 
@@ -10,20 +10,13 @@ pub(super) struct Restart;
 
 #[async_trait]
 impl Lever for Restart {
-    fn name(&self) -> &'static str {
-        "restart"
-    }
-
-    fn about(&self) -> &'static str {
-        "stops an agent with SIGTERM and starts it again at once"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::StopStart)
-    }
-
-    fn takes_down(&self) -> bool {
-        true
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "restart",
+            about: "stops an agent with SIGTERM and starts it again at once",
+            needs: Some(Capability::StopStart),
+            takes_down: true,
+        }
     }
 
     async fn inject(

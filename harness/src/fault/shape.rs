@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Line, Target};
 
@@ -37,20 +37,13 @@ pub(super) const RATE: Shape = Shape {
 
 #[async_trait]
 impl Lever for Shape {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn about(&self) -> &'static str {
-        self.about
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(self.needs)
-    }
-
-    fn takes_down(&self) -> bool {
-        false
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: self.name,
+            about: self.about,
+            needs: Some(self.needs),
+            takes_down: false,
+        }
     }
 
     async fn inject(

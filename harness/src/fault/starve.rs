@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Target};
 
@@ -13,20 +13,13 @@ pub(super) struct Starve;
 
 #[async_trait]
 impl Lever for Starve {
-    fn name(&self) -> &'static str {
-        "starve"
-    }
-
-    fn about(&self) -> &'static str {
-        "leaves an agent 3 % of one processor"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Throttle)
-    }
-
-    fn takes_down(&self) -> bool {
-        false
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "starve",
+            about: "leaves an agent 3 % of one processor",
+            needs: Some(Capability::Throttle),
+            takes_down: false,
+        }
     }
 
     async fn inject(

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Target};
 
@@ -10,20 +10,13 @@ pub(super) struct Stop;
 
 #[async_trait]
 impl Lever for Stop {
-    fn name(&self) -> &'static str {
-        "stop"
-    }
-
-    fn about(&self) -> &'static str {
-        "ends an agent with SIGTERM, as an operator would"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::StopStart)
-    }
-
-    fn takes_down(&self) -> bool {
-        true
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "stop",
+            about: "ends an agent with SIGTERM, as an operator would",
+            needs: Some(Capability::StopStart),
+            takes_down: true,
+        }
     }
 
     async fn inject(

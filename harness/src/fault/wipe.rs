@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Lever;
+use super::{Lever, Sheet};
 use crate::spec::AgentName;
 use crate::target::{Capability, ControlError, Target};
 
@@ -10,21 +10,14 @@ pub(super) struct Wipe;
 
 #[async_trait]
 impl Lever for Wipe {
-    fn name(&self) -> &'static str {
-        "wipe"
-    }
-
-    fn about(&self) -> &'static str {
-        "ends an agent with SIGKILL and removes its data; healing starts it at the same address, \
-         as one that was never there"
-    }
-
-    fn needs(&self) -> Option<Capability> {
-        Some(Capability::Wipe)
-    }
-
-    fn takes_down(&self) -> bool {
-        true
+    fn sheet(&self) -> Sheet {
+        Sheet {
+            name: "wipe",
+            about: "ends an agent with SIGKILL and removes its data; healing starts it at the same address, \
+         as one that was never there",
+            needs: Some(Capability::Wipe),
+            takes_down: true,
+        }
     }
 
     async fn inject(
