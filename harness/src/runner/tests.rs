@@ -77,6 +77,13 @@ async fn run_on(target: &FakeTarget, steps: Vec<Step>) -> Report {
     run(&scenario(steps), target, Options::with_seed(1)).await
 }
 
+/// A run's folder, and what holds it until it is dropped.
+fn own_folder() -> (tempfile::TempDir, Folder) {
+    let parent = tempfile::tempdir().expect("a folder of our own");
+    let folder = Folder::create(parent.path(), "test").expect("it can be written");
+    (parent, folder)
+}
+
 fn measured(report: &Report, name: &str) -> f64 {
     let found = report.measures.iter().find(|one| one.name == name);
     found.expect("it was measured").value
@@ -382,8 +389,7 @@ async fn a_request_lost_at_an_instance_told_to_stop_is_counted_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_run_folder_holds_timeline_and_result_and_no_token() {
     let target = fake(Defects::default()).await;
-    let parent = tempfile::tempdir().expect("a folder of our own");
-    let folder = Folder::create(parent.path(), "test").expect("it can be written");
+    let (_parent, folder) = own_folder();
     let path = folder.path().to_owned();
     let options = Options {
         folder: Some(folder),
@@ -438,8 +444,7 @@ async fn a_gap_in_writing_is_measured_within_20_ms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_timeline_knows_who_led_and_what_the_workloads_saw() {
     let target = fake(Defects::default()).await;
-    let parent = tempfile::tempdir().expect("a folder of our own");
-    let folder = Folder::create(parent.path(), "test").expect("it can be written");
+    let (_parent, folder) = own_folder();
     let path = folder.path().join("timeline.json");
     let options = Options {
         folder: Some(folder),
@@ -464,8 +469,7 @@ async fn the_timeline_knows_who_led_and_what_the_workloads_saw() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_its_folder_does_not_take_is_written_elsewhere() {
     let target = fake(Defects::default()).await;
-    let parent = tempfile::tempdir().expect("a folder of our own");
-    let folder = Folder::create(parent.path(), "test").expect("it can be written");
+    let (_parent, folder) = own_folder();
     let path = folder.path().to_owned();
     // As a disk that is full: nothing can be written where the folder was.
     let gone = path.clone();
