@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) taken_ports: BTreeSet<u16>,
     /// Every first port that is asked for counts as taken, this many times.
     pub(crate) ports_refused: usize,
+    /// Nothing can be frozen, this many times.
+    pub(crate) freezes_refused: usize,
     /// What a container says, by a part of its name.
     pub(crate) says: Vec<(String, String)>,
     /// A container that ends as soon as it starts, by a part of its name.
@@ -475,6 +477,15 @@ impl DockerEngine for FakeDocker {
     }
 
     async fn pause_container(&self, id: &str) -> Result<(), DockerError> {
+        let refuses = self.with(|state| {
+            let left = state.freezes_refused;
+            state.freezes_refused = left.saturating_sub(1);
+            left > 0
+        });
+        if refuses {
+            let said = "unable to freeze";
+            return Err(refused("pause container", id, Trouble::NotFrozen, said));
+        }
         self.change("pause container", id, |c| c.state = ContainerState::Paused)
     }
 

@@ -86,6 +86,9 @@ fn classify(error: &Error, said: &str) -> Trouble {
     if has(&["unable to apply caps", "operation not permitted"]) {
         return Trouble::NotPermitted;
     }
+    if has(&["unable to freeze"]) {
+        return Trouble::NotFrozen;
+    }
     match error {
         Error::DockerResponseServerError { status_code, .. } => match status_code {
             404 => Trouble::NotFound,
@@ -673,6 +676,34 @@ impl Attachment {
             Self::None => Some("none".to_owned()),
             Self::Network { id, .. } => Some(id.clone()),
             Self::Shared { container } => Some(format!("container:{container}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_words_tell_the_kind_of_trouble() {
+        for (status_code, message, expected) in [
+            (500, "write /x: no space left on device", Trouble::DiskFull),
+            (500, "Pool overlaps with other one", Trouble::SubnetTaken),
+            (
+                500,
+                "Cannot pause container 85: OCI runtime pause failed: unable to freeze: unknown",
+                Trouble::NotFrozen,
+            ),
+            (403, "network x has active endpoints", Trouble::Conflict),
+            (404, "No such container: x", Trouble::NotFound),
+            (500, "whatever", Trouble::Other),
+        ] {
+            let message = message.to_owned();
+            let error = Error::DockerResponseServerError {
+                status_code,
+                message,
+            };
+            assert_eq!(wrap("pause container", "x", error).trouble, expected);
         }
     }
 }

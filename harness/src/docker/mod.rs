@@ -297,6 +297,9 @@ pub enum Trouble {
     OtherPlatform,
     /// The engine is not allowed to give that capability.
     NotPermitted,
+    /// Its processes could not all be frozen at that moment; they run on. On cgroup v1 the engine's
+    /// runtime calls its own freezing "a game of chances" (runc, `libcontainer/cgroups/fs/freezer.go`).
+    NotFrozen,
     /// Anything else.
     Other,
 }
@@ -330,6 +333,9 @@ impl DockerError {
             Trouble::Permission => "sudo usermod -aG docker $USER    # then log in anew",
             Trouble::DiskFull => "docker system df && rehearse sweep --images",
             Trouble::NotPermitted => "rehearse doctor    # shows what containers may do here",
+            Trouble::NotFrozen => {
+                "rehearse doctor    # its cgroup version: with 1, what waits for the disk cannot be frozen"
+            }
             _ => return None,
         };
         Some(hint.to_owned())

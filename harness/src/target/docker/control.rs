@@ -1,9 +1,11 @@
 //! The levers of a cluster on Docker.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use semver::Version;
+use tokio::time::Instant;
 
 use super::DockerCluster;
 use super::tool::read_log;
@@ -11,6 +13,7 @@ use crate::agent_config::DATA_DIR;
 use crate::docker::{ContainerState, DockerError, Trouble};
 use crate::engine::AGENT_USER;
 use crate::nomad::Api;
+use crate::poll::rest;
 use crate::spec::{AgentName, HTTP_PORT, RPC_PORT, SERF_PORT};
 use crate::target::{
     AgentInfo, AgentState, Capability, ControlError, EngineInfo, Line, Paper, Said, Target,
@@ -19,6 +22,12 @@ use crate::target::{
 
 /// How long an agent may take to end itself before it is killed.
 pub(super) const STOP_GRACE_SECS: u32 = 10;
+
+/// For how long freezing an agent is tried: one that waits for its disk cannot be frozen meanwhile.
+pub(super) const FREEZE_WITHIN: Duration = Duration::from_secs(10);
+
+/// The rest between two tries.
+const FREEZE_AGAIN: Duration = Duration::from_millis(50);
 
 fn failed<E>(action: &'static str, agent: &AgentName) -> impl FnOnce(E) -> ControlError
 where
@@ -149,8 +158,17 @@ impl Target for DockerCluster {
 
     async fn pause(&self, agent: &AgentName) -> Result<(), ControlError> {
         self.expect("pause", agent, AgentState::Running).await?;
-        let outcome = self.docker.pause_container(self.container(agent)).await;
-        outcome.map_err(failed("pause", agent))
+        let started = Instant::now();
+        loop {
+            match self.docker.pause_container(self.container(agent)).await {
+                Err(error)
+                    if error.trouble == Trouble::NotFrozen && started.elapsed() < FREEZE_WITHIN =>
+                {
+                    rest(FREEZE_AGAIN).await;
+                }
+                outcome => return outcome.map_err(failed("pause", agent)),
+            }
+        }
     }
 
     async fn resume(&self, agent: &AgentName) -> Result<(), ControlError> {

@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::owner::Owner;
 use crate::progress::{Event, Progress};
 use crate::spec::{Arch, ClusterSpec};
-use crate::target::{Capability, Target as _};
+use crate::target::{AgentState, Capability, Target as _};
 
 struct Place {
     docker: Arc<FakeDocker>,
@@ -250,6 +250,35 @@ async fn an_upgraded_agent_keeps_all_but_its_program() {
     let upgraded: Vec<bool> = record.agents.iter().map(|one| one.upgraded).collect();
     assert_eq!(upgraded, [false, true, false, false, false, false]);
     assert_eq!(record.agents[1].image, "nomad:newer");
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_frozen_at_once_is_frozen_a_moment_later() {
+    let place = Place::new();
+    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
+    kept.unwrap_err();
+    let root = place.root();
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
+    let cluster = cluster.await.unwrap();
+    let agent = cluster.agents()[1].name.clone();
+
+    place.docker.with(|state| state.freezes_refused = 3);
+    cluster.pause(&agent).await.unwrap();
+    assert_eq!(cluster.state(&agent).await.unwrap(), AgentState::Paused);
+    cluster.resume(&agent).await.unwrap();
+
+    place
+        .docker
+        .with(|state| state.freezes_refused = usize::MAX);
+    tokio::time::pause();
+    let start = tokio::time::Instant::now();
+    let error = cluster.pause(&agent).await.unwrap_err();
+    assert_eq!(
+        error.source.to_string(),
+        "cannot pause container `rehearse-demo-server-2`"
+    );
+    assert!(start.elapsed() >= control::FREEZE_WITHIN);
+    assert_eq!(cluster.state(&agent).await.unwrap(), AgentState::Running);
 }
 
 #[tokio::test]
