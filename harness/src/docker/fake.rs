@@ -12,8 +12,8 @@ use tokio::sync::broadcast;
 
 use super::{
     Attachment, ContainerFacts, ContainerPlan, ContainerState, Death, DockerEngine, DockerError,
-    EngineFacts, EngineSaid, ImageFacts, LabelFilter, Labels, LayerPlan, NetworkFacts, NetworkPlan,
-    Output, Running, Trouble, VolumeFacts, labels,
+    EngineFacts, EngineSaid, ImageFacts, LabelFilter, Labels, LayerPlan, Limits, NetworkFacts,
+    NetworkPlan, Output, Running, Trouble, VolumeFacts, labels,
 };
 use crate::spec::Subnet;
 
@@ -23,6 +23,7 @@ pub(crate) struct FakeContainer {
     pub(crate) plan: ContainerPlan,
     pub(crate) state: ContainerState,
     pub(crate) files: Vec<String>,
+    pub(crate) limits: Limits,
 }
 
 #[derive(Default)]
@@ -192,6 +193,7 @@ fn facts(id: &str, container: &FakeContainer) -> ContainerFacts {
         labels: container.plan.labels.clone(),
         state: container.state.clone(),
         image: container.plan.image.clone(),
+        limits: container.limits,
     }
 }
 
@@ -398,6 +400,7 @@ impl DockerEngine for FakeDocker {
                 plan: plan.clone(),
                 state: ContainerState::Created,
                 files: Vec::new(),
+                limits: Limits::default(),
             };
             state.containers.insert(id.clone(), container);
             Ok(id)
@@ -472,8 +475,22 @@ impl DockerEngine for FakeDocker {
         self.call("signal container", id)
     }
 
-    async fn limit_cpus(&self, id: &str, _: Option<f64>) -> Result<(), DockerError> {
-        self.call("limit the processors of container", id)
+    async fn limit_cpus(&self, id: &str, cpus: Option<f64>) -> Result<(), DockerError> {
+        self.call("limit the processors of container", id)?;
+        self.change("limit the processors of container", id, |c| {
+            c.limits.cpus = cpus
+        })
+    }
+
+    async fn memory_held(&self, id: &str) -> Result<u64, DockerError> {
+        self.change("read the memory of container", id, |_| 20 << 20)
+    }
+
+    async fn limit_memory(&self, id: &str, bytes: Option<u64>) -> Result<(), DockerError> {
+        self.call("limit the memory of container", id)?;
+        self.change("limit the memory of container", id, |c| {
+            c.limits.memory = bytes
+        })
     }
 
     async fn pause_container(&self, id: &str) -> Result<(), DockerError> {

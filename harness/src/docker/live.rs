@@ -12,8 +12,8 @@ use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::{
     Attachment, ContainerFacts, ContainerPlan, ContainerState, Death, DockerEngine, DockerError,
-    EngineFacts, EngineSaid, ImageFacts, LabelFilter, Labels, LayerPlan, NetworkFacts, NetworkPlan,
-    Output, Running, Trouble, VolumeFacts,
+    EngineFacts, EngineSaid, ImageFacts, LabelFilter, Labels, LayerPlan, Limits, NetworkFacts,
+    NetworkPlan, Output, Running, Trouble, VolumeFacts,
 };
 use crate::spec::Subnet;
 
@@ -413,6 +413,7 @@ impl DockerEngine for Docker {
             labels: labels(config.labels),
             state: state(&found.state.unwrap_or_default()),
             image: config.image.unwrap_or_default(),
+            limits: limits(&found.host_config.unwrap_or_default()),
         })
     }
 
@@ -511,6 +512,46 @@ impl DockerEngine for Docker {
             .await
             .map(drop)
             .map_err(|error| wrap("limit the processors of container", id, error))
+    }
+
+    async fn memory_held(&self, id: &str) -> Result<u64, DockerError> {
+        let options = query::StatsOptionsBuilder::new()
+            .stream(false)
+            .one_shot(true)
+            .build();
+        let mut told = self.client.stats(id, Some(options)).boxed();
+        let told = told.next().await.transpose();
+        let told = told.map_err(|error| wrap("read the memory of container", id, error))?;
+        let memory = told.and_then(|stats| stats.memory_stats);
+        let Some((memory, usage)) = memory.and_then(|m| m.usage.map(|usage| (m, usage))) else {
+            return Err(DockerError {
+                action: "read the memory of container",
+                object: id.to_owned(),
+                trouble: Trouble::Other,
+                source: EngineSaid("the engine does not tell it".to_owned()),
+            });
+        };
+        // As `docker stats` does it: cgroup v1's name, then v2's.
+        let stats = memory.stats.unwrap_or_default();
+        let cached = ["total_inactive_file", "inactive_file"];
+        let cached = cached.iter().find_map(|name| stats.get(*name)).copied();
+        Ok(usage.saturating_sub(cached.unwrap_or(0)))
+    }
+
+    async fn limit_memory(&self, id: &str, bytes: Option<u64>) -> Result<(), DockerError> {
+        let memory = bytes.map_or(ALL_MEMORY, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        let body = models::ContainerUpdateBody {
+            memory: Some(memory),
+            // Memory and swap together. Never -1: an engine does not hand that on, and the kernel
+            // refuses more memory than both together.
+            memory_swap: Some(memory),
+            ..models::ContainerUpdateBody::default()
+        };
+        self.client
+            .update_container(id, body)
+            .await
+            .map(drop)
+            .map_err(|error| wrap("limit the memory of container", id, error))
     }
 
     async fn pause_container(&self, id: &str) -> Result<(), DockerError> {
@@ -653,6 +694,25 @@ fn summary(container: models::ContainerSummary) -> ContainerFacts {
             _ => ended,
         },
         image: container.image.unwrap_or_default(),
+        limits: Limits::default(),
+    }
+}
+
+/// What an engine is told, and tells, when all of the memory is granted: it refuses -1, and 0
+/// changes nothing. It is the kernel's own limit, in whole pages.
+const ALL_MEMORY: i64 = i64::MAX - 4095;
+
+fn limits(config: &models::HostConfig) -> Limits {
+    let period = config.cpu_period.filter(|period| *period > 0);
+    let quota = config.cpu_quota.filter(|quota| *quota > 0);
+    let memory = config.memory.filter(|bytes| *bytes < ALL_MEMORY);
+    Limits {
+        cpus: quota
+            .zip(period)
+            .map(|(quota, period)| quota as f64 / period as f64),
+        memory: memory
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .filter(|bytes| *bytes > 0),
     }
 }
 

@@ -224,7 +224,7 @@ pub enum ContainerState {
 }
 
 /// A container in a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ContainerFacts {
     /// Its ID.
     pub id: String,
@@ -236,6 +236,17 @@ pub struct ContainerFacts {
     pub state: ContainerState,
     /// Its image as it was asked for, or an ID where the name is gone.
     pub image: String,
+    /// What it is granted; in a list this is not told (nothing is limited).
+    pub limits: Limits,
+}
+
+/// What a container is granted of the machine; `None` is all of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Processors.
+    pub cpus: Option<f64>,
+    /// Bytes of memory.
+    pub memory: Option<u64>,
 }
 
 /// A container's process ended.
@@ -409,6 +420,11 @@ pub trait DockerEngine: Send + Sync {
     async fn signal_container(&self, id: &str, signal: &str) -> Result<(), DockerError>;
     /// Grants a container only so many processors; `None` grants all again.
     async fn limit_cpus(&self, id: &str, cpus: Option<f64>) -> Result<(), DockerError>;
+    /// Returns how many bytes of memory a running container holds, files that are cached not
+    /// counted.
+    async fn memory_held(&self, id: &str) -> Result<u64, DockerError>;
+    /// Grants a container only so many bytes of memory and no swap; `None` grants all again.
+    async fn limit_memory(&self, id: &str, bytes: Option<u64>) -> Result<(), DockerError>;
     /// Freezes a container.
     async fn pause_container(&self, id: &str) -> Result<(), DockerError>;
     /// Thaws a container.

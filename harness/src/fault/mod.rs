@@ -4,14 +4,16 @@
 //! Healing is safe to do twice and safe to do on an agent that the fault never reached: the
 //! runner heals whatever it tried to inject, also when the attempt failed half-way.
 //!
-//! Missing: full disks, torn logs, want of memory, clocks.
+//! Missing: full disks, clocks.
 
 mod block;
 mod certificate;
+mod corrupt_log;
 mod detach;
 mod gossip_key;
 mod isolate;
 mod kill;
+mod little_memory;
 mod node;
 mod partition;
 mod pause;
@@ -67,6 +69,8 @@ pub enum Fault {
     Rate,
     /// Killed, its data gone; healed by a start.
     Wipe,
+    /// Killed, its Raft log damaged, started; healed by removing its data and a start.
+    CorruptLog,
     /// It shows a certificate of another authority; healed by a good one.
     ForeignCertificate,
     /// It shows a certificate that is over; healed by a good one.
@@ -75,6 +79,8 @@ pub enum Fault {
     WrongGossipKey,
     /// It has hardly any processor; healed by giving it back.
     Starve,
+    /// It has hardly any memory more than it holds; healed by giving it all.
+    LittleMemory,
     /// Its node takes no new work; healed by making it eligible.
     Ineligible,
     /// Its node is drained; healed by ending that and making it eligible.
@@ -82,7 +88,7 @@ pub enum Fault {
 }
 
 /// Every fault, for scripts, messages and references.
-pub const FAULTS: [Fault; 22] = [
+pub const FAULTS: [Fault; 24] = [
     Fault::Kill,
     Fault::Stop,
     Fault::Pause,
@@ -99,10 +105,12 @@ pub const FAULTS: [Fault; 22] = [
     Fault::Loss,
     Fault::Rate,
     Fault::Wipe,
+    Fault::CorruptLog,
     Fault::ForeignCertificate,
     Fault::ExpiredCertificate,
     Fault::WrongGossipKey,
     Fault::Starve,
+    Fault::LittleMemory,
     Fault::Ineligible,
     Fault::Drain,
 ];
@@ -152,10 +160,12 @@ impl Fault {
             Self::Loss => &shape::LOSS,
             Self::Rate => &shape::RATE,
             Self::Wipe => &wipe::Wipe,
+            Self::CorruptLog => &corrupt_log::CorruptLog,
             Self::ForeignCertificate => &certificate::FOREIGN,
             Self::ExpiredCertificate => &certificate::EXPIRED,
             Self::WrongGossipKey => &gossip_key::WrongGossipKey,
             Self::Starve => &starve::Starve,
+            Self::LittleMemory => &little_memory::LittleMemory,
             Self::Ineligible => &node::Ineligible,
             Self::Drain => &node::Drain,
         }

@@ -1,5 +1,5 @@
-//! Whether anything of a fault stayed behind in an agent's network: its state after healing is
-//! compared with that before the first step.
+//! Whether anything of a fault stayed behind in an agent's network or limits: their state after
+//! healing is compared with that before the first step.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use futures::future::join_all;
 use crate::scenario::Scenario;
 use crate::spec::AgentName;
 use crate::step::{Scene, with_causes};
-use crate::target::Target;
+use crate::target::{ControlError, Target};
 
-/// The agents' network states, or why there are none.
+/// The agents' networks and limits, or why they are not known.
 pub(super) type States = BTreeMap<AgentName, Result<String, String>>;
 
 /// Reads the state of every agent, if the scenario injects anything.
@@ -24,7 +24,11 @@ pub(super) async fn read(target: &dyn Target, scenario: &Scenario) -> States {
 
 async fn read_of(target: &dyn Target, names: &[AgentName]) -> States {
     join_all(names.iter().map(|name| async move {
-        let state = target.network_state(name).await;
+        let state = async {
+            let network = target.network_state(name).await?;
+            Ok::<_, ControlError>(network + &target.limits(name).await?)
+        };
+        let state = state.await;
         (name.clone(), state.map_err(|error| with_causes(&error)))
     }))
     .await
@@ -49,12 +53,14 @@ pub(super) async fn compare(scene: &Scene<'_>, before: States, fit: &mut bool) -
             (Ok(was), Ok(is)) => {
                 *fit = false;
                 notes.push(format!(
-                    "`{name}`'s network is not what it was: {}",
+                    "`{name}`'s network or limits are not what they were: {}",
                     first_difference(was, is)
                 ));
             }
             (Err(why), _) | (_, Err(why)) => {
-                notes.push(format!("`{name}`'s network was not compared: {why}"));
+                notes.push(format!(
+                    "`{name}`'s network and limits were not compared: {why}"
+                ));
             }
         }
     }

@@ -50,6 +50,10 @@ const SCRIPTS: &[(&str, &str)] = &[
         include_str!("../../carried/scenarios/cluster-stop-start.scenario.hcl"),
     ),
     (
+        "corrupt-raft-log.scenario.hcl",
+        include_str!("../../carried/scenarios/corrupt-raft-log.scenario.hcl"),
+    ),
+    (
         "follower-loss.scenario.hcl",
         include_str!("../../carried/scenarios/follower-loss.scenario.hcl"),
     ),

@@ -42,13 +42,17 @@ pub enum Capability {
     Reconfigure,
     /// Take an agent's share of the processors away.
     Throttle,
+    /// Leave an agent hardly any memory.
+    Squeeze,
+    /// Damage an agent's Raft log while it is down.
+    Spoil,
     /// Replace an agent's program by another version.
     Upgrade,
 }
 
 impl Capability {
     /// All levers that there can be.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::StopStart,
         Self::Pause,
@@ -61,6 +65,8 @@ impl Capability {
         Self::Wipe,
         Self::Reconfigure,
         Self::Throttle,
+        Self::Squeeze,
+        Self::Spoil,
         Self::Upgrade,
     ];
 
@@ -310,6 +316,10 @@ pub trait Target: Send + Sync {
     async fn heal(&self, agent: &AgentName) -> Result<(), ControlError>;
     /// Returns the agent's network state (routes, filters) as text, for the residue check.
     async fn network_state(&self, agent: &AgentName) -> Result<String, ControlError>;
+    /// Returns the agent's limits of processors and memory as lines, for the residue check.
+    async fn limits(&self, _: &AgentName) -> Result<String, ControlError> {
+        Ok(String::new())
+    }
     /// Returns the last `lines` lines of the agent's log.
     async fn logs(&self, agent: &AgentName, lines: usize) -> Result<String, ControlError>;
 
@@ -370,6 +380,18 @@ pub trait Target: Send + Sync {
     /// Grants the agent only so many processors; `None` grants it all again.
     async fn throttle(&self, agent: &AgentName, _: Option<f64>) -> Result<(), ControlError> {
         Err(ControlError::absent("throttle", agent))
+    }
+    /// Grants the agent only so many bytes of memory more than it holds; `None` grants it all again.
+    async fn squeeze(&self, agent: &AgentName, _: Option<u64>) -> Result<(), ControlError> {
+        Err(ControlError::absent("leave little memory to", agent))
+    }
+    /// Damages the Raft log of a server that is down.
+    async fn spoil_log(&self, agent: &AgentName) -> Result<(), ControlError> {
+        Err(ControlError::absent("damage the Raft log of", agent))
+    }
+    /// Whether [`Target::spoil_log`] was done, and the data not removed since.
+    async fn log_is_spoiled(&self, agent: &AgentName) -> Result<bool, ControlError> {
+        Err(ControlError::absent("look at the Raft log of", agent))
     }
     /// Returns the version that [`Target::upgrade`] brings.
     fn next_version(&self) -> Option<Version> {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use nomad_harness::fault::Fault;
 use nomad_harness::nomad::Query;
 use nomad_harness::poll::{Look, eventually};
 use nomad_harness::spec::AgentName;
@@ -201,5 +202,69 @@ async fn a_paused_agent_is_killed_all_the_same() {
         AgentState::Exited { .. }
     ));
     server.start().await.unwrap();
+    cluster.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_with_little_memory_has_a_limit_above_what_it_holds_and_none_when_healed() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let cluster = stage.builder().servers(1).clients(0).start().await.unwrap();
+    let (target, server) = (cluster.target(), cluster.agent("server-1").unwrap());
+    if let Some(why) = target.lacks(Capability::Squeeze).await {
+        eprintln!("nothing was tried: {why}");
+        return;
+    }
+    assert_eq!(target.limits(server.name()).await.unwrap(), "");
+    let little = Fault::LittleMemory;
+    little.inject(target, server.name(), &[]).await.unwrap();
+    let limits = target.limits(server.name()).await.unwrap();
+    let bytes = limits.strip_suffix(" bytes of memory\n").unwrap();
+    let mebibytes = bytes.parse::<u64>().unwrap() >> 20;
+    assert!((9..200).contains(&mebibytes), "{limits}");
+
+    little.heal(target, server.name()).await.unwrap();
+    little.heal(target, server.name()).await.unwrap();
+    assert_eq!(target.limits(server.name()).await.unwrap(), "");
+    assert_eq!(server.state().await.unwrap(), AgentState::Running);
+    cluster.tear_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_log_is_not_taken_for_a_good_one_and_healing_it_costs_its_data_once() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let cluster = stage.builder().clients(0).start().await.unwrap();
+    let (target, server) = (cluster.target(), cluster.agent("server-3").unwrap());
+    let corrupt = Fault::CorruptLog;
+    // Nothing was done to it, so nothing is done about it.
+    corrupt.heal(target, server.name()).await.unwrap();
+    assert_eq!(server.state().await.unwrap(), AgentState::Running);
+
+    corrupt.inject(target, server.name(), &[]).await.unwrap();
+    assert!(target.log_is_spoiled(server.name()).await.unwrap());
+    let ended = || async {
+        match server.state().await {
+            Ok(AgentState::Exited { code, .. }) => Look::Done(code),
+            other => Look::NotYet(format!("{other:?}")),
+        }
+    };
+    let code = eventually(SOON, TICK, "the agent gives up", ended).await;
+    assert_ne!(code.unwrap(), 0);
+    let log = server.logs(20).await.unwrap();
+    assert!(log.contains("/server/raft/raft.redb"), "{log}");
+
+    corrupt.heal(target, server.name()).await.unwrap();
+    assert!(!target.log_is_spoiled(server.name()).await.unwrap());
+    let knows = || async {
+        match server.api().stale().leader().await {
+            Ok(Some(leader)) => Look::Done(leader),
+            other => Look::NotYet(format!("{other:?}")),
+        }
+    };
+    let leader = eventually(SOON, TICK, "it knows a leader again", knows).await;
+    assert!(!leader.unwrap().is_empty());
     cluster.tear_down().await.unwrap();
 }

@@ -195,6 +195,16 @@ impl Target for DockerCluster {
         outcome.map_err(failed("read the network state of", agent))
     }
 
+    async fn limits(&self, agent: &AgentName) -> Result<String, ControlError> {
+        let found = self.docker.container(self.container(agent)).await;
+        let limits = found.map_err(failed("read the limits of", agent))?.limits;
+        let cpus = limits.cpus.map(|cpus| format!("{cpus} processors\n"));
+        let memory = limits
+            .memory
+            .map(|bytes| format!("{bytes} bytes of memory\n"));
+        Ok(cpus.into_iter().chain(memory).collect())
+    }
+
     async fn logs(&self, agent: &AgentName, lines: usize) -> Result<String, ControlError> {
         let log = self.docker.logs(self.container(agent), Some(lines), false);
         let outcome = read_log(log).await;
@@ -217,6 +227,10 @@ impl Target for DockerCluster {
             // Granting all that is granted already changes nothing, and tells whether it works.
             Capability::Throttle => {
                 let tried = self.docker.limit_cpus(self.container(agent), None).await;
+                tried.map_err(|error| with_source(&error))
+            }
+            Capability::Squeeze => {
+                let tried = self.docker.limit_memory(self.container(agent), None).await;
                 tried.map_err(|error| with_source(&error))
             }
             Capability::Upgrade => match self.upgraded() {
@@ -315,6 +329,34 @@ impl Target for DockerCluster {
     async fn throttle(&self, agent: &AgentName, cpus: Option<f64>) -> Result<(), ControlError> {
         let outcome = self.docker.limit_cpus(self.container(agent), cpus).await;
         outcome.map_err(failed("throttle", agent))
+    }
+
+    async fn squeeze(&self, agent: &AgentName, spare: Option<u64>) -> Result<(), ControlError> {
+        let container = self.container(agent);
+        let act = async {
+            let limit = match spare {
+                Some(spare) => Some(self.docker.memory_held(container).await? + spare),
+                None => None,
+            };
+            self.docker.limit_memory(container, limit).await
+        };
+        act.await.map_err(failed("leave little memory to", agent))
+    }
+
+    async fn spoil_log(&self, agent: &AgentName) -> Result<(), ControlError> {
+        let arguments = ["spoil".to_owned(), DATA_DIR.to_owned()];
+        let outcome = self.data_tool(agent, &arguments).await;
+        outcome
+            .map(drop)
+            .map_err(failed("damage the Raft log of", agent))
+    }
+
+    async fn log_is_spoiled(&self, agent: &AgentName) -> Result<bool, ControlError> {
+        let arguments = ["spoiled".to_owned(), DATA_DIR.to_owned()];
+        let outcome = self.data_tool(agent, &arguments).await;
+        outcome
+            .map(|said| said.trim() == "yes")
+            .map_err(failed("look at the Raft log of", agent))
     }
 
     fn next_version(&self) -> Option<Version> {

@@ -177,11 +177,13 @@ impl DockerCluster {
             Capability::Exec,
         ]);
         capabilities.extend([Capability::Reconfigure, Capability::Throttle]);
+        capabilities.insert(Capability::Squeeze);
         if record.next.is_some() {
             capabilities.insert(Capability::Upgrade);
         }
         if record.tools.is_some() {
             capabilities.extend([Capability::Isolate, Capability::Block, Capability::Wipe]);
+            capabilities.insert(Capability::Spoil);
             capabilities.extend([Capability::Delay, Capability::Loss, Capability::Rate]);
         }
         Ok(Self {

@@ -66,13 +66,15 @@ async fn act(ctx: &Context, changes: Vec<PeerChange>) {
     }
 }
 
-/// Members that gossip shows otherwise than when it was last looked.
-fn news(known: &mut BTreeMap<String, Member>, members: &[Member]) -> Vec<Member> {
+/// Members whose status is another than when it was last looked. One that comes back before it was
+/// missed is no news, even with another ID: Nomad passes over updates (`serf.EventMemberUpdate`)
+/// until it compares the whole.
+fn news(known: &mut BTreeMap<String, String>, members: &[Member]) -> Vec<Member> {
     let mut news = members.to_vec();
-    news.retain(|member| known.get(&member.name) != Some(member));
+    news.retain(|member| known.get(&member.name) != Some(&member.status));
     *known = members
         .iter()
-        .map(|member| (member.name.clone(), member.clone()))
+        .map(|member| (member.name.clone(), member.status.clone()))
         .collect();
     news
 }
@@ -246,6 +248,12 @@ mod tests {
         assert_eq!(changes, [left, added]);
         // An operator's removal of a server that lives is not undone at once.
         assert!(followed(&peers, &news(&mut known, &members)).is_empty());
+        // Back with another ID before it was missed: no news, either.
+        let mut members = members;
+        members[0].tags.insert("id".to_owned(), "id-9".to_owned());
+        assert!(news(&mut known, &members).is_empty());
+        members[0].status = "failed".to_owned();
+        assert_eq!(news(&mut known, &members).len(), 1);
     }
 
     #[test]

@@ -1,13 +1,35 @@
-//! What happens to an agent's data while it is down: `data wipe FOLDER` removes all that is in a
-//! folder, and leaves the folder itself, which is a volume.
+//! What happens to an agent's data while it is down. `data wipe FOLDER` removes all that is in a
+//! folder, and leaves the folder itself, which is a volume. `data spoil FOLDER` damages the Raft
+//! log in it, and `data spoiled FOLDER` tells whether that was done.
 
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+
+/// Where servers keep their log, in Nomad's data folder: `raft.db`, or segments in `wal`.
+const RAFT: &str = "server/raft";
+/// Snapshots are no part of the log.
+const SNAPSHOTS: &str = "snapshots";
+/// Of a log's file.
+const PAGE_BYTES: usize = 4096;
+/// The pages at a file's beginning that say what it is.
+const HEADS: usize = 2;
+/// Smaller files are notes, as `peers.info`.
+const LEAST_BYTES: u64 = ((HEADS + 1) * PAGE_BYTES) as u64;
+/// The note that says the log was damaged; it goes with the data.
+const MARK: &str = "rehearse-spoiled";
 
 /// The tool did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DataError {
-    #[error("expected `data wipe FOLDER`, not `data {0}`")]
+    #[error("expected `data wipe|spoil|spoiled FOLDER`, not `data {0}`")]
     Usage(String),
+    #[error("no Raft log in `{}`", .0.display())]
+    NoLog(PathBuf),
+    #[error("cannot damage `{}`: {source}", .path.display())]
+    Spoil {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("cannot remove `{}`: {source}", .path.display())]
     Remove {
         path: PathBuf,
@@ -18,6 +40,8 @@ pub(super) enum DataError {
 pub(super) fn run(args: &[String]) -> Result<String, DataError> {
     match args {
         [verb, folder] if verb == "wipe" => wipe(Path::new(folder)),
+        [verb, folder] if verb == "spoil" => spoil(Path::new(folder)),
+        [verb, folder] if verb == "spoiled" => Ok(spoiled(Path::new(folder))),
         _ => Err(DataError::Usage(args.join(" "))),
     }
 }
@@ -47,6 +71,54 @@ fn wipe(folder: &Path) -> Result<String, DataError> {
     ))
 }
 
+/// Damages every file of the log.
+fn spoil(folder: &Path) -> Result<String, DataError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| DataError::Spoil { path, source }
+    };
+    let raft = folder.join(RAFT);
+    let mut folders = vec![raft.clone()];
+    let mut said = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).map_err(failed(&folder))? {
+            let path = entry.map_err(failed(&folder))?.path();
+            let facts = path.symlink_metadata().map_err(failed(&path))?;
+            if facts.is_dir() && !path.ends_with(SNAPSHOTS) {
+                folders.push(path);
+            } else if facts.is_file() && facts.len() >= LEAST_BYTES {
+                overwrite(&path).map_err(failed(&path))?;
+                said.push_str(&format!("damaged {}\n", path.display()));
+            }
+        }
+    }
+    if said.is_empty() {
+        return Err(DataError::NoLog(raft));
+    }
+    let mark = folder.join(MARK);
+    std::fs::write(&mark, &said).map_err(failed(&mark))?;
+    Ok(said)
+}
+
+/// Overwrites every other page that holds something: files are made larger than what is in them,
+/// so that nobody would miss their ends.
+fn overwrite(path: &Path) -> std::io::Result<()> {
+    let content = std::fs::read(path)?;
+    let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+    let pages = content.chunks(PAGE_BYTES).enumerate().skip(HEADS);
+    let used = pages.filter(|(_, page)| page.iter().any(|byte| *byte != 0));
+    for (number, page) in used.step_by(2) {
+        file.seek(SeekFrom::Start((number * PAGE_BYTES) as u64))?;
+        file.write_all(&vec![0xA5; page.len()])?;
+    }
+    file.sync_all()
+}
+
+fn spoiled(folder: &Path) -> String {
+    let there = folder.join(MARK).exists();
+    if there { "yes\n" } else { "no\n" }.to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +139,45 @@ mod tests {
         let error = run(&["wipe".to_owned(), "/no/such/folder".to_owned()]).unwrap_err();
         assert!(error.to_string().contains("/no/such/folder"), "{error}");
         assert!(run(&["mend".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn every_other_page_of_the_log_is_damaged_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let data = root.path();
+        let tool = |verb: &str| run(&[verb.to_owned(), data.display().to_string()]);
+        std::fs::create_dir_all(data.join("server/raft/snapshots/1")).unwrap();
+        std::fs::write(data.join("server/raft/peers.info"), "a note").unwrap();
+        let error = tool("spoil").unwrap_err();
+        assert!(error.to_string().starts_with("no Raft log in"), "{error}");
+        assert_eq!(tool("spoiled").unwrap(), "no\n");
+
+        let snapshot = data.join("server/raft/snapshots/1/state.bin");
+        let log = data.join("server/raft/raft.db");
+        let segment = data.join("server/raft/wal/00001.wal");
+        std::fs::create_dir(segment.parent().unwrap()).unwrap();
+        for path in [&snapshot, &log, &segment] {
+            let mut bytes = [7; 10 * PAGE_BYTES + 1];
+            // A page that was never written.
+            bytes[3 * PAGE_BYTES..4 * PAGE_BYTES].fill(0);
+            std::fs::write(path, bytes).unwrap();
+        }
+        let said = tool("spoil").unwrap();
+        assert_eq!(said.lines().count(), 2, "{said}");
+        assert_eq!(tool("spoiled").unwrap(), "yes\n");
+        for path in [&log, &segment] {
+            let bytes = std::fs::read(path).unwrap();
+            let pages: Vec<u8> = bytes.chunks(PAGE_BYTES).map(|page| page[0]).collect();
+            assert_eq!(pages, [7, 7, 0xA5, 0, 7, 0xA5, 7, 0xA5, 7, 0xA5, 7]);
+            assert!(
+                bytes[2 * PAGE_BYTES..3 * PAGE_BYTES]
+                    .iter()
+                    .all(|b| *b == 0xA5)
+            );
+            assert_eq!(bytes.len(), 10 * PAGE_BYTES + 1);
+        }
+        assert!(!std::fs::read(&snapshot).unwrap().contains(&0xA5));
+        tool("wipe").unwrap();
+        assert_eq!(tool("spoiled").unwrap(), "no\n");
     }
 }
