@@ -29,6 +29,17 @@ impl Docker {
     pub(super) fn new(client: bollard::Docker, by_socket: bool) -> Self {
         Self { client, by_socket }
     }
+
+    /// Changes what a container is granted.
+    async fn update(
+        &self,
+        action: &'static str,
+        id: &str,
+        body: models::ContainerUpdateBody,
+    ) -> Result<(), DockerError> {
+        let outcome = self.client.update_container(id, body).await;
+        outcome.map(drop).map_err(|error| wrap(action, id, error))
+    }
 }
 
 /// Says of a failed call what was done to what, and which kind of trouble it is.
@@ -507,11 +518,8 @@ impl DockerEngine for Docker {
             cpu_quota: Some(quota),
             ..models::ContainerUpdateBody::default()
         };
-        self.client
-            .update_container(id, body)
+        self.update("limit the processors of container", id, body)
             .await
-            .map(drop)
-            .map_err(|error| wrap("limit the processors of container", id, error))
     }
 
     async fn memory_held(&self, id: &str) -> Result<u64, DockerError> {
@@ -547,11 +555,7 @@ impl DockerEngine for Docker {
             memory_swap: Some(memory),
             ..models::ContainerUpdateBody::default()
         };
-        self.client
-            .update_container(id, body)
-            .await
-            .map(drop)
-            .map_err(|error| wrap("limit the memory of container", id, error))
+        self.update("limit the memory of container", id, body).await
     }
 
     async fn pause_container(&self, id: &str) -> Result<(), DockerError> {

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::DockerCluster;
 use super::tool::read_log;
-use crate::agent_config::DATA_DIR;
 use crate::docker::{ContainerState, DockerError, Trouble};
 use crate::engine::AGENT_USER;
 use crate::nomad::Api;
@@ -282,8 +281,7 @@ impl Target for DockerCluster {
     }
 
     async fn wipe(&self, agent: &AgentName) -> Result<(), ControlError> {
-        let arguments = ["wipe".to_owned(), DATA_DIR.to_owned()];
-        let outcome = self.data_tool(agent, &arguments).await;
+        let outcome = self.data_tool(agent, "wipe").await;
         outcome.map(drop).map_err(failed("wipe the data of", agent))
     }
 
@@ -344,16 +342,14 @@ impl Target for DockerCluster {
     }
 
     async fn spoil_log(&self, agent: &AgentName) -> Result<(), ControlError> {
-        let arguments = ["spoil".to_owned(), DATA_DIR.to_owned()];
-        let outcome = self.data_tool(agent, &arguments).await;
+        let outcome = self.data_tool(agent, "spoil").await;
         outcome
             .map(drop)
             .map_err(failed("damage the Raft log of", agent))
     }
 
     async fn log_is_spoiled(&self, agent: &AgentName) -> Result<bool, ControlError> {
-        let arguments = ["spoiled".to_owned(), DATA_DIR.to_owned()];
-        let outcome = self.data_tool(agent, &arguments).await;
+        let outcome = self.data_tool(agent, "spoiled").await;
         outcome
             .map(|said| said.trim() == "yes")
             .map_err(failed("look at the Raft log of", agent))

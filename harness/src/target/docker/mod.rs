@@ -176,14 +176,17 @@ impl DockerCluster {
             Capability::Pause,
             Capability::Exec,
         ]);
-        capabilities.extend([Capability::Reconfigure, Capability::Throttle]);
-        capabilities.insert(Capability::Squeeze);
+        capabilities.extend([
+            Capability::Reconfigure,
+            Capability::Throttle,
+            Capability::Squeeze,
+        ]);
         if record.next.is_some() {
             capabilities.insert(Capability::Upgrade);
         }
         if record.tools.is_some() {
-            capabilities.extend([Capability::Isolate, Capability::Block, Capability::Wipe]);
-            capabilities.insert(Capability::Spoil);
+            capabilities.extend([Capability::Isolate, Capability::Block]);
+            capabilities.extend([Capability::Wipe, Capability::Spoil]);
             capabilities.extend([Capability::Delay, Capability::Loss, Capability::Rate]);
         }
         Ok(Self {

@@ -49,13 +49,14 @@ impl DockerCluster {
         self.use_tool(&plan).await
     }
 
-    /// Runs `rehearse-agent data ARGUMENTS` where the agent's data is, and returns what it printed.
+    /// Runs `rehearse-agent data VERB` on the folder of the agent's data, and returns what it printed.
     pub(super) async fn data_tool(
         &self,
         agent: &AgentName,
-        arguments: &[String],
+        verb: &str,
     ) -> Result<String, ToolError> {
-        let mut plan = self.tool_plan(agent, "data", arguments)?;
+        let arguments = [verb.to_owned(), DATA_DIR.to_owned()];
+        let mut plan = self.tool_plan(agent, "data", &arguments)?;
         plan.volume = Some(VolumePlan {
             name: self.container(agent).to_owned(),
             path: DATA_DIR.to_owned(),
