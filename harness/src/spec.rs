@@ -8,7 +8,9 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::adoption::{Adopted, AdoptedSetting, Adoption, Substitution};
+pub use self::adoption::{
+    Adopted, AdoptedSetting, Adoption, Filter, Ports, Substitution, Transport,
+};
 
 /// What an agent does. A *node* in Nomad's words is a client's registration, never a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

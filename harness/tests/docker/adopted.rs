@@ -2,6 +2,44 @@
 
 use super::Stage;
 
+/// Tries connections between the agents' containers.
+async fn assert_closed(stage: &Stage) {
+    let status = stage
+        .run_well(&["status", "adopted", "--format", "json"])
+        .await;
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let address = |name: &str| {
+        let mut agents = status["agents"].as_array().unwrap().iter();
+        let agent = agents.find(|agent| agent["name"] == name).unwrap();
+        agent["address"].as_str().unwrap().to_owned()
+    };
+    for (from, to, port, outcome) in [
+        ("server-1", "server-2", 4647, "open"),
+        // Reached; the simulated agent's gossip listens on UDP only.
+        ("server-1", "server-2", 4648, "refused"),
+        ("server-1", "server-2", 4646, "silent"),
+        ("server-2", "server-1", 4646, "silent"),
+        ("client-1", "server-2", 4647, "open"),
+        ("client-1", "server-2", 4648, "silent"),
+        ("server-2", "client-1", 4646, "silent"),
+        ("client-1", "client-2", 20000, "silent"),
+        // Where replies come in everything is open: nobody listens there.
+        ("client-1", "client-2", 40000, "refused"),
+    ] {
+        let to_port = format!("{}:{port}", address(to));
+        let program = "/usr/local/bin/rehearse-agent";
+        let out = stage
+            .run_well(&[
+                "exec", "adopted", from, "--", program, "net", "reach", &to_port,
+            ])
+            .await;
+        assert!(
+            out.contains(&format!("{to_port} {outcome}")),
+            "{from} to {to}: {out}"
+        );
+    }
+}
+
 const VAR: &str = "operator_cidrs=[\"198.51.100.7/32\"]";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,12 +64,20 @@ async fn agents_of_aws_come_up_with_their_own_configuration_but_for_what_is_decl
         "3 servers: server.server_join.retry_join: [\"provider=aws ",
         "3 servers: server.encrypt: a secret there",
         "3 clients: plugin.raw_exec.config.enabled: false there, true here",
-        "security groups are not enforced",
-        "closed there, open here: clients to servers: 4646/tcp, 4648/tcp, 4648/udp",
+        "what its security groups close between agents is closed here, too",
+        "closed there, closed here: clients to servers: 4646/tcp, 4648/tcp, 4648/udp",
         &format!("3 servers on {arch}, 3 clients on {arch}, SIMULATED agent"),
     ] {
         assert!(out.contains(declared), "{declared}\n{out}");
     }
+
+    // Closed is what they close, before and after a start, and only that.
+    assert_closed(&stage).await;
+    stage
+        .run_well(&["stop", "adopted", "server-2", "client-1"])
+        .await;
+    stage.run_well(&["start", "adopted"]).await;
+    assert_closed(&stage).await;
 
     // Nothing but what is declared differs, and the version, which is the simulator's.
     let compare = [
@@ -52,4 +98,48 @@ async fn agents_of_aws_come_up_with_their_own_configuration_but_for_what_is_decl
 
     stage.run_well(&["down", "adopted"]).await;
     stage.assert_nothing_left("adopted").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_whose_security_group_closes_gossip_do_not_come_up_and_the_error_says_so() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    for folder in ["", "templates"] {
+        std::fs::create_dir_all(scratch.path().join(folder)).unwrap();
+        for entry in std::fs::read_dir(ours.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let text = std::fs::read_to_string(&path).unwrap();
+                // The fault: servers let in RPC alone.
+                let gossip = |line: &&str| line.contains("\"servers-gossip-");
+                let text: Vec<&str> = text.lines().filter(|line| !gossip(line)).collect();
+                let text = text.join("\n") + "\n";
+                let name = path.file_name().unwrap();
+                std::fs::write(scratch.path().join(folder).join(name), text).unwrap();
+            }
+        }
+    }
+    let dir = scratch.path().to_str().unwrap();
+    let up = [
+        "up",
+        "mute",
+        "--from",
+        dir,
+        "-var",
+        VAR,
+        "--engine",
+        "simulator",
+        "--timeout",
+        "15s",
+    ];
+    let (code, out, err) = stage.run(&up).await;
+    assert_ne!(code, 0, "{out}{err}");
+    assert!(
+        err.contains("closed by the security groups, there and here: servers to servers: 4646/tcp, 4648/tcp, 4648/udp"),
+        "{err}"
+    );
+    stage.assert_nothing_left("mute").await;
 }

@@ -33,6 +33,9 @@ pub struct Args {
     /// for what cannot be the same here, which is printed key by key.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["servers", "clients", "server_arch", "client_arch", "agent_arch", "region", "datacenter"])]
     from: Option<PathBuf>,
+    /// Leave the ports open between the agents that the configuration's security groups close.
+    #[arg(long, requires = "from")]
+    open_ports: bool,
     #[command(flatten)]
     values: ValueArgs,
     /// Leave what was made when the cluster does not come up.
@@ -61,6 +64,11 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     if let Some(from) = &args.from {
         let (configuration, aws) = args.values.read(from, false)?;
         take_over(&mut spec, &configuration, &aws, from)?;
+        if args.open_ports
+            && let Some(adoption) = &mut spec.adoption
+        {
+            adoption.filters.clear();
+        }
     }
     // What makes no sense is told before Docker is asked.
     spec.validate()
@@ -118,11 +126,21 @@ fn declared(adoption: &Adoption) -> String {
         }
     }
     let mut text = format!(
-        "agents as in {}, but for what is declared here; its security groups are not enforced: every agent reaches every other",
+        "agents as in {}, but for what is declared here",
         adoption.source
     );
+    let here = if adoption.filters.is_empty() {
+        text.push_str("; its security groups are not enforced: every agent reaches every other");
+        "open here"
+    } else {
+        text.push_str(
+            "; what its security groups close between agents is closed here, too, but for the ports of \
+             replies (32768 to 60999), ICMP, and what comes from this machine",
+        );
+        "closed here"
+    };
     for closed in &adoption.closed_there {
-        text.push_str(&format!("\n  closed there, open here: {closed}"));
+        text.push_str(&format!("\n  closed there, {here}: {closed}"));
     }
     for ((role, key), (count, change)) in lines {
         let or_nothing =

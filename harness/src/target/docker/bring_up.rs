@@ -2,7 +2,6 @@
 //! an interrupt, a panic. What a SIGKILL leaves is found by its labels later.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +18,7 @@ use super::conditions::{self, Unready};
 use super::folder::{AgentRecord, Folder, FolderError, Lock, Phase, Record, StateRoot, ToolImage};
 use super::plan::{self, Common, FilesError};
 use super::sweep::{self, InTheWay, SweepError};
-use super::tool::read_log;
+use super::tool::{ToolError, read_log};
 use super::{DockerCluster, OpenOrFolder, lifecycle};
 use crate::agent_config::{self, ConfigError};
 use crate::docker::{
@@ -110,6 +109,14 @@ pub enum UpError {
     /// A client of the HTTP API could not be made.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// What an agent's security groups close could not be closed.
+    #[error("cannot close what the security groups of `{agent}` close: {source}")]
+    Ports {
+        /// The agent.
+        agent: AgentName,
+        /// Why.
+        source: ToolError,
+    },
     /// An agent ended while the others came up.
     #[error(
         "`{agent}` of cluster `{cluster}` ended with exit code {code}{} while the cluster came up{}",
@@ -127,12 +134,14 @@ pub enum UpError {
         log: String,
     },
     /// It was not ready in time.
-    #[error("{}", unready_text(.cluster, .unready, .agent.as_ref(), .log))]
+    #[error("{}{}", unready_text(.cluster, .unready, .agent.as_ref(), .log), closed_text(.closed))]
     NotReady {
         /// The cluster.
         cluster: String,
         /// What is missing.
         unready: Unready,
+        /// Which of the agents' ports security groups close, as `clients to servers: 4648/tcp`.
+        closed: Vec<String>,
         /// The agent whose log is shown.
         agent: Option<AgentName>,
         /// The end of its log.
@@ -163,6 +172,10 @@ impl UpError {
             Self::Docker(error) => error.hint(),
             Self::Subnet(error) => error.hint(),
             Self::Sweep(error) => error.hint(),
+            Self::Ports { .. } => Some(
+                "rehearse up ... --open-ports    # stands the agents up without packet filters"
+                    .to_owned(),
+            ),
             Self::NotReady {
                 cluster,
                 agent: Some(agent),
@@ -219,6 +232,16 @@ fn unready_text(cluster: &str, unready: &Unready, agent: Option<&AgentName>, log
         text.push_str(&log_text(agent, log));
     }
     text
+}
+
+fn closed_text(closed: &[String]) -> String {
+    if closed.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\n  closed by the security groups, there and here: {}",
+        closed.join("; ")
+    )
 }
 
 /// Brings a cluster up, and returns it when it is ready.
@@ -359,8 +382,10 @@ impl Attempt<'_> {
         let (network, planned) = self.lay_out(&facts, programs, extras).await?;
         let deaths = self.docker.deaths(&[(labels::RUN, Some(&self.common.run))]);
         let mut ends = deaths.filter(|death| {
-            let agent = labels::get(&death.labels, labels::AGENT).is_some();
-            std::future::ready(agent)
+            // A tool beside an agent names it, too, and is meant to end.
+            let of_agent = labels::get(&death.labels, labels::AGENT).is_some();
+            let tool = labels::get(&death.labels, labels::ROLE) == Some("tool");
+            std::future::ready(of_agent && !tool)
         });
         tokio::select! {
             biased;
@@ -584,11 +609,11 @@ impl Attempt<'_> {
         network: &str,
         planned: &Planned,
     ) -> Result<DockerCluster, UpError> {
-        let agents = &planned.record.agents;
-        let starts = agents
-            .iter()
-            .map(|agent| self.start(network, planned, agent));
         let mut cluster = self.assemble(planned.record.clone())?;
+        let ahead = plan::Ahead::of(&planned.record);
+        let network = (network, &ahead);
+        let agents = planned.record.agents.iter();
+        let starts = agents.map(|agent| self.start(&cluster, network, planned, agent));
         let began = Instant::now();
         let started = async {
             let ports = try_join_all(starts).await?;
@@ -699,7 +724,8 @@ impl Attempt<'_> {
     /// Makes and starts one agent's container; returns the port by which it is reached.
     async fn start(
         &self,
-        network: &str,
+        cluster: &DockerCluster,
+        (network, ahead): (&str, &plan::Ahead),
         planned: &Planned,
         agent: &AgentRecord,
     ) -> Result<u16, UpError> {
@@ -709,18 +735,21 @@ impl Attempt<'_> {
             &planned.authority,
             &planned.gossip_key,
         )?;
-        let all = planned.record.agents.iter();
-        let servers = all.filter(|one| one.plan.role == Role::Server);
-        let servers: Vec<Ipv4Addr> = servers.map(|one| one.plan.address).collect();
         let program = &planned.programs[&agent.plan.arch];
         let mut agent = agent.clone();
         for tries_left in (0..PORT_TRIES_MAX).rev() {
-            let container = plan::container(self.common, program, &agent, &servers, network);
+            let container = plan::container(self.common, program, &agent, ahead, network);
             let made = self.docker.create_container(&container).await;
             let id = made.map_err(|error| self.name_taken(error))?;
             self.docker.upload(&id, files.clone()).await?;
             match self.docker.start_container(&id).await {
                 Ok(()) => {
+                    let name = &agent.plan.name;
+                    let closed = cluster.close_ports(name).await;
+                    closed.map_err(|source| UpError::Ports {
+                        agent: name.clone(),
+                        source,
+                    })?;
                     self.progress.tell(Event::Started {
                         agent: agent.plan.name.clone(),
                     });
@@ -772,8 +801,14 @@ impl Attempt<'_> {
             Some(agent) => self.log_end(cluster.container(agent)).await,
             None => String::new(),
         };
+        let filtered = self
+            .spec
+            .adoption
+            .iter()
+            .filter(|one| !one.filters.is_empty());
         UpError::NotReady {
             cluster: self.spec.name.clone(),
+            closed: filtered.flat_map(|one| one.closed_there.clone()).collect(),
             unready,
             agent: blamed,
             log,

@@ -151,7 +151,7 @@ impl Target for DockerCluster {
     }
 
     async fn start(&self, agent: &AgentName) -> Result<(), ControlError> {
-        let outcome = self.docker.start_container(self.container(agent)).await;
+        let outcome = self.start_container(agent).await;
         outcome.map_err(failed("start", agent))
     }
 

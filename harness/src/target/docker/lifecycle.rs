@@ -9,6 +9,7 @@ use super::conditions::{self, Unready};
 use super::control::STOP_GRACE_SECS;
 use super::folder::{FolderError, StateRoot};
 use super::sweep::{self, SweepError, Swept};
+use super::tool::ToolError;
 use crate::docker::{DockerEngine, DockerError, Trouble, labels};
 use crate::nomad::ApiError;
 use crate::poll::{Look, eventually};
@@ -61,6 +62,15 @@ pub enum LifecycleError {
         #[source]
         source: DockerError,
     },
+    /// What an agent's security groups close could not be closed: it waits for that.
+    #[error("cannot close what the security groups of `{agent}` close")]
+    Ports {
+        /// The agent.
+        agent: AgentName,
+        /// Why.
+        #[source]
+        source: ToolError,
+    },
     /// It did not become ready again.
     #[error("cluster `{name}` is not ready {:.1} s after its start{}", .unready.after.as_secs_f64(), missing(.unready))]
     NotReady {
@@ -104,7 +114,7 @@ impl LifecycleError {
                 let agent = unready.missing.iter().find_map(|m| m.agent.as_ref())?;
                 Some(format!("rehearse logs {name} {agent}"))
             }
-            Self::NoAgent { .. } | Self::InUse { .. } => None,
+            Self::NoAgent { .. } | Self::InUse { .. } | Self::Ports { .. } => None,
         }
     }
 }
@@ -179,7 +189,10 @@ impl DockerCluster {
         let stop = |agent: &AgentName| {
             let container = self.container(agent).to_owned();
             let docker = self.docker.clone();
-            async move { docker.stop_container(&container, STOP_GRACE_SECS).await }
+            async move {
+                let stopped = docker.stop_container(&container, STOP_GRACE_SECS).await;
+                stopped.map_err(ToolError::Docker)
+            }
         };
         let outcomes = join_all(agents.iter().map(stop)).await;
         self.first(agents, outcomes, "stop")
@@ -222,27 +235,27 @@ impl DockerCluster {
     }
 
     async fn start_these(&self, agents: &[&AgentName]) -> Result<(), LifecycleError> {
-        let start = |agent: &&AgentName| {
-            let container = self.container(agent).to_owned();
-            let docker = self.docker.clone();
-            async move { docker.start_container(&container).await }
-        };
-        let outcomes = join_all(agents.iter().map(start)).await;
+        let start = agents.iter().map(|agent| self.start_container(agent));
+        let outcomes = join_all(start).await;
         self.first(agents.iter().copied(), outcomes, "start")
     }
 
     fn first<'a>(
         &self,
         agents: impl IntoIterator<Item = &'a AgentName>,
-        outcomes: Vec<Result<(), DockerError>>,
+        outcomes: Vec<Result<(), ToolError>>,
         action: &'static str,
     ) -> Result<(), LifecycleError> {
         for (agent, outcome) in agents.into_iter().zip(outcomes) {
-            outcome.map_err(|source| LifecycleError::Agent {
-                action,
-                cluster: self.record.spec.name.clone(),
-                agent: agent.clone(),
-                source,
+            let agent = agent.clone();
+            outcome.map_err(|error| match error {
+                ToolError::Docker(source) => LifecycleError::Agent {
+                    action,
+                    cluster: self.record.spec.name.clone(),
+                    agent,
+                    source,
+                },
+                source => LifecycleError::Ports { agent, source },
             })?;
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! Everything about a cluster's Docker objects before any of them is made: names, labels, files.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 
 use rand::seq::SliceRandom as _;
@@ -12,7 +13,7 @@ use crate::docker::{
 };
 use crate::engine::{AGENT_USER, BUILT_IN, Program};
 use crate::owner::Owner;
-use crate::spec::{AgentPlan, ClusterSpec, HTTP_PORT, RPC_PORT, Role};
+use crate::spec::{AgentName, AgentPlan, ClusterSpec, HTTP_PORT, RPC_PORT, Role};
 use crate::tls::{self, Authority, TlsError};
 
 /// Ports offered to clusters: below the range from which the kernel gives ports to outgoing
@@ -106,23 +107,46 @@ pub(super) fn free_ports(count: usize) -> Vec<u16> {
     ports
 }
 
-/// Returns an agent's command. A client waits at its first start until every server takes
-/// connections, where the image has the program for that.
-fn command(program: &Program, agent: &AgentRecord, servers: &[Ipv4Addr]) -> Vec<String> {
-    if agent.plan.role == Role::Server || !program.tools || servers.is_empty() {
-        return program.command.clone();
+/// What agents wait for in their containers before they start.
+pub(super) struct Ahead {
+    /// A client at its first start: until every server takes connections.
+    servers: Vec<Ipv4Addr>,
+    /// Those whose ports are closed to others: until they are.
+    filtered: BTreeSet<AgentName>,
+}
+
+impl Ahead {
+    pub(super) fn of(record: &Record) -> Self {
+        let all = record.agents.iter();
+        let servers = all.filter(|one| one.plan.role == Role::Server);
+        let filters = record.spec.adoption.iter().flat_map(|one| &one.filters);
+        Self {
+            servers: servers.map(|one| one.plan.address).collect(),
+            filtered: filters.map(|filter| filter.to.clone()).collect(),
+        }
     }
-    let addresses: Vec<String> = servers
-        .iter()
-        .map(|ip| format!("{ip}:{RPC_PORT}"))
-        .collect();
-    let state = format!("{DATA_DIR}/client");
-    let addresses = addresses.join(",");
-    let wait = [
-        BUILT_IN, "after", "-unless", &state, "-tcp", &addresses, "--",
-    ];
-    let wait = wait.map(str::to_owned).into_iter();
-    wait.chain(program.command.iter().cloned()).collect()
+
+    /// Returns an agent's command, with what it waits for, where the image has the program for that.
+    fn command(&self, program: &Program, agent: &AgentRecord) -> Vec<String> {
+        let mut wait = Vec::new();
+        if self.filtered.contains(&agent.plan.name) {
+            wait.push("-filtered".to_owned());
+        }
+        if agent.plan.role == Role::Client && !self.servers.is_empty() {
+            let port = |ip: &Ipv4Addr| format!("{ip}:{RPC_PORT}");
+            let addresses: Vec<String> = self.servers.iter().map(port).collect();
+            let (state, addresses) = (format!("{DATA_DIR}/client"), addresses.join(","));
+            wait.extend(["-unless", &state, "-tcp", &addresses].map(str::to_owned));
+        }
+        if wait.is_empty() || !program.tools {
+            return program.command.clone();
+        }
+        let mut command = vec![BUILT_IN.to_owned(), "after".to_owned()];
+        command.extend(wait);
+        command.push("--".to_owned());
+        command.extend(program.command.iter().cloned());
+        command
+    }
 }
 
 /// Returns the plan of an agent's container.
@@ -130,7 +154,7 @@ pub(super) fn container(
     common: &Common,
     program: &Program,
     agent: &AgentRecord,
-    servers: &[Ipv4Addr],
+    ahead: &Ahead,
     network: &str,
 ) -> ContainerPlan {
     let mut tags = common.labels.clone();
@@ -141,7 +165,7 @@ pub(super) fn container(
         name: agent.container.clone(),
         image: program.image.clone(),
         platform: agent.plan.arch.platform(),
-        command: command(program, agent, servers),
+        command: ahead.command(program, agent),
         env: program.env.clone(),
         user: AGENT_USER.to_string(),
         hostname: agent.plan.name.to_string(),

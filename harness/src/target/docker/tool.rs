@@ -6,9 +6,9 @@ use futures::StreamExt as _;
 use super::DockerCluster;
 use crate::agent_config::DATA_DIR;
 use crate::docker::{Attachment, ContainerPlan, DockerError, Labels, VolumePlan, labels};
-use crate::engine::BUILT_IN;
+use crate::engine::{AGENT_USER, BUILT_IN};
 use crate::owner::Owner;
-use crate::spec::AgentName;
+use crate::spec::{AgentName, Filter, Ports};
 
 /// A tool did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,39 @@ impl DockerCluster {
         };
         plan.capabilities = vec!["NET_ADMIN".to_owned()];
         self.use_tool(&plan).await
+    }
+
+    /// Starts the agent's container, and closes to it what its security groups close: it waits for that.
+    pub(super) async fn start_container(&self, agent: &AgentName) -> Result<(), ToolError> {
+        self.docker.start_container(self.container(agent)).await?;
+        self.close_ports(agent).await
+    }
+
+    /// Closes what the security groups of an adopted agent close, in its network as it is now: a
+    /// container that starts again has a new one.
+    pub(super) async fn close_ports(&self, agent: &AgentName) -> Result<(), ToolError> {
+        let adoption = self.record.spec.adoption.iter();
+        let closed: Vec<String> = adoption
+            .flat_map(|one| one.filters_of(agent))
+            .filter_map(|filter| self.closed_words(filter))
+            .collect();
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let mut arguments = vec!["filter".to_owned(), AGENT_USER.to_string()];
+        arguments.extend(closed);
+        self.net_tool(agent, &arguments).await.map(drop)
+    }
+
+    /// Writes `10.20.0.11=tcp:1-4645,udp:1-65535`.
+    fn closed_words(&self, filter: &Filter) -> Option<String> {
+        let from = self.agents.iter().find(|agent| agent.name == filter.from)?;
+        let range = |ports: &Ports| {
+            let transport = ports.transport.name();
+            format!("{transport}:{}-{}", ports.first, ports.last)
+        };
+        let ranges: Vec<String> = filter.closed.iter().map(range).collect();
+        Some(format!("{}={}", from.address, ranges.join(",")))
     }
 
     /// Runs `rehearse-agent data VERB` on the folder of the agent's data, and returns what it printed.

@@ -1,7 +1,6 @@
 //! An agent's program replaced by another version: a new container from another image, with the
 //! old one's data, address, name and port.
 
-use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 
 use super::DockerCluster;
@@ -9,9 +8,10 @@ use super::control::STOP_GRACE_SECS;
 use super::folder::{AgentRecord, FolderError};
 use super::papers::PaperError;
 use super::plan::{self, Common, FilesError};
+use super::tool::ToolError;
 use crate::docker::{DockerError, EngineSaid, Trouble, labels};
 use crate::engine::Next;
-use crate::spec::{AgentName, Role};
+use crate::spec::AgentName;
 use crate::target::Paper;
 
 /// Agents may be upgraded side by side, and all stand in one file.
@@ -32,6 +32,9 @@ pub enum UpgradeError {
     /// The cluster's folder is of no use.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// What its security groups close could not be closed.
+    #[error(transparent)]
+    Ports(#[from] ToolError),
     /// The Docker engine refused something.
     #[error(transparent)]
     Docker(#[from] DockerError),
@@ -56,10 +59,7 @@ impl DockerCluster {
             labels,
         };
         let network = self.network().await?;
-        let all = record.agents.iter();
-        let servers = all.filter(|one| one.plan.role == Role::Server);
-        let servers: Vec<Ipv4Addr> = servers.map(|one| one.plan.address).collect();
-        let container = plan::container(&common, program, own, &servers, &network);
+        let container = plan::container(&common, program, own, &plan::Ahead::of(&record), &network);
 
         let docker = &self.docker;
         docker
@@ -70,6 +70,7 @@ impl DockerCluster {
         let id = docker.create_container(&container).await?;
         docker.upload(&id, files).await?;
         docker.start_container(&id).await?;
+        self.close_ports(agent).await?;
         Ok(self.note_upgrade(agent, &program.image)?)
     }
 

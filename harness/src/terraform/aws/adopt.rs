@@ -12,7 +12,8 @@ use regex::Regex;
 
 use super::{AwsCluster, Machine};
 use crate::spec::{
-    Adopted, AdoptedSetting, Adoption, AgentName, HTTP_PORT, RPC_PORT, Role, SERF_PORT, Subnet,
+    Adopted, AdoptedSetting, Adoption, AgentName, Filter, HTTP_PORT, RPC_PORT, Role, SERF_PORT,
+    Subnet,
 };
 use crate::terraform::Configuration;
 use crate::terraform::value::Value;
@@ -86,12 +87,35 @@ pub fn adopt(
         prefer: network(configuration),
         agents,
         closed_there: cluster.closed(),
+        filters: filters(cluster),
     };
     Ok(Agents {
         adoption,
         region,
         datacenter,
     })
+}
+
+/// What each machine does not let in from each other one, where all rules are known.
+fn filters(cluster: &AwsCluster) -> Vec<Filter> {
+    let name = |machine: &Machine| {
+        let name = machine.name.known().cloned();
+        AgentName(name.unwrap_or_default())
+    };
+    let mut filters = Vec::new();
+    for to in &cluster.machines {
+        for from in &cluster.machines {
+            let closed = cluster.closed_ports(from, to).unwrap_or_default();
+            if name(from) != name(to) && !closed.is_empty() {
+                filters.push(Filter {
+                    to: name(to),
+                    from: name(from),
+                    closed,
+                });
+            }
+        }
+    }
+    filters
 }
 
 fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {
@@ -296,6 +320,31 @@ mod tests {
                 "clients to clients: 4646/tcp, 4647/tcp, 4648/tcp, 4648/udp",
             ]
         );
+        let between = |from: &str, to: &str| -> Vec<(&str, u16, u16)> {
+            let mut all = agents.adoption.filters.iter();
+            let found = all.find(|one| one.from.as_str() == from && one.to.as_str() == to);
+            let closed = found.map(|filter| filter.closed.as_slice());
+            let plain = |one: &crate::spec::Ports| (one.transport.name(), one.first, one.last);
+            closed.unwrap_or_default().iter().map(plain).collect()
+        };
+        assert_eq!(
+            between("server-1", "server-3"),
+            [
+                ("tcp", 1, 4646),
+                ("tcp", 4649, 65535),
+                ("udp", 1, 4647),
+                ("udp", 4649, 65535)
+            ]
+        );
+        assert_eq!(
+            between("client-2", "server-1"),
+            [("tcp", 1, 4646), ("tcp", 4648, 65535), ("udp", 1, 65535)]
+        );
+        assert_eq!(
+            between("server-1", "client-2"),
+            [("tcp", 1, 65535), ("udp", 1, 65535)]
+        );
+        assert!(between("server-1", "server-1").is_empty());
         let names: Vec<&str> = agents
             .adoption
             .agents

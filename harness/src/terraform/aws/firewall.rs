@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use super::{AwsCluster, Machine, addresses};
-use crate::spec::{HTTP_PORT, RPC_PORT, Role, SERF_PORT};
+use crate::spec::{HTTP_PORT, Ports, RPC_PORT, Role, SERF_PORT, Subnet, Transport};
 use crate::terraform::resource::Resource;
 use crate::terraform::source::Site;
 use crate::terraform::value::{Value, Why};
@@ -54,14 +54,29 @@ pub struct Rule {
 }
 
 impl Rule {
+    fn fits(&self, protocol: &str) -> bool {
+        self.protocol == "-1"
+            || self.protocol.eq_ignore_ascii_case(protocol)
+            || (self.protocol == "6" && protocol == "tcp")
+            || (self.protocol == "17" && protocol == "udp")
+    }
+
+    /// Returns the ports that it opens; `None` for none of this transport.
+    fn opened(&self, transport: Transport) -> Option<(u16, u16)> {
+        if !self.fits(transport.name()) {
+            return None;
+        }
+        let Some((first, last)) = self.ports() else {
+            return Some((0, u16::MAX));
+        };
+        let clamped = |port: i64| u16::try_from(port.clamp(0, u16::MAX.into())).unwrap_or_default();
+        Some((clamped(first), clamped(last)))
+    }
+
     /// Whether it lets a port through.
     #[must_use]
     pub fn covers(&self, protocol: &str, port: i64) -> bool {
-        let protocol_fits = self.protocol == "-1"
-            || self.protocol.eq_ignore_ascii_case(protocol)
-            || (self.protocol == "6" && protocol == "tcp")
-            || (self.protocol == "17" && protocol == "udp");
-        protocol_fits
+        self.fits(protocol)
             && self
                 .ports()
                 .is_none_or(|(first, last)| (first..=last).contains(&port))
@@ -98,22 +113,10 @@ impl AwsCluster {
     /// chosen by AWS, and any network may hold them.
     #[must_use]
     pub fn opens(&self, from: &Machine, to: &Machine, protocol: &str, port: u16) -> bool {
-        self.opens_by(from, to, protocol, port, |_| true)
-    }
-
-    fn opens_by(
-        &self,
-        from: &Machine,
-        to: &Machine,
-        protocol: &str,
-        port: u16,
-        network: impl Fn(&str) -> bool,
-    ) -> bool {
         self.rules.iter().any(|rule| {
             let admitted = match &rule.peer {
                 Peer::Group(group) => from.groups.contains(group),
-                Peer::Cidr(cidr) => network(cidr),
-                Peer::Unknown(_) => true,
+                Peer::Cidr(_) | Peer::Unknown(_) => true,
             };
             rule.direction == Direction::Ingress
                 && to.groups.contains(&rule.group)
@@ -122,15 +125,55 @@ impl AwsCluster {
         })
     }
 
+    /// Returns the ports of `to` that `from` does not reach: those that no rule lets in there, and those
+    /// that no rule lets out here. `None` where not all rules of both are known.
+    #[must_use]
+    pub fn closed_ports(&self, from: &Machine, to: &Machine) -> Option<Vec<Ports>> {
+        if !self.knows_rules_of(from) || !self.knows_rules_of(to) {
+            return None;
+        }
+        let closed = |transport| {
+            let mut closed = gaps(self.open(Direction::Ingress, to, from, transport));
+            closed.extend(gaps(self.open(Direction::Egress, from, to, transport)));
+            let ports = move |(first, last)| Ports {
+                transport,
+                first,
+                last,
+            };
+            merged(closed).into_iter().map(ports)
+        };
+        Some(Transport::ALL.into_iter().flat_map(closed).collect())
+    }
+
+    /// Returns the ports that a machine's rules of one way open for another machine.
+    fn open(
+        &self,
+        direction: Direction,
+        own: &Machine,
+        other: &Machine,
+        transport: Transport,
+    ) -> Vec<(u16, u16)> {
+        let opens = |rule: &&Rule| {
+            let other_side = match &rule.peer {
+                Peer::Group(group) => other.groups.contains(group),
+                Peer::Cidr(cidr) => may_hold(cidr, other),
+                Peer::Unknown(_) => true,
+            };
+            rule.direction == direction && own.groups.contains(&rule.group) && other_side
+        };
+        let all = self.rules.iter().filter(opens);
+        all.filter_map(|rule| rule.opened(transport)).collect()
+    }
+
     /// Returns which of the agents' ports are closed between which roles, as `servers to clients: 4646,
     /// 4647`; where not all rules are known, nothing is said.
     #[must_use]
     pub fn closed(&self) -> Vec<String> {
         let ports = [
-            ("tcp", HTTP_PORT),
-            ("tcp", RPC_PORT),
-            ("tcp", SERF_PORT),
-            ("udp", SERF_PORT),
+            (Transport::Tcp, HTTP_PORT),
+            (Transport::Tcp, RPC_PORT),
+            (Transport::Tcp, SERF_PORT),
+            (Transport::Udp, SERF_PORT),
         ];
         let roles = [Role::Server, Role::Client];
         let pairs = roles
@@ -143,21 +186,57 @@ impl AwsCluster {
             else {
                 continue;
             };
-            if !self.knows_rules_of(sender) || !self.knows_rules_of(receiver) {
+            let Some(ranges) = self.closed_ports(sender, receiver) else {
                 continue;
-            }
+            };
             let shut: Vec<String> = ports
                 .iter()
-                .filter(|(protocol, port)| {
-                    !self.opens_by(sender, receiver, protocol, *port, may_hold_machines)
-                })
-                .map(|(protocol, port)| format!("{port}/{protocol}"))
+                .filter(|(transport, port)| ranges.iter().any(|one| one.has(*transport, *port)))
+                .map(|(transport, port)| format!("{port}/{}", transport.name()))
                 .collect();
             if !shut.is_empty() {
                 closed.push(format!("{from}s to {to}s: {}", shut.join(", ")));
             }
         }
         closed
+    }
+}
+
+/// Puts ranges in order, and makes one of those that touch.
+fn merged(mut ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
+    ranges.sort_unstable();
+    let mut merged: Vec<(u16, u16)> = Vec::new();
+    for (first, last) in ranges {
+        match merged.last_mut() {
+            Some(before) if first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
+}
+
+/// Returns the ports that no range has; port 0 is none.
+fn gaps(ranges: Vec<(u16, u16)>) -> Vec<(u16, u16)> {
+    let mut gaps = Vec::new();
+    let mut next = Some(1);
+    for (first, last) in merged(ranges) {
+        if let Some(begin) = next.filter(|begin| *begin < first) {
+            gaps.push((begin, first - 1));
+        }
+        next = next.and_then(|begin| last.checked_add(1).map(|after| after.max(begin)));
+    }
+    gaps.extend(next.map(|begin| (begin, u16::MAX)));
+    gaps
+}
+
+/// Whether a network may hold a machine's address: where its subnets are known, those decide; else any
+/// private address may be its own.
+fn may_hold(cidr: &str, machine: &Machine) -> bool {
+    match cidr.parse::<Subnet>() {
+        Ok(cidr) if !machine.networks.is_empty() => {
+            machine.networks.iter().any(|own| own.overlaps(cidr))
+        }
+        _ => may_hold_machines(cidr),
     }
 }
 
@@ -355,5 +434,35 @@ fn cidrs(value: Option<&Value>) -> Vec<Peer> {
             .iter()
             .flat_map(|element| cidrs(Some(element)))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_between_open_ports_is_closed() {
+        assert_eq!(gaps(vec![]), [(1, 65535)]);
+        assert_eq!(gaps(vec![(0, 65535)]), []);
+        assert_eq!(gaps(vec![(1, 65535), (22, 22)]), []);
+        assert_eq!(
+            gaps(vec![(4648, 4648), (4646, 4646), (4647, 4647)]),
+            [(1, 4645), (4649, 65535)]
+        );
+        assert_eq!(
+            gaps(vec![(20000, 32000), (22, 22), (21000, 21001)]),
+            [(1, 21), (23, 19999), (32001, 65535)]
+        );
+        assert_eq!(
+            merged(vec![(5, 9), (1, 4), (8, 20), (30, 30)]),
+            [(1, 20), (30, 30)]
+        );
+    }
+
+    #[test]
+    fn a_network_that_cannot_hold_machines_opens_nothing_to_them() {
+        assert!(may_hold_machines("0.0.0.0/0") && may_hold_machines("10.0.0.0/8"));
+        assert!(!may_hold_machines("198.51.100.7/32") && !may_hold_machines("2001:db8::/32"));
     }
 }

@@ -12,7 +12,7 @@ use super::fact::Fact;
 use super::places::Places;
 use super::script::WrittenFile;
 use super::{addresses, arch_of, parts};
-use crate::spec::{Arch, Role};
+use crate::spec::{Arch, Role, Subnet};
 use crate::terraform::resource::Resource;
 use crate::terraform::source::Site;
 use crate::terraform::value::{Cause, Value};
@@ -39,6 +39,9 @@ pub struct Machine {
     pub image: Fact<String>,
     /// Availability zone, or the subnet that decides it.
     pub place: Fact<String>,
+    /// Networks of the subnets it may be in; empty where any of them is not known.
+    #[serde(skip)]
+    pub networks: Vec<Subnet>,
     /// Tags, the provider's default ones included; a value may be `<expression>`.
     pub tags: BTreeMap<String, String>,
     /// Where the tags stand.
@@ -130,12 +133,22 @@ pub(super) fn machines(configuration: &Configuration, places: &Places) -> Vec<Ma
         .filter(|resource| !resource.id.data)
     {
         match resource.id.kind.as_str() {
-            "aws_instance" | "aws_spot_instance_request" => {
-                machines.push(instance(resource, resource, &defaults, places))
-            }
+            "aws_instance" | "aws_spot_instance_request" => machines.push(instance(
+                configuration,
+                resource,
+                resource,
+                &defaults,
+                places,
+            )),
             "aws_autoscaling_group" => {
                 if let Some(template) = template_of(resource, configuration) {
-                    machines.push(instance(resource, template, &defaults, places));
+                    machines.push(instance(
+                        configuration,
+                        resource,
+                        template,
+                        &defaults,
+                        places,
+                    ));
                 }
             }
             _ => {}
@@ -195,8 +208,24 @@ fn template_of<'a>(group: &Resource, configuration: &'a Configuration) -> Option
         .find(|resource| resource.address == address)
 }
 
+/// Returns the networks of subnets, if all of them are known.
+fn networks(configuration: &Configuration, subnets: Option<&Value>) -> Vec<Subnet> {
+    let network = |address: &String| {
+        let all = &configuration.resources;
+        let subnet = all.iter().find(|one| one.address == *address)?;
+        subnet
+            .field("cidr_block")
+            .and_then(Value::to_text)?
+            .parse()
+            .ok()
+    };
+    let known: Option<Vec<Subnet>> = addresses(subnets).iter().map(network).collect();
+    known.unwrap_or_default()
+}
+
 /// `group` says how many and under which tags, `template` what they are; the same for a lone instance.
 fn instance(
+    configuration: &Configuration,
     group: &Resource,
     template: &Resource,
     defaults: &BTreeMap<String, String>,
@@ -251,6 +280,7 @@ fn instance(
         } else {
             zone
         },
+        networks: networks(configuration, placed.field(place)),
         instance_type,
         tags: all_tags,
         tags_site,

@@ -1,9 +1,13 @@
-//! `after -unless PATH -tcp ADDRESS,... -- COMMAND`: becomes COMMAND once every address takes
+//! `after [-filtered] -unless PATH -tcp ADDRESS,... -- COMMAND`: becomes COMMAND once every address takes
 //! connections. A new cluster's containers start side by side; a client of real Nomad whose first
 //! registration is refused waits 15 to 30 s with the next.
 //!
 //! Where PATH exists there is nothing to wait for: the agent has been here before, and starts as
 //! it would anywhere. An address that never answers only delays the command.
+//!
+//! With `-filtered` it waits first, and as long as it takes, until the ports that are closed for good are
+//! closed (`net filter`): who starts the container closes them from outside, and no connection must come
+//! before.
 //!
 //! An agent that was here before has left process IDs, too. A client of real Nomad that starts again
 //! looks for its tasks' helpers by them, and kills whoever has such an ID where none answers (so
@@ -12,6 +16,7 @@
 //! each start uses up IDs until it is far from those of the start before.
 
 use std::convert::Infallible;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +25,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
+use super::net::NetError;
 use crate::clock;
 
 /// How long it waits at most: a server listens within a second of its start, five under QEMU.
@@ -27,6 +33,8 @@ const WITHIN: Duration = Duration::from_secs(15);
 /// Time between two tries, and how long one may take.
 const AGAIN: Duration = Duration::from_millis(10);
 const TRY_MAX: Duration = Duration::from_millis(500);
+/// After how long it says that it waits for a filter.
+const FILTER_LATE: Duration = Duration::from_secs(5);
 
 /// How far apart the process IDs of two starts are: a client with its tasks' helpers has hundreds.
 const APART: u32 = 1000;
@@ -37,8 +45,11 @@ const ROUNDS: u32 = 8;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AfterError {
     /// The arguments make no sense.
-    #[error("{0} (expected `after -unless PATH -tcp ADDRESS,... -- COMMAND`)")]
+    #[error("{0} (expected `after [-filtered] -unless PATH -tcp ADDRESS,... -- COMMAND`)")]
     Usage(String),
+    /// The kernel does not tell its rules.
+    #[error(transparent)]
+    Net(#[from] NetError),
     /// The system refuses something.
     #[error("cannot run `{command}`: {source}")]
     Run {
@@ -51,6 +62,7 @@ pub(super) enum AfterError {
 
 #[derive(Debug, Default, PartialEq)]
 struct Wish {
+    filtered: bool,
     unless: Option<PathBuf>,
     tcp: Vec<SocketAddr>,
     command: Vec<String>,
@@ -64,6 +76,13 @@ pub(super) fn run(args: &[String]) -> Result<Infallible, AfterError> {
         command: program.clone(),
         source,
     };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    if wish.filtered {
+        runtime.block_on(filtered())?;
+    }
     let known = wish.unless.as_ref().is_some_and(|path| path.exists());
     if known {
         if let Some(path) = &wish.unless {
@@ -75,14 +94,31 @@ pub(super) fn run(args: &[String]) -> Result<Infallible, AfterError> {
             {}
         }
     } else {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
         // Nobody listens in the end: the command finds out itself, and says so better.
         let _late = runtime.block_on(async { tokio::time::timeout(WITHIN, all(&wish.tcp)).await });
     }
     Err(failed(Command::new(program).args(rest).exec()))
+}
+
+/// Waits until the closed ports are closed. Says so when that takes long: whoever starts the container by
+/// hand finds out from its log what is missing.
+async fn filtered() -> Result<(), NetError> {
+    if let Ok(outcome) = tokio::time::timeout(FILTER_LATE, until_filtered()).await {
+        return outcome;
+    }
+    // Nobody is left to tell when standard error is closed, too.
+    drop(writeln!(
+        std::io::stderr(),
+        "waiting for the packet filter of this agent's security groups; `rehearse start` puts it in"
+    ));
+    until_filtered().await
+}
+
+async fn until_filtered() -> Result<(), NetError> {
+    while !super::net::is_filtered()? {
+        clock::sleep(AGAIN).await;
+    }
+    Ok(())
 }
 
 /// Returns the process ID from which this start goes on, and notes it beside `known` for the next.
@@ -103,6 +139,7 @@ fn read(args: &[String]) -> Result<Wish, AfterError> {
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or_else(|| usage("a value is missing"));
         match arg.as_str() {
+            "-filtered" => wish.filtered = true,
             "-unless" => wish.unless = Some(PathBuf::from(value()?)),
             "-tcp" => {
                 let parsed: Result<_, _> = value()?.split(',').map(str::parse).collect();
@@ -148,6 +185,8 @@ mod tests {
             "-unless /d -tcp 10.0.0.1:4647,10.0.0.2:4647 -- nomad agent -tcp x",
         ));
         let wish = wish.unwrap();
+        assert!(!wish.filtered);
+        assert!(read(&words("-filtered -- x")).unwrap().filtered);
         assert_eq!(wish.unless, Some(PathBuf::from("/d")));
         assert_eq!(wish.tcp.len(), 2);
         assert_eq!(wish.command, words("nomad agent -tcp x"));

@@ -9,10 +9,12 @@
 //! protocol number of their own, by which `heal` finds exactly them.
 //!
 //! `net cut IP...`, `net block WAY UID TRAFFIC IP...`, `net shape LINE NUMBER`, `net try-block`,
-//! `net try-shape LINE NUMBER`, `net heal`, `net state`.
+//! `net try-shape LINE NUMBER`, `net heal`, `net state`; for ports that are closed for good
+//! `net filter UID IP=tcp:FIRST-LAST,udp:...`; and `net reach IP:PORT...`, which tries connections.
 
 mod kernel;
 mod queue;
+mod reach;
 mod routes;
 mod rules;
 
@@ -26,19 +28,27 @@ use kernel::Kernel;
 /// daemon's).
 const PROTOCOL: u8 = 82;
 
+/// Marks those that no heal removes; the number of their table, too.
+const FILTER: u8 = 83;
+
 /// The tool did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NetError {
     #[error(
         "expected `net cut IP...`, `net block both|out|in UID all|PORT/tcp,... IP...`, `net shape \
-         delay|loss|rate NUMBER`, `net try-block`, `net try-shape delay|loss|rate NUMBER`, `net heal` \
-         or `net state`, not `net {0}`"
+         delay|loss|rate NUMBER`, `net try-block`, `net try-shape delay|loss|rate NUMBER`, `net filter \
+         UID IP=tcp:FIRST-LAST,udp:...`, `net reach IP:PORT...`, `net heal` or `net state`, not \
+         `net {0}`"
     )]
     Usage(String),
+    #[error("`/proc/sys/net/ipv4/ip_local_port_range` says `{0}`, expected two ports")]
+    ChosenPorts(String),
     #[error("`{0}` is no IPv4 address")]
     Address(String),
     #[error("this machine's kernel has no `{0}` (sch_{0})")]
     NoQueue(String),
+    #[error("this kernel does not say what it does with packets of {peer}")]
+    Backwards { peer: Ipv4Addr },
     #[error("there is no loopback interface")]
     NoLoopback,
     #[error("cannot {action}: {reason}")]
@@ -57,6 +67,16 @@ pub(super) fn run(args: &[String]) -> Result<String, NetError> {
         ["block", way, user, traffic, peers @ ..] if !peers.is_empty() => {
             let block = rules::Block::read(way, user, traffic).ok_or_else(usage)?;
             rules::block(&Kernel::open()?, &block, &addresses(peers)?)
+        }
+        ["filter", user, closed @ ..] if !closed.is_empty() => {
+            let user = user.parse().map_err(|_| usage())?;
+            let closed: Option<Vec<_>> =
+                closed.iter().map(|one| rules::Closed::read(one)).collect();
+            rules::filter(&Kernel::open()?, user, &closed.ok_or_else(usage)?)
+        }
+        ["reach", listeners @ ..] if !listeners.is_empty() => {
+            let parsed: Result<Vec<_>, _> = listeners.iter().map(|one| one.parse()).collect();
+            Ok(reach::reach(&parsed.map_err(|_| usage())?))
         }
         ["try-block"] => rules::try_block(&Kernel::open()?),
         [verb @ ("shape" | "try-shape"), line, number] => {
@@ -79,6 +99,11 @@ pub(super) fn run(args: &[String]) -> Result<String, NetError> {
         }
         _ => Err(usage()),
     }
+}
+
+/// Whether the ports of this network that are closed for good are closed by now.
+pub(super) fn is_filtered() -> Result<bool, NetError> {
+    rules::is_filtered(&Kernel::open()?)
 }
 
 fn addresses(peers: &[&str]) -> Result<Vec<Ipv4Addr>, NetError> {
@@ -141,6 +166,9 @@ mod tests {
             ),
             (vec!["block", "in", "1", "all"], "not `net block in 1 all`"),
             (vec!["shape", "loss", "101"], "not `net shape loss 101`"),
+            (vec!["filter", "1"], "not `net filter 1`"),
+            (vec!["reach", "10.0.0.1"], "not `net reach 10.0.0.1`"),
+            (vec!["filter", "1", "10.0.0.1"], "not `net filter 1 10"),
         ] {
             let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
             let error = run(&words).unwrap_err().to_string();

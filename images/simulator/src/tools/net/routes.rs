@@ -11,8 +11,15 @@ const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
 const RTA_DST: u16 = 1;
+const RTA_SRC: u16 = 2;
+const RTA_IIF: u16 = 3;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const RTA_PREFSRC: u16 = 7;
+const RTA_IP_PROTO: u16 = 27;
+const RTA_SPORT: u16 = 28;
+const RTA_DPORT: u16 = 29;
+const TCP: u8 = 6;
 const AF_INET: u8 = 2;
 pub(super) const TABLE_MAIN: u8 = 254;
 const SCOPE_LINK: u8 = 253;
@@ -26,7 +33,7 @@ pub(super) fn cut(kernel: &Kernel, addresses: &[Ipv4Addr]) -> Result<String, Net
     let interface = loopback()?;
     let mut text = String::new();
     for address in addresses {
-        let route = Route::ours(*address, 32, TABLE_MAIN, interface);
+        let route = Route::made(PROTOCOL, *address, 32, TABLE_MAIN, interface);
         route.put(kernel)?;
         writeln!(text, "cut {address}").expect("a string takes any text");
     }
@@ -34,8 +41,8 @@ pub(super) fn cut(kernel: &Kernel, addresses: &[Ipv4Addr]) -> Result<String, Net
 }
 
 /// Fills a table of ours with one route: all to the loopback.
-pub(super) fn nowhere(kernel: &Kernel, table: u8) -> Result<(), NetError> {
-    Route::ours(Ipv4Addr::UNSPECIFIED, 0, table, loopback()?).put(kernel)
+pub(super) fn nowhere(kernel: &Kernel, table: u8, owner: u8) -> Result<(), NetError> {
+    Route::made(owner, Ipv4Addr::UNSPECIFIED, 0, table, loopback()?).put(kernel)
 }
 
 pub(super) fn heal(kernel: &Kernel) -> Result<String, NetError> {
@@ -46,6 +53,54 @@ pub(super) fn heal(kernel: &Kernel) -> Result<String, NetError> {
         writeln!(text, "healed {}", route.address).expect("a string takes any text");
     }
     Ok(text)
+}
+
+/// Whether the kernel would take in a TCP packet of a peer on the same network, for an address of ours: it
+/// looks the packet up as if it came (`ip route get OURS from PEER iif INTERFACE ipproto tcp sport N dport M`).
+pub(super) fn admits(
+    kernel: &Kernel,
+    peer: Ipv4Addr,
+    (from_port, to_port): (u16, u16),
+) -> Result<bool, NetError> {
+    let unknown = || NetError::Backwards { peer };
+    let (own, interface) = own_side(kernel, peer)?.ok_or_else(unknown)?;
+    let mut body = vec![AF_INET, 32, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    attribute(&mut body, RTA_DST, &own.octets());
+    attribute(&mut body, RTA_SRC, &peer.octets());
+    attribute(&mut body, RTA_IIF, &interface.to_ne_bytes());
+    attribute(&mut body, RTA_IP_PROTO, &[TCP]);
+    // Ports travel as they do on the wire.
+    attribute(&mut body, RTA_SPORT, &from_port.to_be_bytes());
+    attribute(&mut body, RTA_DPORT, &to_port.to_be_bytes());
+    match kernel.ask(
+        &message(RTM_GETROUTE, REQUEST | ACK, &body),
+        "look a packet up",
+    ) {
+        Ok(_) => Ok(true),
+        // So the kernel says that the way back is another one; newer ones with the second word.
+        Err(NetError::Kernel {
+            reason: nix::errno::Errno::EXDEV | nix::errno::Errno::EINVAL,
+            ..
+        }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the address and the interface by which a peer on the same network is spoken to.
+fn own_side(kernel: &Kernel, peer: Ipv4Addr) -> Result<Option<(Ipv4Addr, u32)>, NetError> {
+    let mut body = vec![AF_INET, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    attribute(&mut body, RTA_DST, &peer.octets());
+    let bodies = kernel.ask(
+        &message(RTM_GETROUTE, REQUEST | ACK, &body),
+        "look a peer up",
+    )?;
+    let found = bodies.first().map(|body| attributes(body, ROUTE));
+    let four = |wanted| -> Option<[u8; 4]> {
+        let (_, value) = found.iter().flatten().find(|(kind, _)| *kind == wanted)?;
+        (*value).try_into().ok()
+    };
+    let own = four(RTA_PREFSRC).map(Ipv4Addr::from);
+    Ok(own.zip(four(RTA_OIF).map(u32::from_ne_bytes)))
 }
 
 /// Writes routes one a line.
@@ -84,13 +139,13 @@ struct Route {
 }
 
 impl Route {
-    fn ours(address: Ipv4Addr, prefix: u8, table: u8, interface: u32) -> Self {
+    fn made(protocol: u8, address: Ipv4Addr, prefix: u8, table: u8, interface: u32) -> Self {
         Self {
             address,
             prefix,
             table,
             kind: TYPE_UNICAST,
-            protocol: PROTOCOL,
+            protocol,
             interface,
             gateway: None,
         }
@@ -170,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_route_is_read_back_as_it_was_written() {
-        let route = Route::ours([10, 84, 3, 12].into(), 32, TABLE_MAIN, 1);
+        let route = Route::made(PROTOCOL, [10, 84, 3, 12].into(), 32, TABLE_MAIN, 1);
         let body = route.body();
         let read = Route::read(&body).unwrap();
         assert_eq!(

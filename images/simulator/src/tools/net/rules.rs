@@ -8,6 +8,10 @@
 //! - a rule for all users loses both ways,
 //! - a rule for the agent's user loses what the agent sends, and lets in what others send,
 //! - a rule for all users behind one that lets the agent's user pass loses only what comes in.
+//!
+//! Ports that are closed for good (`filter`: security groups) are rules of the last kind, with marks and a
+//! table of their own: no fault and no heal touches them. Replies come in at ports of the kernel's own
+//! choice, which therefore stay open: rules know no connections.
 
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -16,7 +20,7 @@ use super::kernel::{
     ACK, CREATE, DUMP, EXCLUSIVE, Kernel, REQUEST, attribute, attributes, message, u16_at,
 };
 use super::routes::{self, TABLE_MAIN};
-use super::{NetError, PROTOCOL, sorted};
+use super::{FILTER, NetError, PROTOCOL, sorted};
 
 // From linux/rtnetlink.h and linux/fib_rules.h.
 const RTM_NEWRULE: u16 = 32;
@@ -41,8 +45,16 @@ const NOWHERE: u8 = 82;
 /// Before the table `main` (32766); first those who pass, then those who do not.
 const PASS_FIRST: u32 = 82;
 const LOSE: u32 = 83;
+/// Behind them what is closed for good, in the same order, and a mark that all of it is in.
+const FILTER_PASS: u32 = 84;
+const FILTER_LOSE: u32 = 85;
+const FILTER_WHOLE: u32 = 86;
 /// An address for documentation (RFC 5737) that nobody has.
 const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 82);
+/// The last port that a rule can name (`fib_rule_port_range_valid`).
+const PORT_MAX: u16 = 65534;
+/// From which ports the kernel chooses for outgoing connections, in this network.
+const CHOSEN_PORTS: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 
 /// Which way packets are lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +85,7 @@ impl Block {
         };
         let port = |text: &str| {
             let (port, protocol) = text.split_once('/')?;
-            let protocol = match protocol {
-                "tcp" => TCP,
-                "udp" => UDP,
-                _ => return None,
-            };
-            Some((protocol, port.parse().ok()?))
+            Some((transport(protocol)?, port.parse().ok()?))
         };
         let ports = match traffic {
             "all" => Vec::new(),
@@ -96,6 +103,7 @@ impl Block {
             table,
             user,
             port,
+            owner: PROTOCOL,
         };
         let ports: Vec<Option<Port>> = if self.ports.is_empty() {
             vec![None]
@@ -104,7 +112,8 @@ impl Block {
                 [FRA_SPORT_RANGE, FRA_DPORT_RANGE].map(|side| Port {
                     protocol: *protocol,
                     side,
-                    number: *number,
+                    first: *number,
+                    last: *number,
                 })
             });
             sides.map(Some).collect()
@@ -121,13 +130,98 @@ impl Block {
     }
 }
 
-/// A port on one side.
+/// Which of a packet's ports the kernel takes for which when it looks a packet that comes in up
+/// backwards. Older kernels leave them as they are, newer ones swap them as the addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backwards {
+    AsTheyAre,
+    Swapped,
+}
+
+impl Backwards {
+    /// Where the backward lookup has the port of ours that a packet is for.
+    fn own_side(self) -> u16 {
+        match self {
+            Self::AsTheyAre => FRA_DPORT_RANGE,
+            Self::Swapped => FRA_SPORT_RANGE,
+        }
+    }
+}
+
+/// Ports that are closed for good to one peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Closed {
+    peer: Ipv4Addr,
+    /// Protocol, first and last port.
+    ports: Vec<(u8, u16, u16)>,
+}
+
+impl Closed {
+    /// Reads `10.0.0.2=tcp:1-4645,udp:1-65535`.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        let (peer, list) = text.split_once('=')?;
+        let ports = |text: &str| {
+            let (protocol, range) = text.split_once(':')?;
+            let (first, last) = range.split_once('-')?;
+            let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+            (first > 0 && first <= last).then_some((transport(protocol)?, first, last))
+        };
+        Some(Self {
+            peer: peer.parse().ok()?,
+            ports: list.split(',').map(ports).collect::<Option<_>>()?,
+        })
+    }
+
+    /// Returns the rules that lose what comes in at these ports, but for the kernel's own choice.
+    fn rules(&self, user: u32, chosen: (u16, u16), backwards: Backwards) -> Vec<Rule> {
+        let rule = |priority, table, user, port| Rule {
+            peer: self.peer,
+            priority,
+            table,
+            user,
+            port,
+            owner: FILTER,
+        };
+        let below = |first, last: u16| (first, last.min(chosen.0.saturating_sub(1)));
+        let above = |first: u16, last: u16| {
+            let behind = chosen.1.saturating_add(1);
+            (first.max(behind), last.min(PORT_MAX))
+        };
+        let mut rules = vec![rule(FILTER_PASS, TABLE_MAIN, Some(user), None)];
+        for (protocol, first, last) in &self.ports {
+            for (first, last) in [below(*first, *last), above(*first, *last)] {
+                if first > last {
+                    continue;
+                }
+                let port = Port {
+                    protocol: *protocol,
+                    side: backwards.own_side(),
+                    first,
+                    last,
+                };
+                rules.push(rule(FILTER_LOSE, FILTER, None, Some(port)));
+            }
+        }
+        rules
+    }
+}
+
+fn transport(name: &str) -> Option<u8> {
+    match name {
+        "tcp" => Some(TCP),
+        "udp" => Some(UDP),
+        _ => None,
+    }
+}
+
+/// Ports on one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Port {
     protocol: u8,
     /// [`FRA_SPORT_RANGE`] or [`FRA_DPORT_RANGE`].
     side: u16,
-    number: u16,
+    first: u16,
+    last: u16,
 }
 
 /// A rule of ours.
@@ -138,6 +232,8 @@ struct Rule {
     table: u8,
     user: Option<u32>,
     port: Option<Port>,
+    /// Whose it is: [`PROTOCOL`] or [`FILTER`].
+    owner: u8,
 }
 
 impl Rule {
@@ -158,14 +254,14 @@ impl Rule {
         ];
         attribute(&mut body, FRA_DST, &self.peer.octets());
         attribute(&mut body, FRA_PRIORITY, &self.priority.to_ne_bytes());
-        attribute(&mut body, FRA_PROTOCOL, &[PROTOCOL]);
+        attribute(&mut body, FRA_PROTOCOL, &[self.owner]);
         if let Some(user) = self.user {
             let range = [user.to_ne_bytes(), user.to_ne_bytes()].concat();
             attribute(&mut body, FRA_UID_RANGE, &range);
         }
         if let Some(port) = self.port {
             attribute(&mut body, FRA_IP_PROTO, &[port.protocol]);
-            let range = [port.number.to_ne_bytes(), port.number.to_ne_bytes()].concat();
+            let range = [port.first.to_ne_bytes(), port.last.to_ne_bytes()].concat();
             attribute(&mut body, port.side, &range);
         }
         body
@@ -185,13 +281,21 @@ impl Rule {
     }
 }
 
+impl Rule {
+    fn remove(&self, kernel: &Kernel) -> Result<(), NetError> {
+        let request = message(RTM_DELRULE, REQUEST | ACK, &self.body());
+        let removed = kernel.ask(&request, &format!("open {}", self.peer));
+        removed.map(drop)
+    }
+}
+
 /// Loses what `block` says between the agent and these peers.
 pub(super) fn block(
     kernel: &Kernel,
     block: &Block,
     peers: &[Ipv4Addr],
 ) -> Result<String, NetError> {
-    routes::nowhere(kernel, NOWHERE)?;
+    routes::nowhere(kernel, NOWHERE, PROTOCOL)?;
     let mut text = String::new();
     for peer in peers {
         for rule in block.rules(*peer) {
@@ -200,6 +304,99 @@ pub(super) fn block(
         writeln!(text, "blocked {peer}").expect("a string takes any text");
     }
     Ok(text)
+}
+
+/// Loses for good what comes in at closed ports; `user` is the agent's. Twice is as good as once.
+pub(super) fn filter(kernel: &Kernel, user: u32, closed: &[Closed]) -> Result<String, NetError> {
+    if is_filtered(kernel)? {
+        return Ok("it is filtered already\n".to_owned());
+    }
+    // One that was killed half-way.
+    remove(kernel, FILTER)?;
+    routes::nowhere(kernel, FILTER, FILTER)?;
+    let chosen = chosen_ports()?;
+    let backwards = match closed.first() {
+        Some(one) => backwards(kernel, one.peer)?,
+        None => Backwards::AsTheyAre,
+    };
+    let mut text = String::new();
+    for one in closed {
+        for rule in one.rules(user, chosen, backwards) {
+            rule.put(kernel)?;
+        }
+        writeln!(text, "filtered {}", one.peer).expect("a string takes any text");
+    }
+    whole().put(kernel)?;
+    Ok(text)
+}
+
+/// Finds out how this kernel looks backwards: closes one port to a peer, and asks the kernel what it would
+/// do with a packet from there to that port.
+fn backwards(kernel: &Kernel, peer: Ipv4Addr) -> Result<Backwards, NetError> {
+    const OURS: u16 = 7;
+    const THEIRS: u16 = 40_000;
+    let admitted = || routes::admits(kernel, peer, (THEIRS, OURS));
+    let undecided = || NetError::Backwards { peer };
+    // It must be let in as long as nothing is closed, or nothing is learned from that it is not.
+    if !admitted()? {
+        return Err(undecided());
+    }
+    for backwards in [Backwards::AsTheyAre, Backwards::Swapped] {
+        let port = Port {
+            protocol: TCP,
+            side: backwards.own_side(),
+            first: OURS,
+            last: OURS,
+        };
+        let trial = Rule {
+            peer,
+            priority: FILTER_LOSE,
+            table: FILTER,
+            user: None,
+            port: Some(port),
+            owner: FILTER,
+        };
+        trial.put(kernel)?;
+        let still = admitted();
+        trial.remove(kernel)?;
+        if !still? {
+            return Ok(backwards);
+        }
+    }
+    Err(undecided())
+}
+
+/// Whether all of a filter is in.
+pub(super) fn is_filtered(kernel: &Kernel) -> Result<bool, NetError> {
+    Ok(all(kernel)?.iter().any(|body| is_whole(body)))
+}
+
+/// The kernel has its attributes in an order of its own.
+fn is_whole(body: &[u8]) -> bool {
+    let found = attributes(body, RULE);
+    let last = FILTER_WHOLE.to_ne_bytes();
+    found.contains(&(FRA_PROTOCOL, &[FILTER])) && found.contains(&(FRA_PRIORITY, &last))
+}
+
+/// What a filter ends with.
+fn whole() -> Rule {
+    Rule {
+        peer: NOBODY,
+        priority: FILTER_WHOLE,
+        table: FILTER,
+        user: None,
+        port: None,
+        owner: FILTER,
+    }
+}
+
+fn chosen_ports() -> Result<(u16, u16), NetError> {
+    let text = std::fs::read_to_string(CHOSEN_PORTS).unwrap_or_default();
+    let mut numbers = text.split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => Ok((first, last)),
+        _ => Err(NetError::ChosenPorts(text)),
+    }
 }
 
 /// Whether this kernel has such rules: makes one for an address that nobody has, and removes it.
@@ -217,8 +414,12 @@ pub(super) fn try_block(kernel: &Kernel) -> Result<String, NetError> {
 }
 
 pub(super) fn heal(kernel: &Kernel) -> Result<String, NetError> {
+    remove(kernel, PROTOCOL)
+}
+
+fn remove(kernel: &Kernel, owner: u8) -> Result<String, NetError> {
     let mut text = String::new();
-    for body in all(kernel)?.iter().filter(|body| is_ours(body)) {
+    for body in all(kernel)?.iter().filter(|body| is_of(body, owner)) {
         // A rule is removed by what it says.
         let line = line(body);
         let request = message(RTM_DELRULE, REQUEST | ACK, body);
@@ -247,10 +448,10 @@ fn all(kernel: &Kernel) -> Result<Vec<Vec<u8>>, NetError> {
     }
 }
 
-fn is_ours(body: &[u8]) -> bool {
+fn is_of(body: &[u8], owner: u8) -> bool {
     attributes(body, RULE)
         .iter()
-        .any(|(kind, value)| *kind == FRA_PROTOCOL && *value == [PROTOCOL])
+        .any(|(kind, value)| *kind == FRA_PROTOCOL && *value == [owner])
 }
 
 /// Writes what a rule is about; what is not ours need only be told apart.
@@ -267,13 +468,21 @@ fn line(body: &[u8]) -> String {
             FRA_UID_RANGE => Some(" of one user".to_owned()),
             FRA_PROTOCOL => value.first().map(|n| format!(" protocol {n}")),
             FRA_IP_PROTO => value.first().map(|n| format!(" transport {n}")),
-            FRA_SPORT_RANGE => u16_at(value, 0).map(|n| format!(" from port {n}")),
-            FRA_DPORT_RANGE => u16_at(value, 0).map(|n| format!(" to port {n}")),
+            FRA_SPORT_RANGE => ports(value).map(|ports| format!(" from port {ports}")),
+            FRA_DPORT_RANGE => ports(value).map(|ports| format!(" to port {ports}")),
             _ => None,
         };
         words.push_str(&word.unwrap_or_default());
     }
     format!("rule{words} table {table}\n")
+}
+
+/// Writes `4646` or `1-4645`.
+fn ports(value: &[u8]) -> Option<String> {
+    match (u16_at(value, 0)?, u16_at(value, 2)?) {
+        (first, last) if first == last => Some(first.to_string()),
+        (first, last) => Some(format!("{first}-{last}")),
+    }
 }
 
 #[cfg(test)]
@@ -318,9 +527,55 @@ mod tests {
     }
 
     #[test]
+    fn what_is_closed_for_good_spares_replies_and_the_agents_own_words() {
+        let closed = Closed::read("10.0.0.2=tcp:1-4645,tcp:4649-65535,udp:40000-50000").unwrap();
+        let written = |chosen| -> Vec<String> {
+            let rules = closed.rules(10001, chosen, Backwards::AsTheyAre);
+            rules.iter().map(|rule| line(&rule.body())).collect()
+        };
+        let pass = "rule to 10.0.0.2 priority 84 protocol 83 of one user table 254\n";
+        let lose = "rule to 10.0.0.2 priority 85 protocol 83 transport 6 to port";
+        assert_eq!(
+            written((32768, 60999)),
+            [
+                pass.to_owned(),
+                format!("{lose} 1-4645 table 83\n"),
+                format!("{lose} 4649-32767 table 83\n"),
+                format!("{lose} 61000-65534 table 83\n"),
+            ]
+        );
+        assert_eq!(
+            written((1024, 65535)),
+            [pass.to_owned(), format!("{lose} 1-1023 table 83\n")]
+        );
+        let swapped = closed.rules(1, (32768, 60999), Backwards::Swapped);
+        assert!(line(&swapped[1].body()).contains("transport 6 from port 1-4645"));
+        for wrong in [
+            "10.0.0.2",
+            "10.0.0.2=",
+            "x=tcp:1-2",
+            "10.0.0.2=tcp:2-1",
+            "10.0.0.2=tcp:0-1",
+            "10.0.0.2=icmp:1-2",
+            "10.0.0.2=tcp:1-65536",
+        ] {
+            assert_eq!(Closed::read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_heal_leaves_alone_what_is_closed_for_good() {
+        let closed = Closed::read("10.0.0.2=tcp:1-4645").unwrap();
+        let rules = closed.rules(1, (32768, 60999), Backwards::AsTheyAre);
+        assert!(rules.iter().all(|rule| !is_of(&rule.body(), PROTOCOL)));
+        assert!(!is_of(&whole().body(), PROTOCOL) && is_whole(&whole().body()));
+        assert!(rules.iter().all(|rule| !is_whole(&rule.body())));
+    }
+
+    #[test]
     fn only_rules_of_ours_are_ours() {
         let rule = &Block::read("out", "1", "all").unwrap().rules(NOBODY)[0];
-        assert!(is_ours(&rule.body()));
+        assert!(is_of(&rule.body(), PROTOCOL));
         let mut other = vec![
             AF_INET,
             0,
@@ -336,6 +591,6 @@ mod tests {
             0,
         ];
         attribute(&mut other, FRA_PROTOCOL, &[2]);
-        assert!(!is_ours(&other));
+        assert!(!is_of(&other, PROTOCOL));
     }
 }
