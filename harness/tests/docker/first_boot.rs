@@ -129,7 +129,13 @@ async fn what_a_second_run_would_break_is_seen() {
     let Some(stage) = Stage::set().await else {
         return;
     };
-    let keyring = "#!/bin/bash\nset -eo pipefail\ncurl -fsSL https://example.invalid/gpg | gpg --dearmor -o /usr/share/keyrings/key.gpg\napt-get install -y nomad=1.8.3-1\n";
+    // More than a pipe holds ends only if somebody reads it.
+    let keyring = "#!/bin/bash\nset -eo pipefail\ncurl -fsSL https://example.invalid/gpg | gpg --dearmor -o /usr/share/keyrings/key.gpg\n\
+        head -c 200000 /dev/zero | gpg --import\n\
+        head -c 200000 /dev/zero | gpg --yes --dearmor -o /etc/large.gpg\n\
+        head -c 200000 /dev/zero | apt-key add -\n\
+        head -c 200000 /dev/zero | chpasswd\n\
+        apt-get install -y nomad=1.8.3-1\n";
     let (code, booted) = stage.first_boot(keyring, &[]).await;
     assert_eq!(code, 0, "the first run ends well: {booted:#}");
     assert_eq!(booted["again"]["fails"]["end"]["exited"], 2, "{booted:#}");
