@@ -8,8 +8,10 @@ use crate::owner::Owner;
 pub const CLUSTER: &str = "rehearse.cluster";
 /// The run that made the object: one `up`, unique.
 pub const RUN: &str = "rehearse.run";
-/// `server`, `client`; `tool` for helpers.
+/// `server`, `client`, or [`TOOL`].
 pub const ROLE: &str = "rehearse.role";
+/// The role of helpers.
+pub const TOOL: &str = "tool";
 /// The agent's name.
 pub const AGENT: &str = "rehearse.agent";
 /// Who made it: machine, boot, process and its start, as [`crate::owner::Owner`] writes them.
@@ -29,6 +31,12 @@ pub fn get<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
     labels.get(key).map(String::as_str)
 }
 
+/// Whether an object is a helper's: it lives for a moment, also where it names the agent that it helps.
+#[must_use]
+pub fn is_tool(labels: &Labels) -> bool {
+    get(labels, ROLE) == Some(TOOL)
+}
+
 /// Returns the labels of a container of no cluster that lives for a moment: what a killed process
 /// leaves is swept by them.
 #[must_use]
@@ -36,7 +44,7 @@ pub fn of_tool(run: &str) -> Labels {
     let owner = Owner::this();
     [
         (RUN, run.to_owned()),
-        (ROLE, "tool".to_owned()),
+        (ROLE, TOOL.to_owned()),
         (OWNER, owner.to_string()),
         (EXPIRES, owner.expiry_soon().to_string()),
     ]

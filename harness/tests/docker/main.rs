@@ -20,7 +20,7 @@ mod live;
 mod planted;
 mod scale;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nomad_harness::docker::{self, Docker, DockerEngine as _, labels};
@@ -155,6 +155,20 @@ impl Drop for Stage {
             down.env("XDG_STATE_HOME", self.folder.path());
             let ended = down.arg("down").arg(folder.file_name()).status();
             eprintln!("a failed test's `{:?}`: {ended:?}", folder.file_name());
+        }
+    }
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder of the source tree") {
+        let entry = entry.expect("an entry");
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).expect("a file");
         }
     }
 }

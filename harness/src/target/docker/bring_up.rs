@@ -384,8 +384,7 @@ impl Attempt<'_> {
         let mut ends = deaths.filter(|death| {
             // A tool beside an agent names it, too, and is meant to end.
             let of_agent = labels::get(&death.labels, labels::AGENT).is_some();
-            let tool = labels::get(&death.labels, labels::ROLE) == Some("tool");
-            std::future::ready(of_agent && !tool)
+            std::future::ready(of_agent && !labels::is_tool(&death.labels))
         });
         tokio::select! {
             biased;
@@ -466,7 +465,7 @@ impl Attempt<'_> {
 
     async fn prove_emulation_of(&self, arch: Arch, facts: &EngineFacts) -> Result<(), UpError> {
         let mut own = self.common.labels.clone();
-        own.insert(labels::ROLE.to_owned(), "tool".to_owned());
+        own.insert(labels::ROLE.to_owned(), labels::TOOL.to_owned());
         let place = Place::find("", facts.local, self.environment.github_actions);
         emulation::probe(self.docker.as_ref(), arch, &own)
             .await
@@ -610,8 +609,6 @@ impl Attempt<'_> {
         planned: &Planned,
     ) -> Result<DockerCluster, UpError> {
         let mut cluster = self.assemble(planned.record.clone())?;
-        let ahead = plan::Ahead::of(&planned.record);
-        let network = (network, &ahead);
         let agents = planned.record.agents.iter();
         let starts = agents.map(|agent| self.start(&cluster, network, planned, agent));
         let began = Instant::now();
@@ -725,7 +722,7 @@ impl Attempt<'_> {
     async fn start(
         &self,
         cluster: &DockerCluster,
-        (network, ahead): (&str, &plan::Ahead),
+        network: &str,
         planned: &Planned,
         agent: &AgentRecord,
     ) -> Result<u16, UpError> {
@@ -738,7 +735,7 @@ impl Attempt<'_> {
         let program = &planned.programs[&agent.plan.arch];
         let mut agent = agent.clone();
         for tries_left in (0..PORT_TRIES_MAX).rev() {
-            let container = plan::container(self.common, program, &agent, ahead, network);
+            let container = plan::container(self.common, program, &agent, &planned.record, network);
             let made = self.docker.create_container(&container).await;
             let id = made.map_err(|error| self.name_taken(error))?;
             self.docker.upload(&id, files.clone()).await?;

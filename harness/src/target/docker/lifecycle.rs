@@ -189,10 +189,7 @@ impl DockerCluster {
         let stop = |agent: &AgentName| {
             let container = self.container(agent).to_owned();
             let docker = self.docker.clone();
-            async move {
-                let stopped = docker.stop_container(&container, STOP_GRACE_SECS).await;
-                stopped.map_err(ToolError::Docker)
-            }
+            async move { docker.stop_container(&container, STOP_GRACE_SECS).await }
         };
         let outcomes = join_all(agents.iter().map(stop)).await;
         self.first(agents, outcomes, "stop")
@@ -243,12 +240,12 @@ impl DockerCluster {
     fn first<'a>(
         &self,
         agents: impl IntoIterator<Item = &'a AgentName>,
-        outcomes: Vec<Result<(), ToolError>>,
+        outcomes: Vec<Result<(), impl Into<ToolError>>>,
         action: &'static str,
     ) -> Result<(), LifecycleError> {
         for (agent, outcome) in agents.into_iter().zip(outcomes) {
             let agent = agent.clone();
-            outcome.map_err(|error| match error {
+            outcome.map_err(|error| match error.into() {
                 ToolError::Docker(source) => LifecycleError::Agent {
                     action,
                     cluster: self.record.spec.name.clone(),

@@ -1,7 +1,6 @@
 //! Everything about a cluster's Docker objects before any of them is made: names, labels, files.
 
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 
 use rand::seq::SliceRandom as _;
 use sha2::{Digest as _, Sha256};
@@ -13,7 +12,7 @@ use crate::docker::{
 };
 use crate::engine::{AGENT_USER, BUILT_IN, Program};
 use crate::owner::Owner;
-use crate::spec::{AgentName, AgentPlan, ClusterSpec, HTTP_PORT, RPC_PORT, Role};
+use crate::spec::{AgentPlan, ClusterSpec, HTTP_PORT, RPC_PORT, Role};
 use crate::tls::{self, Authority, TlsError};
 
 /// Ports offered to clusters: below the range from which the kernel gives ports to outgoing
@@ -107,46 +106,31 @@ pub(super) fn free_ports(count: usize) -> Vec<u16> {
     ports
 }
 
-/// What agents wait for in their containers before they start.
-pub(super) struct Ahead {
-    /// A client at its first start: until every server takes connections.
-    servers: Vec<Ipv4Addr>,
-    /// Those whose ports are closed to others: until they are.
-    filtered: BTreeSet<AgentName>,
-}
-
-impl Ahead {
-    pub(super) fn of(record: &Record) -> Self {
+/// Returns an agent's command, with what it waits for in its container, where the image has the program for
+/// that: one whose ports are closed to others until they are, a client at its first start until every server
+/// takes connections.
+fn command(program: &Program, agent: &AgentRecord, record: &Record) -> Vec<String> {
+    let mut adoption = record.spec.adoption.iter();
+    let mut wait = Vec::new();
+    if adoption.any(|one| one.filters_of(&agent.plan.name).next().is_some()) {
+        wait.push("-filtered".to_owned());
+    }
+    if agent.plan.role == Role::Client {
         let all = record.agents.iter();
         let servers = all.filter(|one| one.plan.role == Role::Server);
-        let filters = record.spec.adoption.iter().flat_map(|one| &one.filters);
-        Self {
-            servers: servers.map(|one| one.plan.address).collect(),
-            filtered: filters.map(|filter| filter.to.clone()).collect(),
-        }
+        let address = |server: &AgentRecord| format!("{}:{RPC_PORT}", server.plan.address);
+        let addresses: Vec<String> = servers.map(address).collect();
+        let (state, addresses) = (format!("{DATA_DIR}/client"), addresses.join(","));
+        wait.extend(["-unless", &state, "-tcp", &addresses].map(str::to_owned));
     }
-
-    /// Returns an agent's command, with what it waits for, where the image has the program for that.
-    fn command(&self, program: &Program, agent: &AgentRecord) -> Vec<String> {
-        let mut wait = Vec::new();
-        if self.filtered.contains(&agent.plan.name) {
-            wait.push("-filtered".to_owned());
-        }
-        if agent.plan.role == Role::Client && !self.servers.is_empty() {
-            let port = |ip: &Ipv4Addr| format!("{ip}:{RPC_PORT}");
-            let addresses: Vec<String> = self.servers.iter().map(port).collect();
-            let (state, addresses) = (format!("{DATA_DIR}/client"), addresses.join(","));
-            wait.extend(["-unless", &state, "-tcp", &addresses].map(str::to_owned));
-        }
-        if wait.is_empty() || !program.tools {
-            return program.command.clone();
-        }
-        let mut command = vec![BUILT_IN.to_owned(), "after".to_owned()];
-        command.extend(wait);
-        command.push("--".to_owned());
-        command.extend(program.command.iter().cloned());
-        command
+    if wait.is_empty() || !program.tools {
+        return program.command.clone();
     }
+    let mut command = vec![BUILT_IN.to_owned(), "after".to_owned()];
+    command.extend(wait);
+    command.push("--".to_owned());
+    command.extend(program.command.iter().cloned());
+    command
 }
 
 /// Returns the plan of an agent's container.
@@ -154,7 +138,7 @@ pub(super) fn container(
     common: &Common,
     program: &Program,
     agent: &AgentRecord,
-    ahead: &Ahead,
+    record: &Record,
     network: &str,
 ) -> ContainerPlan {
     let mut tags = common.labels.clone();
@@ -165,7 +149,7 @@ pub(super) fn container(
         name: agent.container.clone(),
         image: program.image.clone(),
         platform: agent.plan.arch.platform(),
-        command: ahead.command(program, agent),
+        command: command(program, agent, record),
         env: program.env.clone(),
         user: AGENT_USER.to_string(),
         hostname: agent.plan.name.to_string(),

@@ -94,7 +94,7 @@ impl Run {
     /// Takes over what an object's labels say of the whole run.
     fn learn(&mut self, tags: &Labels) {
         let text = |key| labels::get(tags, key);
-        if text(labels::ROLE) == Some("tool") && self.owner.is_some() {
+        if labels::is_tool(tags) && self.owner.is_some() {
             return;
         }
         let cluster = text(labels::CLUSTER).unwrap_or_default();
@@ -131,8 +131,8 @@ impl Run {
     }
 
     fn agents(&self) -> impl Iterator<Item = &ContainerFacts> {
-        let tool = |c: &&ContainerFacts| labels::get(&c.labels, labels::ROLE) == Some("tool");
-        self.containers.iter().filter(move |c| !tool(c))
+        let all = self.containers.iter();
+        all.filter(|container| !labels::is_tool(&container.labels))
     }
 
     /// Returns how it is, where it should have so many agents.
@@ -489,8 +489,7 @@ async fn sweep_tools(docker: &dyn DockerEngine, run: Run) -> Result<Option<Swept
     let dead = |container: &&ContainerFacts| {
         let tags = &container.labels;
         let owner = labels::get(tags, labels::OWNER).and_then(|o| o.parse::<Owner>().ok());
-        labels::get(tags, labels::ROLE) == Some("tool")
-            && owner.and_then(|owner| owner.lives()) == Some(false)
+        labels::is_tool(tags) && owner.and_then(|owner| owner.lives()) == Some(false)
     };
     let tools: Vec<&ContainerFacts> = run.containers.iter().filter(dead).collect();
     if tools.is_empty() {

@@ -119,7 +119,7 @@ impl DockerCluster {
         plan.labels = [
             (labels::CLUSTER, self.record.spec.name.clone()),
             (labels::RUN, self.record.run.clone()),
-            (labels::ROLE, "tool".to_owned()),
+            (labels::ROLE, labels::TOOL.to_owned()),
             (labels::AGENT, agent.to_string()),
             (labels::OWNER, Owner::this().to_string()),
         ]

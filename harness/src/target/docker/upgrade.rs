@@ -59,7 +59,7 @@ impl DockerCluster {
             labels,
         };
         let network = self.network().await?;
-        let container = plan::container(&common, program, own, &plan::Ahead::of(&record), &network);
+        let container = plan::container(&common, program, own, &record, &network);
 
         let docker = &self.docker;
         docker
@@ -69,8 +69,7 @@ impl DockerCluster {
         docker.remove_container(&own.container).await?;
         let id = docker.create_container(&container).await?;
         docker.upload(&id, files).await?;
-        docker.start_container(&id).await?;
-        self.close_ports(agent).await?;
+        self.start_container(agent).await?;
         Ok(self.note_upgrade(agent, &program.image)?)
     }
 

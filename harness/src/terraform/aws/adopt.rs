@@ -98,24 +98,19 @@ pub fn adopt(
 
 /// What each machine does not let in from each other one, where all rules are known.
 fn filters(cluster: &AwsCluster) -> Vec<Filter> {
-    let name = |machine: &Machine| {
-        let name = machine.name.known().cloned();
-        AgentName(name.unwrap_or_default())
+    let all = || cluster.machines.iter();
+    let pairs = all().flat_map(|to| all().map(move |from| (from, to)));
+    let pairs = pairs.filter(|(from, to)| !std::ptr::eq(*from, *to));
+    let name = |machine: &Machine| AgentName(machine.name.known().cloned().unwrap_or_default());
+    let filter = |(from, to)| {
+        let closed = cluster.closed_ports(from, to)?;
+        (!closed.is_empty()).then(|| Filter {
+            to: name(to),
+            from: name(from),
+            closed,
+        })
     };
-    let mut filters = Vec::new();
-    for to in &cluster.machines {
-        for from in &cluster.machines {
-            let closed = cluster.closed_ports(from, to).unwrap_or_default();
-            if name(from) != name(to) && !closed.is_empty() {
-                filters.push(Filter {
-                    to: name(to),
-                    from: name(from),
-                    closed,
-                });
-            }
-        }
-    }
-    filters
+    pairs.filter_map(filter).collect()
 }
 
 fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {

@@ -113,15 +113,26 @@ impl AwsCluster {
     /// chosen by AWS, and any network may hold them.
     #[must_use]
     pub fn opens(&self, from: &Machine, to: &Machine, protocol: &str, port: u16) -> bool {
-        self.rules.iter().any(|rule| {
-            let admitted = match &rule.peer {
-                Peer::Group(group) => from.groups.contains(group),
-                Peer::Cidr(_) | Peer::Unknown(_) => true,
+        self.between(Direction::Ingress, to, from, |_| true)
+            .any(|rule| rule.covers(protocol, port.into()))
+    }
+
+    /// Returns the rules of one way that a machine has for another one; `holds` says whether a network may
+    /// hold that other one.
+    fn between<'a>(
+        &'a self,
+        direction: Direction,
+        own: &'a Machine,
+        other: &'a Machine,
+        holds: impl Fn(&str) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a Rule> {
+        self.rules.iter().filter(move |rule| {
+            let for_other = match &rule.peer {
+                Peer::Group(group) => other.groups.contains(group),
+                Peer::Cidr(cidr) => holds(cidr),
+                Peer::Unknown(_) => true,
             };
-            rule.direction == Direction::Ingress
-                && to.groups.contains(&rule.group)
-                && rule.covers(protocol, port.into())
-                && admitted
+            rule.direction == direction && own.groups.contains(&rule.group) && for_other
         })
     }
 
@@ -133,8 +144,12 @@ impl AwsCluster {
             return None;
         }
         let closed = |transport| {
-            let mut closed = gaps(self.open(Direction::Ingress, to, from, transport));
-            closed.extend(gaps(self.open(Direction::Egress, from, to, transport)));
+            let open = |direction, own, other| {
+                let rules = self.between(direction, own, other, |cidr| may_hold(cidr, other));
+                rules.filter_map(|rule| rule.opened(transport)).collect()
+            };
+            let mut closed = gaps(open(Direction::Ingress, to, from));
+            closed.extend(gaps(open(Direction::Egress, from, to)));
             let ports = move |(first, last)| Ports {
                 transport,
                 first,
@@ -143,26 +158,6 @@ impl AwsCluster {
             merged(closed).into_iter().map(ports)
         };
         Some(Transport::ALL.into_iter().flat_map(closed).collect())
-    }
-
-    /// Returns the ports that a machine's rules of one way open for another machine.
-    fn open(
-        &self,
-        direction: Direction,
-        own: &Machine,
-        other: &Machine,
-        transport: Transport,
-    ) -> Vec<(u16, u16)> {
-        let opens = |rule: &&Rule| {
-            let other_side = match &rule.peer {
-                Peer::Group(group) => other.groups.contains(group),
-                Peer::Cidr(cidr) => may_hold(cidr, other),
-                Peer::Unknown(_) => true,
-            };
-            rule.direction == direction && own.groups.contains(&rule.group) && other_side
-        };
-        let all = self.rules.iter().filter(opens);
-        all.filter_map(|rule| rule.opened(transport)).collect()
     }
 
     /// Returns which of the agents' ports are closed between which roles, as `servers to clients: 4646,

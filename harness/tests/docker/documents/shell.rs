@@ -39,7 +39,7 @@ impl Shell {
             std::fs::create_dir_all(folder).expect("a folder");
         }
         for name in ["jobs", "scenarios", "terraform", "ci"] {
-            copy(&source.join(name), &work.join(name));
+            crate::copy(&source.join(name), &work.join(name));
         }
         Self {
             work,
@@ -85,19 +85,6 @@ impl Shell {
                 let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL);
                 (-1, format!("{said}\n(no end within {LONGEST:?})"))
             }
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder of the source tree") {
-        let entry = entry.expect("an entry");
-        let (path, to) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy(&path, &to);
-        } else {
-            std::fs::copy(&path, &to).expect("a file");
         }
     }
 }

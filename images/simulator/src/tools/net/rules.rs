@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 use super::kernel::{
     ACK, CREATE, DUMP, EXCLUSIVE, Kernel, REQUEST, attribute, attributes, message, u16_at,
 };
-use super::routes::{self, TABLE_MAIN};
+use super::routes::{self, TABLE_MAIN, TCP};
 use super::{FILTER, NetError, PROTOCOL, sorted};
 
 // From linux/rtnetlink.h and linux/fib_rules.h.
@@ -35,7 +35,6 @@ const FRA_SPORT_RANGE: u16 = 23;
 const FRA_DPORT_RANGE: u16 = 24;
 const ACTION_TO_TABLE: u8 = 1;
 const AF_INET: u8 = 2;
-const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// Length of a rule's fixed part.
@@ -281,14 +280,6 @@ impl Rule {
     }
 }
 
-impl Rule {
-    fn remove(&self, kernel: &Kernel) -> Result<(), NetError> {
-        let request = message(RTM_DELRULE, REQUEST | ACK, &self.body());
-        let removed = kernel.ask(&request, &format!("open {}", self.peer));
-        removed.map(drop)
-    }
-}
-
 /// Loses what `block` says between the agent and these peers.
 pub(super) fn block(
     kernel: &Kernel,
@@ -330,8 +321,8 @@ pub(super) fn filter(kernel: &Kernel, user: u32, closed: &[Closed]) -> Result<St
     Ok(text)
 }
 
-/// Finds out how this kernel looks backwards: closes one port to a peer, and asks the kernel what it would
-/// do with a packet from there to that port.
+/// Finds out how this kernel looks backwards, before any filter is in: closes one port to a peer, and asks
+/// the kernel what it would do with a packet from there to that port.
 fn backwards(kernel: &Kernel, peer: Ipv4Addr) -> Result<Backwards, NetError> {
     const OURS: u16 = 7;
     const THEIRS: u16 = 40_000;
@@ -358,7 +349,7 @@ fn backwards(kernel: &Kernel, peer: Ipv4Addr) -> Result<Backwards, NetError> {
         };
         trial.put(kernel)?;
         let still = admitted();
-        trial.remove(kernel)?;
+        remove(kernel, FILTER)?;
         if !still? {
             return Ok(backwards);
         }
