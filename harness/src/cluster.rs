@@ -61,7 +61,7 @@ pub struct ClusterBuilder {
     role_archs: Vec<(Role, Arch)>,
     engine: EngineRequest,
     settings: Vec<(String, String)>,
-    timeout: Duration,
+    timeout: Option<Duration>,
     environment: Environment,
     progress: Progress,
 }
@@ -78,7 +78,7 @@ impl Default for ClusterBuilder {
             role_archs: Vec::new(),
             engine: EngineRequest::default(),
             settings: Vec::new(),
-            timeout: Options::default().timeout,
+            timeout: None,
             environment: Environment::of_process(),
             progress: Progress::silent(),
         }
@@ -161,7 +161,7 @@ impl ClusterBuilder {
 
     /// Sets how long the cluster may take until it is ready.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = Some(timeout);
         self
     }
 

@@ -32,6 +32,7 @@ pub mod progress;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+pub mod slowness;
 pub mod soak;
 pub mod spec;
 pub mod step;

@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nomad", &[]),
     ("grammar", &[]),
     ("time_scale", &[]),
+    ("slowness", &[]),
     ("progress", &["spec"]),
     ("tls", &["spec"]),
     ("agent_config", &["spec", "tls"]),
@@ -27,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("job_check", &["grammar", "spec", "terraform"]),
     ("lint", &["spec", "terraform"]),
     ("timeline", &["measure", "spec"]),
-    ("target", &["nomad", "spec", "time_scale"]),
+    ("target", &["nomad", "slowness", "spec", "time_scale"]),
     (
         "engine",
         &[
@@ -53,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "owner",
             "poll",
             "progress",
+            "slowness",
             "spec",
             "target",
             "tls",
@@ -89,6 +91,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "pick",
             "poll",
             "probe",
+            "slowness",
             "spec",
             "target",
             "time_scale",

@@ -10,7 +10,10 @@
  *   - it forks and executes itself, and ends a child of its own by a signal,
  *   - it takes a timer's signal in a handler, and a timer's tick through epoll,
  *   - it says for which architecture it was compiled and which byte order it sees, for a
- *     program of this machine's own architecture under a foreign label runs unnoticed.
+ *     program of this machine's own architecture under a foreign label runs unnoticed,
+ *   - it measures how often a second it can start itself, read a JSON text, and multiply as the
+ *     curve of a TLS handshake does: beside a native program's rates they say how much longer
+ *     everything takes here.
  *
  * No C library, so that it is a few kilobytes and has no part that it does not test.
  * `build.sh` compiles it; the harness carries the results. Exit code: 0 when all is well,
@@ -288,6 +291,79 @@ static void check_epoll(void) {
     end_line();
 }
 
+/* ---- How fast it is here -------------------------------------------------------------- */
+
+enum { SPAN = 100000 /* microseconds for which each rate is taken */ };
+
+/* Says how often a second `work` can be done; once before, since an emulator translates each
+ * piece of code when it first runs. */
+static void measure(const char *name, void (*work)(void)) {
+    work();
+    word begin = microseconds(), took, times = 0;
+    do {
+        work();
+        times++;
+        took = microseconds() - begin;
+    } while (took < SPAN);
+    say("measured ");
+    say(name);
+    say_pair(" ", times * 1000000 / took);
+    end_line();
+}
+
+static void start(void) {
+    int status = 0;
+    call(NR_wait4, spawn_self("exit-7"), (word)&status, 0, 0, 0, 0);
+}
+
+/* What is made here must be made: nobody else reads it. */
+static volatile word made;
+
+/* Reads a node's text as a parser does: byte by byte, with a state. */
+static void read_json(void) {
+    static const char node[] =
+        "{\"ID\":\"f7476465-4d6e-c0de-26d0-e383c49be941\",\"Attributes\":{\"cpu.arch\":\"s390x\","
+        "\"kernel.name\":\"linux\",\"os.version\":\"13\"},\"Resources\":{\"CPU\":4000,\"MemoryMB\":"
+        "1024.5},\"Drivers\":[{\"raw_exec\":true},{\"java\":null}],\"Meta\":{\"a\\\"b\":\"c\"}}";
+    for (int turn = 0; turn < 20; turn++) {
+        word depth = 0, strings = 0, digits = 0, quoted = 0;
+        for (const char *at = node; *at; at++) {
+            if (quoted) {
+                at += *at == '\\';
+                quoted = *at != '"';
+                continue;
+            }
+            switch (*at) {
+            case '{': case '[': depth++; break;
+            case '}': case ']': depth--; break;
+            case '"': quoted = 1; strings++; break;
+            default: digits += *at >= '0' && *at <= '9';
+            }
+        }
+        made += depth + strings + digits;
+    }
+}
+
+/* Multiplies numbers of 256 bits, limb by limb. */
+static void multiply(void) {
+    static unsigned long a[4] = {~0UL, 12345678901UL, 0, 0x5ac635d8aa3a93e7UL}, b[4] = {3, ~5UL, 7, ~9UL};
+    for (int turn = 0; turn < 50; turn++) {
+        unsigned long product[8] = {0};
+        for (int i = 0; i < 4; i++) {
+            unsigned long carry = 0;
+            for (int j = 0; j < 4; j++) {
+                unsigned __int128 sum = (unsigned __int128)a[i] * b[j] + product[i + j] + carry;
+                product[i + j] = (unsigned long)sum;
+                carry = (unsigned long)(sum >> 64);
+            }
+            product[i + 4] = carry;
+        }
+        for (int i = 0; i < 4; i++)
+            a[i] = product[i] ^ product[i + 4];
+    }
+    made += (word)a[0];
+}
+
 /* ---- All of it ------------------------------------------------------------------------ */
 
 static void say_architecture(void) {
@@ -326,6 +402,9 @@ void probe_main(word *stack) {
     check_signal();
     check_handler();
     check_epoll();
+    measure("starts", start);
+    measure("json", read_json);
+    measure("multiplications", multiply);
     say(failures ? "probe FAIL" : "probe ok");
     end_line();
     exit_with(failures != 0);

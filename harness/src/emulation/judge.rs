@@ -22,8 +22,46 @@ pub enum End {
 pub struct Working {
     /// The architecture.
     pub arch: Arch,
-    /// How long it took the probe to fork and execute itself: natively about 0.3 ms.
-    pub spawn: Option<Duration>,
+    /// How fast they are.
+    pub rates: Rates,
+}
+
+/// How often a second the probe did each piece of its work; more is faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Rates {
+    /// Starting itself: what each task begins with.
+    pub starts: u32,
+    /// Reading a JSON text, twenty times.
+    pub json: u32,
+    /// Multiplying as the curve of a TLS handshake does, fifty times.
+    pub multiplications: u32,
+}
+
+impl Rates {
+    /// Returns how many times faster `other` is, in each piece of work.
+    #[must_use]
+    pub fn times_slower_than(&self, other: &Self) -> [(&'static str, f64); 3] {
+        let ratio = |of: fn(&Self) -> u32| f64::from(of(other)) / f64::from(of(self).max(1));
+        [
+            ("starting a program", ratio(|rates| rates.starts)),
+            ("reading JSON", ratio(|rates| rates.json)),
+            (
+                "a handshake's arithmetic",
+                ratio(|rates| rates.multiplications),
+            ),
+        ]
+    }
+
+    /// Returns the same as one figure: the geometric mean, so that no single one decides.
+    #[must_use]
+    pub fn slowness_beside(&self, other: &Self) -> f64 {
+        let product: f64 = self
+            .times_slower_than(other)
+            .iter()
+            .map(|(_, times)| times)
+            .product();
+        product.cbrt()
+    }
 }
 
 /// Programs of the architecture do not work, or nobody can say that they do.
@@ -146,11 +184,12 @@ pub fn judge(arch: Arch, log: &str, end: End) -> Result<Working, NotWorking> {
         End::Exited(code) if (129..=192).contains(&code) => {
             failed(Fault::Crash { signal: code - 128 }, last)
         }
-        End::Exited(0) if first_is(log, arch) && last == Some("probe ok") => Ok(Working {
-            arch,
-            spawn: spawn_time(log),
-        }),
-        End::Exited(code) => failed(Fault::Unproved { code }, last),
+        End::Exited(code) => match rates(log) {
+            Some(rates) if code == 0 && first_is(log, arch) && last == Some("probe ok") => {
+                Ok(Working { arch, rates })
+            }
+            _ => failed(Fault::Unproved { code }, last),
+        },
     }
 }
 
@@ -203,10 +242,22 @@ fn first_is(log: &str, arch: Arch) -> bool {
     log.lines().next() == Some(&format!("arch {}", nature(arch)))
 }
 
-fn spawn_time(log: &str) -> Option<Duration> {
-    let line = log.lines().find(|line| line.starts_with("ok fork_exec "))?;
-    let (_, micros) = line.split_once("took_us ")?;
-    micros.trim().parse().ok().map(Duration::from_micros)
+fn rates(log: &str) -> Option<Rates> {
+    let rate = |name: &str| {
+        let of = |line: &str| {
+            line.strip_prefix("measured ")?
+                .strip_prefix(name)?
+                .trim()
+                .parse()
+                .ok()
+        };
+        log.lines().find_map(of)
+    };
+    Some(Rates {
+        starts: rate("starts ")?,
+        json: rate("json ")?,
+        multiplications: rate("multiplications ")?,
+    })
 }
 
 #[cfg(test)]

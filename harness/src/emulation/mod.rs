@@ -11,6 +11,6 @@ mod judge;
 mod mend;
 mod probe;
 
-pub use judge::{End, Fault, NotWorking, Working, fault_in_log, judge};
+pub use judge::{End, Fault, NotWorking, Rates, Working, fault_in_log, judge};
 pub use mend::{Place, mend};
 pub use probe::{ProbeError, probe};

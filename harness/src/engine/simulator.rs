@@ -34,6 +34,7 @@ pub(super) async fn provide(
             simulated: true,
             time_scale: request.time_scale,
             planted: request.plant.clone(),
+            ..EngineInfo::default()
         },
         version,
         image: known.name,

@@ -265,8 +265,9 @@ async fn steps<'t>(
     let total = scenario.steps.len();
     let is_stop = |step: &Step| matches!(step, Step::StopAll);
     let last_stop = scenario.steps.iter().rposition(is_stop).unwrap_or(0);
-    let scale = scene.target.engine().time_scale;
-    let steps = scenario.steps.iter().map(|step| step.at_time_scale(scale));
+    let engine = scene.target.engine();
+    let of_cluster = |step: &Step| step.in_time_of(engine.time_scale, engine.slowness);
+    let steps = scenario.steps.iter().map(of_cluster);
     for (place, step) in steps.enumerate() {
         let number = place + 1;
         if until.is_some_and(|until| scene.recorder.elapsed() >= until)

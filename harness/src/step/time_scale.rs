@@ -1,38 +1,40 @@
-//! The same step on a cluster whose timers run faster: waits, watches and limits on times are in
-//! Nomad's time in a script, and get shorter here.
+//! The same step on a cluster whose timers run faster, or whose agents are slower: waits, watches
+//! and limits on times are in Nomad's time in a script, and become the cluster's here.
 
 use super::Step;
+use crate::slowness::Slowness;
 use crate::time_scale::TimeScale;
 
 /// Measures of this ending are times; others are counts, which no scale changes.
 const MILLIS: &str = "_ms";
 
 impl Step {
-    /// Returns the step as it is run at a time scale.
+    /// Returns the step as it is run at a time scale, on agents that are so slow.
     #[must_use]
-    pub fn at_time_scale(&self, scale: TimeScale) -> Self {
+    pub fn in_time_of(&self, scale: TimeScale, slowness: Slowness) -> Self {
         let mut step = self.clone();
-        step.shorten(scale);
+        step.adapt(scale, slowness);
         step
     }
 
-    fn shorten(&mut self, scale: TimeScale) {
+    fn adapt(&mut self, scale: TimeScale, slowness: Slowness) {
+        let allowed = |limit| slowness.allowed(scale.allowed(limit));
         match self {
-            Self::Expect { within, .. } => *within = scale.allowed(*within),
+            Self::Expect { within, .. } => *within = allowed(*within),
             Self::Hold { lasting, .. } | Self::Never { lasting, .. } => {
                 *lasting = scale.watched(*lasting);
             }
-            Self::Call(call) => call.within = call.within.map(|within| scale.allowed(within)),
+            Self::Call(call) => call.within = call.within.map(allowed),
             Self::Measure {
                 name,
                 at_most,
                 at_least,
             } if name.ends_with(MILLIS) => {
-                *at_most = at_most.map(|limit| scale.allowed_ms(limit));
+                *at_most = at_most.map(|limit| slowness.allowed_ms(scale.allowed_ms(limit)));
                 *at_least = at_least.map(|limit| scale.exact_ms(limit));
             }
             Self::Parallel { steps } | Self::ForEach { steps, .. } => {
-                steps.iter_mut().for_each(|step| step.shorten(scale));
+                steps.iter_mut().for_each(|step| step.adapt(scale, slowness));
             }
             Self::Measure { .. }
             | Self::Submit { .. }
@@ -85,6 +87,10 @@ mod tests {
                 limit("requests_lost", 300_000.0),
             ],
         };
-        assert_eq!(all(60, 300_000.0).at_time_scale(scale), all(6, 30_000.0));
+        let here = |scale, slowness| all(60, 300_000.0).in_time_of(scale, slowness);
+        assert_eq!(here(scale, Slowness::default()), all(6, 30_000.0));
+        let eight = Slowness::of_ratio(8.0);
+        assert_eq!(here(TimeScale::default(), eight), all(60, 2_400_000.0));
+        assert_eq!(here(scale, eight), all(6, 240_000.0));
     }
 }

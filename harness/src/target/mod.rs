@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use crate::slowness::Slowness;
 use crate::spec::{AgentName, Arch, Role};
 use crate::time_scale::TimeScale;
 
@@ -96,6 +97,10 @@ pub struct EngineInfo {
     /// How many times faster than Nomad's own its timers run; the simulator's only.
     #[serde(default, skip_serializing_if = "TimeScale::is_one")]
     pub time_scale: TimeScale,
+    /// How many times longer its emulated agents take, as measured when the cluster came up: all time
+    /// limits are stretched by it.
+    #[serde(default, skip_serializing_if = "Slowness::is_one")]
+    pub slowness: Slowness,
     /// The defect that is planted in it, so that something can be seen to find it; the
     /// simulator's only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +137,9 @@ impl EngineInfo {
         let mut words = String::new();
         if !self.time_scale.is_one() {
             words.push_str(&format!(", at time scale {}", self.time_scale));
+        }
+        if !self.slowness.is_one() {
+            words.push_str(&format!(", time limits x{}", self.slowness));
         }
         if let Some(defect) = &self.planted {
             words.push_str(&format!(", PLANTED DEFECT `{defect}`"));

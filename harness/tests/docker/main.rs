@@ -11,6 +11,7 @@ mod conformance;
 #[cfg(feature = "testcontainers")]
 mod dev_agent;
 mod documents;
+mod emulated;
 mod faults;
 mod first_boot;
 mod images;

@@ -11,11 +11,6 @@ use nomad_harness::time_scale::TimeScale;
 
 use super::failure::Failure;
 
-/// Time that an emulated cluster gets, in times of a native one's.
-const EMULATED_FACTOR: u32 = 5;
-/// How long a cluster may take to be ready, unless it is said.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The options that say what cluster is wanted.
 #[derive(clap::Args)]
 pub struct ClusterArgs {
@@ -77,9 +72,10 @@ pub struct ClusterArgs {
     /// Nomad's datacenter.
     #[arg(long, default_value = "dc1")]
     datacenter: String,
-    /// How long it may take until the cluster is ready, as `90s` or `5m`.
+    /// How long it may take until the cluster is ready, as `90s` or `5m` [default: 60s, and as many
+    /// times more as emulated agents are slower].
     #[arg(long, value_name = "TIME", value_parser = scenario::duration_or_seconds)]
-    timeout: Option<Duration>,
+    pub timeout: Option<Duration>,
     /// Extra agent configuration, as `server.raft_multiplier=2`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -149,17 +145,6 @@ impl ClusterArgs {
         spec.validate()
             .map_err(nomad_harness::target::docker::UpError::Spec)?;
         Ok(())
-    }
-
-    /// Returns how long the cluster may take to be ready.
-    pub fn timeout(&self, spec: &ClusterSpec) -> Duration {
-        let emulated = spec.archs().iter().any(|arch| Arch::host() != Some(*arch));
-        let default = if emulated {
-            TIMEOUT * EMULATED_FACTOR
-        } else {
-            TIMEOUT
-        };
-        self.timeout.unwrap_or(default)
     }
 
     /// Reads the options into what the library takes.

@@ -92,7 +92,7 @@ async fn made(
     let (spec, request) = args.cluster.read(name)?;
     spec.validate().map_err(UpError::Spec)?;
     let options = UpOptions {
-        timeout: args.cluster.timeout(&spec),
+        timeout: args.cluster.timeout,
         keep: false,
         ephemeral: true,
     };

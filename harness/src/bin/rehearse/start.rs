@@ -11,15 +11,19 @@ use super::output::{self, Format};
 use super::view::View;
 use super::words;
 
+/// How long a cluster of this machine's architecture may take to be ready, unless it is said.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
 /// Start a stopped cluster, or some of its agents: same addresses, same data.
 #[derive(clap::Args)]
 pub struct Args {
     /// The cluster, and its agents (all unless they are named).
     #[arg(value_name = "CLUSTER] [AGENT")]
     words: Vec<String>,
-    /// How long a whole cluster may take until it is ready, as `90s` or `5m`.
-    #[arg(long, default_value = "120s", value_name = "TIME", value_parser = duration_or_seconds)]
-    timeout: Duration,
+    /// How long a whole cluster may take until it is ready, as `90s` or `5m` [default: 120s, and as
+    /// many times more as emulated agents are slower].
+    #[arg(long, value_name = "TIME", value_parser = duration_or_seconds)]
+    timeout: Option<Duration>,
 }
 
 /// Starts the agents; a whole cluster is waited for until it is ready.
@@ -31,7 +35,9 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     cluster.start_agents(&agents).await?;
     if named.agents.is_empty() {
         let view = View::new();
-        cluster.wait_ready(args.timeout, view.progress()).await?;
+        let by_itself = || cluster.engine_info().slowness.allowed(TIMEOUT);
+        let timeout = args.timeout.unwrap_or_else(by_itself);
+        cluster.wait_ready(timeout, view.progress()).await?;
     }
     match context.format {
         Format::Json => output::json(&serde_json::json!({

@@ -75,7 +75,7 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         .map_err(nomad_harness::target::docker::UpError::Spec)?;
     let docker = context.docker().await?;
     let options = Options {
-        timeout: args.cluster.timeout(&spec),
+        timeout: args.cluster.timeout,
         keep: args.keep,
         ephemeral: false,
     };

@@ -8,7 +8,7 @@ use super::super::evidence::Registration;
 use super::*;
 use crate::docker::EngineFacts;
 use crate::docker::probe::EngineReport;
-use crate::emulation::{NotWorking, Working};
+use crate::emulation::{NotWorking, Rates, Working};
 
 fn grants(capabilities: &[&str]) -> Grants {
     Grants {
@@ -61,7 +61,11 @@ fn healthy() -> Evidence {
                 Arch::S390x,
                 Ok(Ok(Working {
                     arch: Arch::S390x,
-                    spawn: None,
+                    rates: Rates {
+                        starts: 100,
+                        json: 20_000,
+                        multiplications: 60_000,
+                    },
                 })),
             )],
             place: Place::Elsewhere,

@@ -11,6 +11,9 @@ const GOOD: &str = "arch s390x big-endian\n\
     ok signal status 15\n\
     ok timer_signal set 0 slept -4 taken 1\n\
     ok epoll_timerfd set 0 events 1\n\
+    measured starts 98\n\
+    measured json 20000\n\
+    measured multiplications 67892\n\
     probe ok\n";
 
 /// QEMU 7.2.22 and 10.0.2 on kernel 6.18.
@@ -34,7 +37,15 @@ fn fault(log: &str, end: End) -> Fault {
 #[test]
 fn a_full_log_of_the_right_architecture_is_proof() {
     let working = judge(Arch::S390x, GOOD, End::Exited(0)).expect("all is well");
-    assert_eq!(working.spawn, Some(Duration::from_micros(17793)));
+    let native = Rates {
+        starts: 2127,
+        json: 60_000,
+        multiplications: 469_870,
+    };
+    let slower = working.rates.slowness_beside(&native);
+    assert!((slower - 7.66).abs() < 0.01, "{slower}");
+    let itself = native.slowness_beside(&native);
+    assert!((itself - 1.0).abs() < 1e-9, "{itself}");
 }
 
 #[test]
@@ -43,6 +54,11 @@ fn every_single_sign_of_success_is_needed() {
     let unfinished = GOOD.replace("probe ok\n", "");
     assert_eq!(
         fault(&unfinished, End::Exited(0)),
+        Fault::Unproved { code: 0 }
+    );
+    let unmeasured = GOOD.replace("measured json 20000\n", "");
+    assert_eq!(
+        fault(&unmeasured, End::Exited(0)),
         Fault::Unproved { code: 0 }
     );
     let headless = GOOD.replace("arch s390x big-endian\n", "");

@@ -25,12 +25,13 @@ use crate::docker::{
     Death, DockerEngine, DockerError, EngineFacts, NetworkPlan, SubnetTaken, Surroundings, Trouble,
     free_subnets, labels,
 };
-use crate::emulation::{self, Place, ProbeError};
+use crate::emulation::{self, Place, ProbeError, Rates};
 use crate::engine::{self, EngineError, EngineKind, EngineRequest, Next, Program};
 use crate::environment::Environment;
 use crate::nomad::{ApiError, Token};
 use crate::owner::{Owner, now_secs};
 use crate::progress::{Event, Progress};
+use crate::slowness::Slowness;
 use crate::spec::{AgentName, AgentPlan, Arch, ClusterSpec, Role, SpecError, Subnet};
 use crate::tls::{Authority, TlsError};
 
@@ -39,25 +40,19 @@ const PORT_TRIES_MAX: usize = 5;
 /// Lines of an agent's log that an error shows.
 const LOG_LINES: usize = 12;
 
+/// How long a cluster of this machine's architecture may take to be ready, unless it is said.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// How a cluster is to be brought up.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// How long it may take until it is ready, the engine's download left out.
-    pub timeout: Duration,
+    /// How long it may take until it is ready, the engine's download left out; 60 s unless it is
+    /// said, and accordingly more where its agents are emulated.
+    pub timeout: Option<Duration>,
     /// Whether what was made stays when it does not come up, to be looked at.
     pub keep: bool,
     /// Whether the cluster is garbage as soon as this process ends (tests).
     pub ephemeral: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(60),
-            keep: false,
-            ephemeral: false,
-        }
-    }
 }
 
 /// A cluster did not come up.
@@ -353,6 +348,17 @@ fn main_program(programs: &BTreeMap<Arch, Program>) -> &Program {
     all.next().expect("a cluster has a server")
 }
 
+/// Says how much longer emulated programs take, and what follows from it.
+fn emulation_text(arch: Arch, rates: &Rates, native: &Rates) -> String {
+    let pieces = rates.times_slower_than(native);
+    let pieces = pieces.map(|(what, times)| format!("{what} x{times:.1}"));
+    let slowness = Slowness::of_ratio(rates.slowness_beside(native));
+    format!(
+        "{arch} programs work here, emulated: {}; time limits x{slowness}",
+        pieces.join(", ")
+    )
+}
+
 /// How waiting beside the starting containers ended.
 enum Waited {
     /// All is ready.
@@ -363,15 +369,18 @@ enum Waited {
 
 impl Attempt<'_> {
     async fn run(&self) -> Result<DockerCluster, UpError> {
-        let (facts, programs) = futures::try_join!(
+        let ((facts, slowness), mut programs) = futures::try_join!(
             async {
                 let facts = self.docker.facts().await?;
                 self.clear_name(&facts.id).await?;
-                self.prove_emulation(&facts).await?;
-                Ok::<_, UpError>(facts)
+                let slowness = self.prove_emulation(&facts).await?;
+                Ok::<_, UpError>((facts, slowness))
             },
             async { Ok(self.provide().await?) },
         )?;
+        for program in programs.values_mut() {
+            program.info.slowness = slowness;
+        }
         let version = &main_program(&programs).version;
         agent_config::check_settings(self.spec, version).map_err(UpError::Settings)?;
         let tools = self.tools(&facts, &programs).await?;
@@ -453,29 +462,48 @@ impl Attempt<'_> {
     }
 
     /// Where agents are to be emulated: tries a program of their architecture first, since an
-    /// emulator may be registered and break every agent all the same.
-    async fn prove_emulation(&self, facts: &EngineFacts) -> Result<(), UpError> {
+    /// emulator may be registered and break every agent all the same. Returns how much longer the
+    /// slowest of them takes than a program of the engine's own architecture, tried beside it.
+    async fn prove_emulation(&self, facts: &EngineFacts) -> Result<Slowness, UpError> {
+        let mut most = Slowness::default();
         for arch in self.spec.archs() {
             if facts.arch.parse() != Ok(arch) {
-                self.prove_emulation_of(arch, facts).await?;
+                most = most.max(self.prove_emulation_of(arch, facts).await?);
             }
         }
-        Ok(())
+        Ok(most)
     }
 
-    async fn prove_emulation_of(&self, arch: Arch, facts: &EngineFacts) -> Result<(), UpError> {
+    async fn probe(&self, arch: Arch, facts: &EngineFacts) -> Result<Rates, UpError> {
         let mut own = self.common.labels.clone();
         own.insert(labels::ROLE.to_owned(), labels::TOOL.to_owned());
         let place = Place::find("", facts.local, self.environment.github_actions);
-        emulation::probe(self.docker.as_ref(), arch, &own)
-            .await
-            .map(drop)
+        let working = emulation::probe(self.docker.as_ref(), arch, &own).await;
+        working
+            .map(|working| working.rates)
             .map_err(|error| UpError::Emulation {
                 hint: error.hint(place),
                 source: error,
-            })?;
-        let works = format!("{arch} programs work here, emulated");
-        self.progress.tell(Event::Note(works));
+            })
+    }
+
+    async fn prove_emulation_of(
+        &self,
+        arch: Arch,
+        facts: &EngineFacts,
+    ) -> Result<Slowness, UpError> {
+        let rates = self.probe(arch, facts).await?;
+        // One after the other: side by side each would be measured on half of a busy machine.
+        let slowness = match facts.arch.parse() {
+            Ok(native) => {
+                let native = self.probe(native, facts).await?;
+                self.progress
+                    .tell(Event::Note(emulation_text(arch, &rates, &native)));
+                Slowness::of_ratio(rates.slowness_beside(&native))
+            }
+            // There is no program to compare with.
+            Err(_) => Slowness::default(),
+        };
         let servers = self.spec.archs_of(Role::Server);
         if servers.contains(&arch) && !self.spec.set.contains_key(plan::RAFT_MULTIPLIER) {
             self.progress.tell(Event::Note(format!(
@@ -484,7 +512,7 @@ impl Attempt<'_> {
                 plan::EMULATED_MULTIPLIER
             )));
         }
-        Ok(())
+        Ok(slowness)
     }
 
     /// Removes what earlier attempts left, everywhere; refuses a name that is in use.
@@ -686,7 +714,8 @@ impl Attempt<'_> {
                 self.progress.tell(Event::Note(error.to_string()));
             }
         };
-        let timeout = self.options.timeout;
+        let by_itself = || cluster.record.engine.slowness.allowed(TIMEOUT);
+        let timeout = self.options.timeout.unwrap_or_else(by_itself);
         let waited = conditions::first_time(cluster, secret, timeout, self.progress, &keep).await;
         match waited {
             Ok(token) => Ok(token),

@@ -73,7 +73,7 @@ impl Place {
             ..EngineRequest::default()
         };
         let options = Options {
-            timeout: Duration::from_millis(120),
+            timeout: Some(Duration::from_millis(120)),
             keep,
             ephemeral: false,
         };

@@ -69,7 +69,7 @@ impl<'o> Stage<'o> {
         let failed = |error: Failure| NoCluster::Failed(error);
         let (spec, request) = args.read_of_size(&name, size).map_err(failed)?;
         let options = Options {
-            timeout: args.timeout(&spec),
+            timeout: args.timeout,
             keep: self.orders.keep_failed,
             // One that is to be kept is no garbage when this process ends.
             ephemeral: !self.orders.keep_failed,
