@@ -29,6 +29,8 @@ pub struct Environment {
     pub docker_tls: bool,
     /// `$DOCKER_CONFIG`, `~/.docker`.
     pub docker_config: Option<PathBuf>,
+    /// `$NOMAD_LICENSE_PATH`: file of a licence of Nomad Enterprise.
+    pub license_path: Option<PathBuf>,
     /// `$GITHUB_ACTIONS`: whether this is a job there.
     pub github_actions: bool,
     /// What AWS's own tools read.
@@ -137,6 +139,7 @@ impl Environment {
             docker_context: text("DOCKER_CONTEXT"),
             docker_tls: text("DOCKER_TLS_VERIFY").is_some(),
             github_actions: text("GITHUB_ACTIONS").is_some(),
+            license_path: path("NOMAD_LICENSE_PATH"),
             docker_config: path("DOCKER_CONFIG")
                 .or_else(|| home.as_ref().map(|home| home.join(".docker"))),
             aws: AwsEnvironment::read(text, home.as_deref()),

@@ -119,6 +119,8 @@ pub(super) const KEYS: &[Key] = &[
     from(1, 2, 0, "server.failover_heartbeat_ttl"),
     key("server.rejoin_after_leave"),
     key("server.encrypt"),
+    // Read by Enterprise builds; others accept and ignore it.
+    key("server.license_path"),
     key("server.server_join.retry_join"),
     key("server.server_join.start_join"),
     key("server.server_join.retry_max"),

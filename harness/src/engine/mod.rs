@@ -7,6 +7,7 @@ mod elf;
 mod foreign;
 mod image;
 mod images;
+mod license;
 mod next;
 pub mod release;
 mod simulator;
@@ -30,6 +31,7 @@ use crate::time_scale::TimeScale;
 
 pub(crate) use assembly::{BUILT_IN, USER as AGENT_USER};
 pub use elf::ElfError;
+pub use license::{License, LicenseError, license};
 pub use next::{Next, provide_next};
 pub use release::{ReleaseError, ReleaseSource};
 pub use workbench::workbench;
@@ -106,6 +108,8 @@ pub struct EngineRequest {
     pub releases: Option<String>,
     /// A copy of HashiCorp's release key, in place of the environment's.
     pub release_key: Option<PathBuf>,
+    /// File of a licence of Nomad Enterprise, in place of the environment's.
+    pub license: Option<PathBuf>,
     /// How many times faster than Nomad's own the timers are to run; the simulator's only.
     pub time_scale: TimeScale,
     /// A defect to be planted; the simulator's only.
@@ -168,6 +172,9 @@ pub enum EngineError {
         /// The option.
         option: String,
     },
+    /// An Enterprise build without a licence.
+    #[error(transparent)]
+    License(#[from] LicenseError),
     /// There is no such defect.
     #[error(transparent)]
     UnknownPlant(#[from] agent::plant::UnknownPlant),
@@ -309,6 +316,9 @@ impl EngineError {
             }
             Self::SimulatorOnly { option } => {
                 return Some(format!("rehearse up --engine simulator {option}"));
+            }
+            Self::License(_) => {
+                "rehearse up --license FILE    # or NOMAD_LICENSE_PATH; a version without +ent needs none"
             }
             Self::NoBinary { .. } => "rehearse up --nomad-binary PATH, or --engine simulator",
             Self::NotExecutable { path } => return Some(format!("chmod +x {}", path.display())),
@@ -483,6 +493,8 @@ async fn from_release(
     reason: &str,
 ) -> Result<Program, EngineError> {
     let version = request.version.clone().unwrap_or_else(release::newest);
+    // Before its hundred megabytes are fetched.
+    license(request, &version, shop.environment)?;
     for caution in release::cautions(&version) {
         shop.progress.tell(Event::Note(caution));
     }

@@ -40,6 +40,8 @@ pub(crate) struct Stored {
 /// The table.
 pub(crate) struct Cluster {
     pub(crate) states: BTreeMap<AgentName, AgentState>,
+    /// Who runs and never answers.
+    pub(crate) hanging: Option<AgentName>,
     pub(crate) leader: Option<AgentName>,
     /// When an election under way ends, and who wins.
     pub(crate) election: Option<(Instant, AgentName)>,

@@ -58,8 +58,12 @@ async fn agent_api(
     body: Bytes,
     port: u16,
 ) -> Response {
+    let agent = AgentName(agent);
+    if lock(&shared).hanging.as_ref() == Some(&agent) {
+        return std::future::pending().await;
+    }
     let mut cluster = lock(&shared);
-    if !cluster.is_up(&AgentName(agent)) {
+    if !cluster.is_up(&agent) {
         return broken();
     }
     let stale = query.as_deref().unwrap_or_default().contains("stale");

@@ -25,6 +25,7 @@ impl FakeTarget {
         let mut agents = Vec::new();
         let cluster = Cluster {
             states: BTreeMap::new(),
+            hanging: None,
             leader: Some(AgentName::new(Role::Server, 1)),
             election: None,
             outage,
@@ -84,6 +85,14 @@ impl FakeTarget {
     /// Has it run so many times faster, as its engine says.
     pub(crate) fn time_scale(&mut self, times: &str) {
         self.engine.time_scale = times.parse().expect("a time scale");
+    }
+
+    /// Has an emulator run all agents.
+    pub(crate) fn emulate(&mut self) {
+        for agent in &mut self.agents {
+            agent.arch = Arch::S390x;
+            agent.emulated = true;
+        }
     }
 
     fn pull(&self, verb: &str, agent: &AgentName, state: Option<AgentState>) {

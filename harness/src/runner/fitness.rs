@@ -41,7 +41,8 @@ pub(super) async fn not_running(target: &dyn Target) -> Option<String> {
 
 /// Waits until one leader is named by all, every server votes and is healthy, and every client
 /// is ready.
-pub(super) async fn wait(agents: &Directory) -> Result<(), PollError> {
+pub(super) async fn wait(scene: &Scene<'_>) -> Result<(), PollError> {
+    let agents = &scene.agents;
     let conditions = [
         Condition::Leader,
         Condition::Voters {
@@ -52,9 +53,12 @@ pub(super) async fn wait(agents: &Directory) -> Result<(), PollError> {
         },
     ];
     for condition in conditions {
-        poll::eventually(WITHIN, INTERVAL, &condition.to_string(), || {
-            condition.look(agents)
-        })
+        poll::eventually(
+            scene.allowed(WITHIN),
+            INTERVAL,
+            &condition.to_string(),
+            || condition.look(agents),
+        )
         .await?;
     }
     Ok(())

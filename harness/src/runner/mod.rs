@@ -8,6 +8,7 @@
 mod fitness;
 mod folder;
 mod heartbeat;
+mod hung;
 mod interrupt;
 mod observe;
 mod residue;
@@ -185,7 +186,7 @@ async fn act(
             ),
         };
     }
-    if let Err(unfit) = fitness::wait(&scene.agents).await {
+    if let Err(unfit) = fitness::wait(scene).await {
         report.cluster_fit = false;
         return End::Inconclusive {
             why: format!("the cluster was not healthy before the first step: {unfit}"),
@@ -212,7 +213,7 @@ async fn leave_clean(scene: &Scene<'_>, keep_failed: bool, report: &mut Report) 
     }
     // Where it is known to be broken, waiting for it to be healthy would only take long.
     if report.cluster_fit
-        && let Err(unfit) = fitness::wait(&scene.agents).await
+        && let Err(unfit) = fitness::wait(scene).await
     {
         report.cluster_fit = false;
         let note = format!("the cluster is not as healthy as before: {unfit}");
@@ -343,7 +344,10 @@ async fn undo(scene: &Scene<'_>, end: End, report: &mut Report) -> End {
     }
     let trouble = match died {
         Some(died) => Some(was_cut(&scene.recorder, &died)),
-        None if unhealed.is_empty() => None,
+        None if unhealed.is_empty() => match end {
+            End::Failed { .. } => hung::find(scene).await,
+            _ => None,
+        },
         None => Some(format!("healing failed: {}", unhealed.join("; "))),
     };
     end.excused_by(trouble)

@@ -155,6 +155,28 @@ async fn an_agent_that_dies_just_before_a_failure_excuses_it() {
     assert_eq!(report.verdict, Verdict::Inconclusive, "{report:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emulated_agent_that_hangs_excuses_a_failure_and_a_native_one_does_not() {
+    for emulated in [true, false] {
+        let mut target = fake(Defects::default()).await;
+        if emulated {
+            target.emulate();
+        }
+        let cluster = target.cluster.clone();
+        let options = at(Kind::StepStarted, move || {
+            lock(&cluster).hanging = Some(AgentName::new(Role::Client, 2));
+        });
+        let report = run(&scenario(vec![impossible()]), &target, options).await;
+        if emulated {
+            assert_eq!(report.verdict, Verdict::Inconclusive, "{report:?}");
+            let hangs = "emulated `client-2` (s390x) runs and does not answer";
+            assert!(reason(&report).starts_with(hangs), "{report:?}");
+        } else {
+            assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
+        }
+    }
+}
+
 /// Lets a client change its state while the first step is on.
 fn client_2_becomes(target: &FakeTarget, state: AgentState) -> Options {
     let cluster = target.cluster.clone();

@@ -81,7 +81,7 @@ pub(super) async fn gossip_key(scene: &Scene<'_>) -> Result<String, StepError> {
 async fn agreed(scene: &Scene<'_>, key: &str) -> Result<String, StepError> {
     let agents = scene.untouched();
     let what = "every server has the new gossip key, and no other";
-    let seen = poll::eventually(AGREED_WITHIN, INTERVAL, what, || async {
+    let seen = poll::eventually(scene.allowed(AGREED_WITHIN), INTERVAL, what, || async {
         let keys = agents
             .ask(|api| async move { api.gossip_keys().await })
             .await;
@@ -120,7 +120,7 @@ pub(super) async fn certificate(scene: &Scene<'_>, on: &Pick) -> Result<String, 
         scene.target.give_certificate(agent, Paper::Own).await?;
         scene.target.reload(agent).await?;
         let what = format!("`{agent}` shows its new certificate");
-        poll::eventually(SHOWN_WITHIN, INTERVAL, &what, || async {
+        poll::eventually(scene.allowed(SHOWN_WITHIN), INTERVAL, &what, || async {
             match served(scene, agent, (&shown, &key)).await {
                 Ok(now) if now != before => Look::Done(()),
                 Ok(_) => Look::NotYet("it shows the old one".to_owned()),

@@ -2,6 +2,7 @@
 //! lock, and clones share it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, join_all};
@@ -129,6 +130,12 @@ impl<'t> Scene<'t> {
         let picked = pick.choose(&among, &mut dice).await?;
         self.lock().last.clone_from(&picked);
         Ok(picked)
+    }
+
+    /// Returns what a time limit of ours allows on agents that are so slow.
+    #[must_use]
+    pub fn allowed(&self, limit: Duration) -> Duration {
+        self.target.engine().slowness.allowed(limit)
     }
 
     /// Keeps a number.

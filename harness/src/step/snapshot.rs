@@ -64,7 +64,7 @@ pub(super) async fn restore(scene: &Scene<'_>) -> Result<String, StepError> {
     let what = "restoring the snapshot";
     // A cluster hands its first token out once: it is kept for the next try.
     let first = Mutex::new(None);
-    let seen = poll::eventually(RESTORED_WITHIN, INTERVAL, what, || async {
+    let seen = poll::eventually(scene.allowed(RESTORED_WITHIN), INTERVAL, what, || async {
         let mut last = "no server to ask".to_owned();
         for entry in agents.servers() {
             match put(&entry.api, &snapshot, &first).await {

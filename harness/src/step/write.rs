@@ -34,7 +34,7 @@ where
     Fut: Future<Output = Result<T, ApiError>>,
 {
     let agents = scene.untouched();
-    let written = poll::eventually(WITHIN, INTERVAL, what, || async {
+    let written = poll::eventually(scene.allowed(WITHIN), INTERVAL, what, || async {
         for entry in agents.servers() {
             match call(entry.api.clone()).await {
                 Ok(written) => return Look::Done(Ok(written)),

@@ -36,6 +36,10 @@ pub struct ClusterArgs {
     /// [env: REHEARSE_RELEASE_KEY]
     #[arg(long, value_name = "FILE")]
     release_key: Option<PathBuf>,
+    /// A licence of Nomad Enterprise, for the servers of a version with `+ent`; it goes into files of
+    /// theirs alone [env: NOMAD_LICENSE_PATH]
+    #[arg(long, value_name = "FILE")]
+    license: Option<PathBuf>,
     /// Make Nomad's timers run N times faster: simulated agents only. Scenarios' times are
     /// Nomad's, and get shorter accordingly.
     #[arg(long, value_name = "N", default_value_t = TimeScale::default())]
@@ -199,6 +203,7 @@ impl ClusterArgs {
             base_image: self.base_image.clone(),
             releases: self.releases.clone(),
             release_key: self.release_key.clone(),
+            license: self.license.clone(),
             time_scale: size.time_scale,
             plant: self.plant.clone(),
             upgrade_to: self.upgrade_to.clone(),

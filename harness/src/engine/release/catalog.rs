@@ -134,7 +134,7 @@ pub fn available(version: &Version, arch: Arch) -> Result<(), Unavailable> {
     check_arch(version, arch)
 }
 
-/// Returns what a user must know before running that release: licence, known defects.
+/// Returns what a user must know before running that release: known defects.
 #[must_use]
 pub fn cautions(version: &Version) -> Vec<String> {
     let mut cautions = Vec::new();
@@ -153,11 +153,6 @@ pub fn cautions(version: &Version) -> Vec<String> {
     if let Some((defect, instead)) = known {
         cautions.push(format!(
             "Nomad {version} is best avoided: {defect}; mended in {instead}"
-        ));
-    }
-    if is_enterprise(version) {
-        cautions.push(format!(
-            "Nomad {version} is an Enterprise build: its servers end without a licence (NOMAD_LICENSE)"
         ));
     }
     cautions
@@ -323,7 +318,6 @@ mod tests {
             assert_eq!(cautions(&version(text)).len(), 1, "{text}");
         }
         assert!(cautions(&version("1.7.2")).is_empty());
-        assert_eq!(cautions(&version("1.7.2+ent")).len(), 1);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::docker::{
     free_subnets, labels,
 };
 use crate::emulation::{self, Place, ProbeError, Rates};
-use crate::engine::{self, EngineError, EngineKind, EngineRequest, Next, Program};
+use crate::engine::{self, EngineError, EngineKind, EngineRequest, License, Next, Program};
 use crate::environment::Environment;
 use crate::nomad::{ApiError, Token};
 use crate::owner::{Owner, now_secs};
@@ -333,6 +333,7 @@ struct Planned {
     programs: BTreeMap<Arch, Program>,
     authority: Authority,
     gossip_key: String,
+    license: Option<License>,
 }
 
 /// What else a cluster gets besides its agents' programs.
@@ -340,6 +341,7 @@ struct Planned {
 struct Extras {
     tools: Option<ToolImage>,
     next: Option<Next>,
+    license: Option<License>,
 }
 
 /// The program that speaks for all: they are of one kind and version.
@@ -384,8 +386,10 @@ impl Attempt<'_> {
         let version = &main_program(&programs).version;
         agent_config::check_settings(self.spec, version).map_err(UpError::Settings)?;
         let tools = self.tools(&facts, &programs).await?;
+        let license = engine::license(self.request, version, self.environment)?;
         let extras = Extras {
             tools,
+            license,
             next: self.next(&programs).await?,
         };
         let (network, planned) = self.lay_out(&facts, programs, extras).await?;
@@ -560,6 +564,9 @@ impl Attempt<'_> {
                 let region = &self.spec.region;
                 self.folder
                     .write_secrets(region, &authority, &cli, &gossip_key)?;
+                if let Some(license) = &extras.license {
+                    self.folder.write_license(license.text())?;
+                }
             }
             let plan = NetworkPlan {
                 name: self.common.network(),
@@ -574,6 +581,7 @@ impl Attempt<'_> {
                         programs,
                         authority,
                         gossip_key,
+                        license: extras.license,
                     };
                     return Ok((network, planned));
                 }
@@ -612,6 +620,9 @@ impl Attempt<'_> {
         let slow = |agent: &AgentRecord| agent.emulated && agent.plan.role == Role::Server;
         if agents.iter().any(slow) {
             plan::slow_down(&mut spec);
+        }
+        if extras.license.is_some() {
+            plan::point_to_license(&mut spec);
         }
         Record {
             schema: Record::schema(),
@@ -760,6 +771,7 @@ impl Attempt<'_> {
             &agent.plan,
             &planned.authority,
             &planned.gossip_key,
+            planned.license.as_ref().map(License::text),
         )?;
         let program = &planned.programs[&agent.plan.arch];
         let mut agent = agent.clone();

@@ -87,6 +87,9 @@ impl FolderError {
     }
 }
 
+/// A licence's file, in the cluster's folder.
+const LICENSE_FILE: &str = "license.hclic";
+
 fn pid_text(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" ({pid})")).unwrap_or_default()
 }
@@ -346,6 +349,23 @@ impl Folder {
         private_file(&tls.join(certificate), &cli.certificate)?;
         private_file(&tls.join(key), &cli.key)?;
         self.write_gossip_key(gossip_key)
+    }
+
+    /// Writes the licence.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_license(&self, text: &str) -> Result<(), FolderError> {
+        private_file(&self.path.join(LICENSE_FILE), text)
+    }
+
+    /// Reads the licence; `None` for a cluster without one.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn read_license(&self) -> Result<Option<String>, FolderError> {
+        let path = self.path.join(LICENSE_FILE);
+        path.exists().then(|| self.read_text(&path)).transpose()
     }
 
     /// Writes the gossip key.

@@ -32,6 +32,18 @@ pub(super) fn slow_down(spec: &mut ClusterSpec) {
         .or_insert_with(|| EMULATED_MULTIPLIER.to_string());
 }
 
+/// Where an Enterprise server's licence is said to be.
+const LICENSE_PATH: &str = "server.license_path";
+/// Its file beside the configuration; Nomad reads nothing else of that folder than `.hcl` and `.json`.
+const LICENSE_FILE: &str = "license.hclic";
+
+/// Tells the servers where their licence is, unless the user did.
+pub(super) fn point_to_license(spec: &mut ClusterSpec) {
+    spec.set
+        .entry(LICENSE_PATH.to_owned())
+        .or_insert_with(|| format!("{CONFIG_DIR}/{LICENSE_FILE}"));
+}
+
 /// What all objects of one `up` have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
@@ -195,12 +207,13 @@ pub(super) fn files(
     agent: &AgentPlan,
     authority: &Authority,
     gossip_key: &str,
+    license: Option<&str>,
 ) -> Result<bytes::Bytes, FilesError> {
     let plan: Vec<AgentPlan> = record.agents.iter().map(|a| a.plan.clone()).collect();
     let config = agent_config::render(&record.spec, &plan, agent, &record.version, gossip_key)?;
     let leaf = authority.agent_leaf(agent)?;
     let (certificate, key) = tls::leaf_files(&record.spec.region, agent.role.into());
-    let files = [
+    let mut files = vec![
         (format!("{CONFIG_DIR}/{CONFIG_FILE}"), config.as_str()),
         (
             format!("{TLS_DIR}/{}", tls::CA_FILE),
@@ -212,6 +225,9 @@ pub(super) fn files(
         ),
         (format!("{TLS_DIR}/{key}"), leaf.key.as_str()),
     ];
+    if let Some(license) = license.filter(|_| agent.role == Role::Server) {
+        files.push((format!("{CONFIG_DIR}/{LICENSE_FILE}"), license));
+    }
     // The data folder is a volume, whose owner an image that is not ours does not set.
     let folders = [(CONFIG_DIR, 0o700), (TLS_DIR, 0o700), (DATA_DIR, 0o700)];
     Ok(archive::upload(AGENT_USER, &folders, &files))

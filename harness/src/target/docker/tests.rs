@@ -550,3 +550,58 @@ fn regex_free_number(text: &str, head: &str) -> String {
     let (_, rest) = text.split_once(head).unwrap();
     rest.chars().take_while(char::is_ascii_digit).collect()
 }
+
+#[tokio::test]
+async fn an_enterprise_build_needs_a_licence_and_it_goes_to_servers_alone() {
+    let mut place = Place::new();
+    place.docker.with(|state| {
+        state.says = vec![(
+            "rehearse-version".to_owned(),
+            "Nomad v1.8.3+ent\n".to_owned(),
+        )];
+    });
+    let refused = place.up(&spec()).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("Enterprise build"),
+        "{refused}"
+    );
+    assert!(refused.hint().unwrap().contains("--license FILE"));
+    place.assert_nothing_left("without a licence");
+
+    let secret = "02MV4UU43BK5HGYYTOJZWFQMTMNNEWU33JJZ5";
+    let path = place
+        .environment
+        .state_root
+        .parent()
+        .unwrap()
+        .join("license");
+    std::fs::write(&path, format!("{secret}\n")).unwrap();
+    place.environment.license_path = Some(path);
+    // No agent answers here; what was made is kept to be looked at.
+    place
+        .up_with(&spec(), true, &Progress::silent())
+        .await
+        .unwrap_err();
+    let containers = place.docker.with(|state| state.containers.clone());
+    let agents = containers.values().filter(|made| !made.files.is_empty());
+    let mut seen = 0;
+    for made in agents {
+        let role = labels::get(&made.plan.labels, labels::ROLE).unwrap();
+        let has = made
+            .files
+            .iter()
+            .any(|file| file.ends_with("nomad.d/license.hclic"));
+        assert_eq!(has, role == "server", "{:?}", made.files);
+        assert!(!format!("{made:?}").contains(secret));
+        seen += 1;
+    }
+    assert_eq!(seen, 6);
+    let folder = place.environment.state_root.join("demo");
+    let kept = folder.join("license.hclic");
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), secret);
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let record = std::fs::read_to_string(folder.join("cluster.json")).unwrap();
+    assert!(record.contains("/etc/nomad.d/license.hclic"), "{record}");
+    assert!(!record.contains(secret));
+}

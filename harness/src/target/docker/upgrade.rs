@@ -51,7 +51,9 @@ impl DockerCluster {
         record.version = program.version.clone();
         let gossip_key = self.folder.read_gossip_key()?;
         let authority = self.authority(Paper::Own)?;
-        let files = plan::files(&record, &own.plan, &authority, &gossip_key)?;
+        let license = self.folder.read_license()?;
+        let license = license.as_deref();
+        let files = plan::files(&record, &own.plan, &authority, &gossip_key, license)?;
         let labels = self.docker.container(&own.container).await?.labels;
         let common = Common {
             cluster: record.spec.name.clone(),
