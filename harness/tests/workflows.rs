@@ -1,12 +1,13 @@
 //! The workflow files keep to the house's rules: every action pinned by its commit, least
 //! permissions, and every command a script under `ci/` that runs on a laptop as it stands.
-//!
-//! Missing: a check against the workflow language's schema.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use yaml_rust2::{Yaml, YamlLoader};
 
 fn root() -> PathBuf {
     let harness = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -56,6 +57,67 @@ fn values(text: &str, key: &str) -> Vec<String> {
         }
     }
     values
+}
+
+fn to_json(yaml: &Yaml) -> Value {
+    match yaml {
+        Yaml::Null => Value::Null,
+        Yaml::Boolean(value) => json!(value),
+        Yaml::Integer(value) => json!(value),
+        Yaml::Real(text) | Yaml::String(text) => json!(text),
+        Yaml::Array(items) => items.iter().map(to_json).collect(),
+        Yaml::Hash(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.as_str().expect("a word").to_owned(), to_json(value)))
+            .collect(),
+        Yaml::Alias(_) | Yaml::BadValue => panic!("{yaml:?}"),
+    }
+}
+
+/// Returns what is wrong with a workflow's form, each with its place.
+fn malformed(text: &str) -> Vec<String> {
+    let schema = include_str!("fixtures/workflow-schema.json");
+    let schema = serde_json::from_str(schema).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is one");
+    let documents = YamlLoader::load_from_str(text).expect("a workflow is YAML");
+    let [document] = documents.as_slice() else {
+        panic!("one document");
+    };
+    let document = to_json(document);
+    let wrong = validator.iter_errors(&document);
+    wrong
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
+#[test]
+fn every_workflow_has_the_languages_form() {
+    for (name, text) in workflows() {
+        assert_eq!(malformed(&text), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn a_word_in_the_wrong_place_is_seen() {
+    let good = "name: x\non:\n  pull_request:\npermissions: {}\njobs:\n  test:\n    runs-on: x\n    \
+                timeout-minutes: 5\n    steps:\n      - run: ci/test.sh\n";
+    assert_eq!(malformed(good), Vec::<String>::new());
+    let faults = [
+        ("timeout-minutes: 5", "timeout-minuets: 5"),
+        ("timeout-minutes: 5", "timeout-minutes: soon"),
+        (
+            "- run: ci/test.sh",
+            "- run: ci/test.sh\n        uses: a/b@c",
+        ),
+        ("permissions: {}", "permissions: {contents: all}"),
+        ("  pull_request:", "  pull_requests:"),
+        ("permissions: {}\n", ""),
+    ];
+    for (right, wrong) in faults {
+        let text = good.replace(right, wrong);
+        assert_ne!(text, good);
+        assert!(!malformed(&text).is_empty(), "{wrong}");
+    }
 }
 
 #[test]

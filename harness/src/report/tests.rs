@@ -1,7 +1,8 @@
 //! Laws of the reports.
 
 use super::*;
-use crate::spec::{AgentName, Role};
+use crate::spec::{AgentName, Arch, Role};
+use crate::target::AgentInfo;
 use crate::timeline::{Event, Kind};
 
 fn engine(simulated: bool) -> EngineInfo {
@@ -93,11 +94,37 @@ fn every_live_line_names_the_engine() {
         detail: "kill".into(),
     };
     assert_eq!(
-        live_line(&engine(true), &event).expect("it is worth a line"),
+        live_line(&engine(true), &[], &event).expect("it is worth a line"),
         "SIMULATED 1.8.3     1.23s      ! `server-2` injected: kill"
     );
-    let line = live_line(&engine(false), &event).expect("it is worth a line");
+    let line = live_line(&engine(false), &[], &event).expect("it is worth a line");
     assert!(line.starts_with("nomad 1.8.3 "), "{line}");
+}
+
+#[test]
+fn a_live_line_of_a_mixed_cluster_says_what_the_agent_runs_on() {
+    let agent = |number, arch, emulated| AgentInfo {
+        name: AgentName::new(Role::Server, number),
+        role: Role::Server,
+        address: std::net::Ipv4Addr::LOCALHOST,
+        arch,
+        emulated,
+        api_addr: String::new(),
+    };
+    let agents = [agent(1, Arch::Amd64, false), agent(2, Arch::S390x, true)];
+    let line = |number, agents: &[AgentInfo]| {
+        let event = Event {
+            at_ms: 0.0,
+            wall: String::new(),
+            agent: Some(AgentName::new(Role::Server, number)),
+            kind: Kind::Injected,
+            detail: "kill".into(),
+        };
+        live_line(&engine(true), agents, &event).expect("it is worth a line")
+    };
+    assert!(line(1, &agents).ends_with("`server-1` on amd64 injected: kill"));
+    assert!(line(2, &agents).ends_with("`server-2` on s390x (emulated) injected: kill"));
+    assert!(line(1, &agents[..1]).ends_with("`server-1` injected: kill"));
 }
 
 #[test]

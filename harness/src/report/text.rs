@@ -2,13 +2,15 @@
 
 use super::{Report, Verdict};
 use crate::measure::Measure;
-use crate::target::EngineInfo;
+use crate::spec::AgentName;
+use crate::target::{AgentInfo, EngineInfo};
 use crate::timeline::{Event, Kind};
 
 /// Returns the line for an event while a run is under way; `None` where it is only of interest
-/// in the run folder. Every line names the engine.
+/// in the run folder. Every line names the engine, and where some of the `agents` are emulated,
+/// every agent's architecture.
 #[must_use]
-pub fn live_line(engine: &EngineInfo, event: &Event) -> Option<String> {
+pub fn live_line(engine: &EngineInfo, agents: &[AgentInfo], event: &Event) -> Option<String> {
     let mark = match event.kind {
         Kind::StepStarted => ">",
         Kind::StepPassed => "ok",
@@ -25,10 +27,14 @@ pub fn live_line(engine: &EngineInfo, event: &Event) -> Option<String> {
         | Kind::Deployment
         | Kind::Measured => return None,
     };
-    let who = event
-        .agent
-        .as_ref()
-        .map_or_else(String::new, |agent| format!("`{agent}` "));
+    let who =
+        event
+            .agent
+            .as_ref()
+            .map_or_else(String::new, |agent| match platform(agents, agent) {
+                Some(platform) => format!("`{agent}` on {platform} "),
+                None => format!("`{agent}` "),
+            });
     let words = match event.kind {
         Kind::Injected => format!("{who}injected: {}", event.detail),
         Kind::Healed => format!("{who}healed: {}", event.detail),
@@ -36,6 +42,13 @@ pub fn live_line(engine: &EngineInfo, event: &Event) -> Option<String> {
     };
     let seconds = event.at_ms / 1000.0;
     Some(format!("{} {seconds:8.2}s {mark:>6} {words}", engine.tag()))
+}
+
+/// Returns what an agent runs on, where it is not what all of them and this machine are.
+fn platform(agents: &[AgentInfo], name: &AgentName) -> Option<String> {
+    let emulated = agents.iter().any(|agent| agent.emulated);
+    let agent = agents.iter().find(|agent| agent.name == *name)?;
+    emulated.then(|| agent.platform())
 }
 
 /// Returns a table of several runs, and what is to be known of each that did not pass.

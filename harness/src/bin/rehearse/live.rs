@@ -11,7 +11,6 @@ use nomad_harness::aws::{Aws, AwsError, Patience};
 use nomad_harness::report::Verdict;
 use nomad_harness::runner::{self, Folder};
 use nomad_harness::scenario::Scenario;
-use nomad_harness::target::Target as _;
 use nomad_harness::target::aws::{
     AccessError, Attachment, AttachmentError, Discovery, Journal, JournalError, LeverError,
     LiveCluster, Machines, Waits, discover,
@@ -185,7 +184,7 @@ pub async fn run(
             folder: Some(folder),
             keep_failed,
             interrupt: interrupt.clone(),
-            listener: desk.listener(&work.scenario.name, cluster.engine()),
+            listener: desk.listener(&work.scenario.name, &cluster),
             until: None,
             notes: Vec::new(),
         };

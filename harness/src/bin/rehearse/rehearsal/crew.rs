@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use futures::future::join_all;
 use nomad_harness::docker::probe::EngineReport;
 use nomad_harness::runner::{self, Folder, Interrupt};
-use nomad_harness::target::Target as _;
 
 use super::stage::{NoCluster, Stage};
 use super::{Desk, Work, passed};
@@ -173,7 +172,7 @@ async fn one(
         folder: Some(folder),
         keep_failed: orders.keep_failed,
         interrupt: orders.interrupt.clone(),
-        listener: orders.desk.listener(&work.scenario.name, cluster.engine()),
+        listener: orders.desk.listener(&work.scenario.name, cluster),
         until: orders.until,
         notes: orders.ground.notes_on(size, &work).into_iter().collect(),
     };

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nomad_harness::report::{self, Report};
 use nomad_harness::runner::{self, PAGE};
-use nomad_harness::target::EngineInfo;
+use nomad_harness::target::Target;
 use nomad_harness::timeline::Listener;
 
 use crate::failure::Failure;
@@ -46,17 +46,17 @@ impl Desk {
     }
 
     /// Returns who hears of a run's events as they happen.
-    pub fn listener(&self, scenario: &str, engine: &EngineInfo) -> Option<Listener> {
+    pub fn listener(&self, scenario: &str, cluster: &dyn Target) -> Option<Listener> {
         if self.format == Format::Json {
             return None;
         }
-        let engine = engine.clone();
+        let (engine, agents) = (cluster.engine().clone(), cluster.agents().to_vec());
         let whose = match self.mixed {
             true => format!("{scenario:<20} "),
             false => String::new(),
         };
         Some(Box::new(move |event| {
-            if let Some(line) = report::live_line(&engine, event) {
+            if let Some(line) = report::live_line(&engine, &agents, event) {
                 eprintln!("{whose}{line}");
             }
         }))
