@@ -128,6 +128,18 @@ fn a_live_line_of_a_mixed_cluster_says_what_the_agent_runs_on() {
 }
 
 #[test]
+fn an_emulated_engine_is_named_so() {
+    let mut engine = engine(false);
+    engine.slowness = crate::slowness::Slowness::of_ratio(5.2);
+    assert_eq!(engine.tag(), "nomad 1.8.3, EMULATED");
+    assert!(
+        engine.label().ends_with(", EMULATED: time limits x6"),
+        "{}",
+        engine.label()
+    );
+}
+
+#[test]
 fn xml_says_what_a_build_server_reads() {
     let xml = to_junit(&[report(Verdict::Failed), report(Verdict::Inconclusive)]);
     assert!(

@@ -116,14 +116,20 @@ impl EngineInfo {
         } else {
             format!("Nomad {} ({})", self.version, self.kind)
         };
-        label + &self.deviations()
+        let slower = self.emulated(&format!("time limits x{}", self.slowness));
+        label + &self.deviations() + &slower
     }
 
     /// Returns the engine in a few words, as `SIMULATED 1.8.3` or `nomad 1.8.3`.
     #[must_use]
     pub fn tag(&self) -> String {
         let word = if self.simulated { "SIMULATED" } else { "nomad" };
-        format!("{word} {}{}", self.version, self.deviations())
+        format!(
+            "{word} {}{}{}",
+            self.version,
+            self.deviations(),
+            self.emulated("")
+        )
     }
 
     /// Returns the engine as Docker's records have it, as `simulator 1.8.3`.
@@ -132,14 +138,20 @@ impl EngineInfo {
         format!("{} {}{}", self.kind, self.version, self.deviations())
     }
 
+    /// Returns that some agents are emulated, and `more` of it; empty where none is slower.
+    fn emulated(&self, more: &str) -> String {
+        match (self.slowness.is_one(), more) {
+            (true, _) => String::new(),
+            (false, "") => ", EMULATED".to_owned(),
+            (false, more) => format!(", EMULATED: {more}"),
+        }
+    }
+
     /// Returns what was done to it so that it is not as Nomad is; empty for nothing.
     fn deviations(&self) -> String {
         let mut words = String::new();
         if !self.time_scale.is_one() {
             words.push_str(&format!(", at time scale {}", self.time_scale));
-        }
-        if !self.slowness.is_one() {
-            words.push_str(&format!(", time limits x{}", self.slowness));
         }
         if let Some(defect) = &self.planted {
             words.push_str(&format!(", PLANTED DEFECT `{defect}`"));

@@ -125,6 +125,7 @@ async fn a_cluster_of_another_architecture_takes_jobs_and_faults() {
     ];
     let ran = rehearse(&[&["run", "--on", "far"], &told[..]].concat()).await;
     assert!(ran.contains("1 passed"), "{ran}");
+    assert_eq!(ran.contains(", EMULATED: time limits x"), emulated, "{ran}");
     assert!(
         rehearse(&["logs", "far", "server-1"])
             .await

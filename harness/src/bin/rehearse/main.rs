@@ -52,6 +52,9 @@ use clap::{FromArgMatches as _, Parser, Subcommand};
 use nomad_harness::docker::{self, Docker};
 use nomad_harness::environment::Environment;
 use nomad_harness::target::docker::{DockerCluster, StateRoot};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use failure::Failure;
 use output::Format;
@@ -132,6 +135,18 @@ impl Context {
     }
 }
 
+/// Has the libraries' own messages written, where `RUST_LOG` says which, as `debug` or `hyper=info`.
+fn tell_what_the_libraries_do() {
+    let asked = std::env::var("RUST_LOG").ok();
+    if let Some(Ok(targets)) = asked.map(|text| text.parse::<Targets>()) {
+        let written = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        tracing_subscriber::registry()
+            .with(written)
+            .with(targets)
+            .init();
+    }
+}
+
 fn main() -> ExitCode {
     // Inside containers this program is the agent, its workload and its tools.
     let args = agent::tools::arguments();
@@ -148,12 +163,7 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return Failure::input(error).report(),
     };
-    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_default_env() {
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .init();
-    }
+    tell_what_the_libraries_do();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::environment(error).report(),
