@@ -151,9 +151,18 @@ async fn a_write_reaches_every_server() {
     for n in 0..3 {
         trio.holds(n, index, 7).await;
     }
-    let peers = trio.servers[leader].replica().peers();
-    assert_eq!(peers.len(), 3);
-    assert!(peers.iter().all(|p| p.voter && p.last_index >= Some(index)));
+    // The leader knows it of a follower when that one's answer has come.
+    let replica = trio.servers[leader].replica();
+    let known = async {
+        while !replica.peers().iter().all(|p| p.last_index >= Some(index)) {
+            clock::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, known)
+        .await
+        .expect("all answer");
+    let peers = replica.peers();
+    assert!(peers.len() == 3 && peers.iter().all(|p| p.voter));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
