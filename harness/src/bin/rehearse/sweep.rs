@@ -21,6 +21,7 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let docker = context.docker().await?;
     let swept = sweep(docker.as_ref(), &context.root()).await?;
+    context.root().remove_stale_locks();
     let images = if args.images {
         sweep_images(docker.as_ref()).await?
     } else {

@@ -11,7 +11,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use semver::Version;
@@ -232,34 +232,67 @@ impl StateRoot {
         let path = folder.join(format!("{name}.lock"));
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
-        let mut file = options
-            .mode(0o600)
-            .open(&path)
-            .map_err(disk("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut text = String::new();
-                let read = file.read_to_string(&mut text);
-                return Err(FolderError::Busy {
-                    name: name.to_owned(),
-                    pid: read.ok().and_then(|_| text.trim().parse().ok()),
-                });
+        options.mode(0o600);
+        loop {
+            let mut file = options.open(&path).map_err(disk("open", &path))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(fs::TryLockError::WouldBlock) => {
+                    let mut text = String::new();
+                    let read = file.read_to_string(&mut text);
+                    return Err(FolderError::Busy {
+                        name: name.to_owned(),
+                        pid: read.ok().and_then(|_| text.trim().parse().ok()),
+                    });
+                }
+                Err(fs::TryLockError::Error(error)) => return Err(disk("lock", &path)(error)),
             }
-            Err(fs::TryLockError::Error(error)) => return Err(disk("lock", &path)(error)),
+            // Who had it may have removed it between our two calls: then it locks nothing.
+            if !is_at(&file, &path) {
+                continue;
+            }
+            file.set_len(0)
+                .and_then(|()| writeln!(file, "{}", std::process::id()))
+                .map_err(disk("write", &path))?;
+            return Ok(Lock { file, path });
         }
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(disk("write", &path))?;
-        Ok(Lock { file })
     }
+
+    /// Removes the locks that processes which were killed have left.
+    pub fn remove_stale_locks(&self) {
+        let entries = fs::read_dir(self.0.join(".locks"));
+        for entry in entries.into_iter().flatten().flatten() {
+            let path = entry.path();
+            if let Some(name) = path.file_stem().and_then(|name| name.to_str()) {
+                // One that can be had is stale, and goes with the value; any other is somebody's.
+                drop(self.lock(name));
+            }
+        }
+    }
+}
+
+/// Whether an open file is still the one at the path.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(named)) = (file.metadata(), fs::metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (named.dev(), named.ino())
 }
 
 /// The right to make or remove a cluster of a name.
 #[derive(Debug)]
 pub struct Lock {
-    #[expect(dead_code, reason = "held, never read: the lock goes with the file")]
     file: File,
+    path: PathBuf,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // While it is held: whoever opened the file before finds out that it is gone.
+        if is_at(&self.file, &self.path) {
+            drop(fs::remove_file(&self.path));
+        }
+    }
 }
 
 /// A cluster's folder.
@@ -540,6 +573,46 @@ mod tests {
         root.lock("other").unwrap();
         drop(first);
         root.lock("demo").unwrap();
+    }
+
+    #[test]
+    fn a_lock_leaves_no_file_and_what_a_killed_process_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = StateRoot::new(folder.path());
+        let locks = folder.path().join(".locks");
+        let left = || fs::read_dir(&locks).unwrap().count();
+        drop(root.lock("demo").unwrap());
+        assert_eq!(left(), 0);
+        fs::write(locks.join("killed.lock"), "1\n").unwrap();
+        let held = root.lock("held").unwrap();
+        root.remove_stale_locks();
+        assert_eq!(left(), 1, "the one that is held");
+        root.lock("held").unwrap_err();
+        drop(held);
+    }
+
+    #[test]
+    fn many_that_want_one_name_have_it_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let root = StateRoot::new(folder.path());
+                    let mut had = 0;
+                    while had < 200 {
+                        let Ok(lock) = root.lock("demo") else {
+                            continue;
+                        };
+                        assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                        drop(lock);
+                        had += 1;
+                    }
+                });
+            }
+        });
     }
 
     #[test]
