@@ -87,7 +87,8 @@ impl Failure {
 fn engine_code(error: &EngineError) -> u8 {
     use nomad_harness::engine::ReleaseError;
     match error {
-        EngineError::NoSuchFile { .. }
+        EngineError::License(_)
+        | EngineError::NoSuchFile { .. }
         | EngineError::NotExecutable { .. }
         | EngineError::Elf { .. }
         | EngineError::OtherArch { .. }
