@@ -80,27 +80,22 @@ async fn program(stage: &Stage) -> Option<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_of_another_architecture_takes_jobs_and_faults() {
-    let Some(stage) = Stage::set().await else {
+    let Some(mut stage) = Stage::set().await else {
         return;
     };
     let Some(program) = program(&stage).await else {
         return;
     };
-    let rehearse = async |args: &[&str]| {
-        let mut command = stage.rehearse();
-        command.env("REHEARSE_AGENT", &program).args(args);
-        let output = command.output().await.expect("it starts");
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        let err = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{args:?}\n{out}\n{err}");
-        out
-    };
+    stage.environment.agent = Some(program);
     let arch = ARCH.to_string();
     let up = ["up", "far", "--clients", "1", "--arch", &arch];
-    rehearse(&[&up[..], &["--engine", "simulator"]].concat()).await;
+    stage
+        .run_well(&[&up[..], &["--engine", "simulator"]].concat())
+        .await;
 
     let status: Value =
-        serde_json::from_str(&rehearse(&["status", "far", "--format", "json"]).await).unwrap();
+        serde_json::from_str(&stage.run_well(&["status", "far", "--format", "json"]).await)
+            .unwrap();
     let agents = status["agents"].as_array().unwrap();
     assert_eq!(agents.len(), 4);
     let emulated = Arch::host() != Some(ARCH);
@@ -111,7 +106,9 @@ async fn a_cluster_of_another_architecture_takes_jobs_and_faults() {
 
     // What runs in the container says itself what it is; nothing of this machine's took its place.
     let agent = "/usr/local/bin/rehearse-agent";
-    let tried = rehearse(&["exec", "far", "client-1", "--", agent, "selftest"]).await;
+    let tried = stage
+        .run_well(&["exec", "far", "client-1", "--", agent, "selftest"])
+        .await;
     assert!(tried.starts_with("arch s390x big-endian\n"), "{tried}");
     assert!(tried.ends_with("selftest ok\n"), "{tried}");
 
@@ -123,15 +120,18 @@ async fn a_cluster_of_another_architecture_takes_jobs_and_faults() {
         "--report",
         reports.to_str().unwrap(),
     ];
-    let ran = rehearse(&[&["run", "--on", "far"], &told[..]].concat()).await;
+    let ran = stage
+        .run_well(&[&["run", "--on", "far"], &told[..]].concat())
+        .await;
     assert!(ran.contains("1 passed"), "{ran}");
     assert_eq!(ran.contains(", EMULATED: time limits x"), emulated, "{ran}");
     assert!(
-        rehearse(&["logs", "far", "server-1"])
+        stage
+            .run_well(&["logs", "far", "server-1"])
             .await
             .contains("nomad")
     );
 
-    rehearse(&["down", "far"]).await;
+    stage.run_well(&["down", "far"]).await;
     stage.assert_nothing_left("far").await;
 }

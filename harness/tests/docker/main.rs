@@ -77,7 +77,12 @@ impl Stage {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_rehearse"));
         command
             .env("XDG_STATE_HOME", self.folder.path())
-            .env("REHEARSE_AGENT", env!("CARGO_BIN_EXE_rehearse"))
+            .envs(
+                self.environment
+                    .agent
+                    .iter()
+                    .map(|agent| ("REHEARSE_AGENT", agent)),
+            )
             .kill_on_drop(true);
         command
     }

@@ -351,10 +351,9 @@ fn main_program(programs: &BTreeMap<Arch, Program>) -> &Program {
 }
 
 /// Says how much longer emulated programs take, and what follows from it.
-fn emulation_text(arch: Arch, rates: &Rates, native: &Rates) -> String {
+fn emulation_text(arch: Arch, rates: &Rates, native: &Rates, slowness: Slowness) -> String {
     let pieces = rates.times_slower_than(native);
     let pieces = pieces.map(|(what, times)| format!("{what} x{times:.1}"));
-    let slowness = Slowness::of_ratio(rates.slowness_beside(native));
     format!(
         "{arch} programs work here, emulated: {}; time limits x{slowness}",
         pieces.join(", ")
@@ -469,13 +468,29 @@ impl Attempt<'_> {
     /// emulator may be registered and break every agent all the same. Returns how much longer the
     /// slowest of them takes than a program of the engine's own architecture, tried beside it.
     async fn prove_emulation(&self, facts: &EngineFacts) -> Result<Slowness, UpError> {
-        let mut most = Slowness::default();
-        for arch in self.spec.archs() {
-            if facts.arch.parse() != Ok(arch) {
-                most = most.max(self.prove_emulation_of(arch, facts).await?);
-            }
+        let own = facts.arch.parse::<Arch>().ok();
+        let archs = self.spec.archs();
+        let foreign: Vec<Arch> = archs
+            .into_iter()
+            .filter(|arch| own != Some(*arch))
+            .collect();
+        if foreign.is_empty() {
+            return Ok(Slowness::default());
         }
-        Ok(most)
+        // One after the other: side by side each would be measured on a part of a busy machine.
+        let mut tried = Vec::new();
+        for arch in foreign {
+            tried.push((arch, self.probe(arch, facts).await?));
+        }
+        // Where there is no program of the engine's own architecture, nothing is compared.
+        let native = match own {
+            Some(own) => Some(self.probe(own, facts).await?),
+            None => None,
+        };
+        let slow = tried
+            .iter()
+            .map(|(arch, rates)| self.tell_emulation(*arch, rates, native));
+        Ok(slow.max().unwrap_or_default())
     }
 
     async fn probe(&self, arch: Arch, facts: &EngineFacts) -> Result<Rates, UpError> {
@@ -491,23 +506,14 @@ impl Attempt<'_> {
             })
     }
 
-    async fn prove_emulation_of(
-        &self,
-        arch: Arch,
-        facts: &EngineFacts,
-    ) -> Result<Slowness, UpError> {
-        let rates = self.probe(arch, facts).await?;
-        // One after the other: side by side each would be measured on half of a busy machine.
-        let slowness = match facts.arch.parse() {
-            Ok(native) => {
-                let native = self.probe(native, facts).await?;
-                self.progress
-                    .tell(Event::Note(emulation_text(arch, &rates, &native)));
-                Slowness::of_ratio(rates.slowness_beside(&native))
-            }
-            // There is no program to compare with.
-            Err(_) => Slowness::default(),
-        };
+    /// Says what emulating an architecture costs; returns it as what time limits are stretched by.
+    fn tell_emulation(&self, arch: Arch, rates: &Rates, native: Option<Rates>) -> Slowness {
+        let slowness = native.map_or_else(Slowness::default, |native| {
+            let slowness = Slowness::of_ratio(rates.slowness_beside(&native));
+            let text = emulation_text(arch, rates, &native, slowness);
+            self.progress.tell(Event::Note(text));
+            slowness
+        });
         let servers = self.spec.archs_of(Role::Server);
         if servers.contains(&arch) && !self.spec.set.contains_key(plan::RAFT_MULTIPLIER) {
             self.progress.tell(Event::Note(format!(
@@ -516,7 +522,7 @@ impl Attempt<'_> {
                 plan::EMULATED_MULTIPLIER
             )));
         }
-        Ok(slowness)
+        slowness
     }
 
     /// Removes what earlier attempts left, everywhere; refuses a name that is in use.
