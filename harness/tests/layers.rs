@@ -123,6 +123,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "runner",
         &[
             "directory",
+            "emulation",
             "nomad",
             "poll",
             "probe",

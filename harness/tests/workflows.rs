@@ -234,13 +234,12 @@ fn a_release_is_published_only_whole_and_under_its_own_version() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().to_str().expect("plain text");
     let tag = format!("v{version}");
-    for arch in ["amd64", "arm64", "s390x"] {
+    let archs = ["amd64", "arm64", "s390x"];
+    let files = archs.map(|arch| ["linux", "image"].map(|kind| format!("{kind}-{arch}.tar.gz")));
+    for file in files.concat() {
         let (_, said) = script("publish.sh", &[&tag, dir, "--check"]);
-        assert!(
-            said.contains(&format!("linux-{arch}.tar.gz` is not whole")),
-            "{said}"
-        );
-        let name = format!("rehearse-{version}-linux-{arch}.tar.gz");
+        assert!(said.contains(&format!("{file}` is not whole")), "{said}");
+        let name = format!("rehearse-{version}-{file}");
         fs::write(folder.path().join(&name), "x").expect("a file");
         // The SHA-256 of `x`.
         let sum = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
@@ -262,7 +261,7 @@ fn a_release_is_published_only_whole_and_under_its_own_version() {
 
 #[test]
 fn an_unknown_architecture_is_refused_by_every_release_script() {
-    for name in ["release.sh", "release-tools.sh"] {
+    for name in ["release.sh", "release-tools.sh", "tool-image.sh"] {
         let (code, said) = script(name, &["riscv64"]);
         assert_eq!(code, Some(2), "{said}");
         assert!(said.contains("amd64, arm64"), "{said}");

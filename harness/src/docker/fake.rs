@@ -122,9 +122,10 @@ impl FakeDocker {
     }
 
     /// Ends a container's process.
-    pub(crate) fn die(&self, id: &str, code: i64) {
+    pub(crate) fn die(&self, name_or_id: &str, code: i64) {
         let death = self.with(|state| {
-            let container = state.containers.get_mut(id).expect("it was made");
+            let id = Self::id_of(state, name_or_id).expect("it was made");
+            let container = state.containers.get_mut(&id).expect("it was found");
             container.state = ContainerState::Exited {
                 code,
                 oom_killed: false,

@@ -25,7 +25,9 @@ use std::time::Duration;
 
 use semver::Version;
 
-pub use catalog::{Unavailable, available, cautions, is_enterprise, last_patches, nearest, newest};
+pub use catalog::{
+    Unavailable, available, cautions, is_enterprise, is_known, last_patches, nearest, newest,
+};
 pub use download::DownloadError;
 pub use signature::SignatureError;
 pub use unpack::UnpackError;

@@ -17,6 +17,8 @@ pub(crate) struct FakeTarget {
     agents: Vec<AgentInfo>,
     pub(crate) capabilities: BTreeSet<Capability>,
     pub(crate) cluster: Shared,
+    /// What every agent's log says.
+    pub(crate) log: String,
 }
 
 impl FakeTarget {
@@ -74,6 +76,7 @@ impl FakeTarget {
                 Capability::Isolate,
             ]),
             cluster,
+            log: "nothing to tell\n".to_owned(),
         }
     }
 
@@ -203,7 +206,7 @@ impl Target for FakeTarget {
         Ok(())
     }
 
-    async fn logs(&self, agent: &AgentName, _: usize) -> Result<String, ControlError> {
-        Ok(format!("the log of {agent}\n"))
+    async fn logs(&self, _: &AgentName, _: usize) -> Result<String, ControlError> {
+        Ok(self.log.clone())
     }
 }

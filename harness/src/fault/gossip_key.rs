@@ -37,7 +37,7 @@ impl Lever for WrongGossipKey {
         let known = target.gossip_key();
         let own = known.ok_or_else(|| ControlError {
             action: "heal",
-            agent: agent.clone(),
+            agent: target.called(agent),
             source: "the cluster's gossip key is not known".into(),
         })?;
         restart_with(target, agent, &own).await

@@ -110,7 +110,7 @@ where
 {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| ControlError {
         action,
-        agent: agent.clone(),
+        agent: target.called(agent),
         source,
     };
     let agents = Directory::of(target);

@@ -283,6 +283,12 @@ impl Reader<'_> {
             for &arch in archs {
                 release::available(&version, arch).map_err(|error| error.to_string())?;
             }
+            if !release::is_known(&version) {
+                let nearest = release::nearest(&version);
+                return Err(format!(
+                    "Nomad `{version}` is of a line that is not known here; there is {nearest}"
+                ));
+            }
             Ok(version)
         })
     }

@@ -65,13 +65,14 @@ fn a_group_is_the_product_of_its_versions_and_architectures() {
 fn all_that_is_wrong_is_told_at_once_with_its_place() {
     let text = "runners = { amd64 = \"a\" }\n\
         cells \"x\" {\n  when = [\"weekly\"]\n  engine = \"release\"\n\
-        \x20 versions = [\"1.12.0\", \"one\"]\n  archs = [\"amd64\", \"mips\"]\n\
+        \x20 versions = [\"1.12.0\", \"one\", \"9.9.9\"]\n  archs = [\"amd64\", \"mips\"]\n\
         \x20 scenarios = [\"leader-failover\", \"nap\"]\n  colour = 1\n}\n";
     let told = problems(text);
     let starts = [
         "m.hcl:3:11: unknown occasion `weekly`",
         "m.hcl:5:15: Nomad `1.12.0` does not exist",
         "m.hcl:5:25: `one` is no version",
+        "m.hcl:5:32: Nomad `9.9.9` is of a line that is not known here; there is `2.0.5`",
         "m.hcl:6:21: unknown architecture `mips`",
         "m.hcl:7:35: unknown scenario `nap`",
         "m.hcl:8:3: unknown entry",

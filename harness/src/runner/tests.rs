@@ -177,6 +177,34 @@ async fn an_emulated_agent_that_hangs_excuses_a_failure_and_a_native_one_does_no
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_dead_emulated_agent_it_is_told_that_its_emulation_is_gone() {
+    for emulated in [true, false] {
+        let mut target = fake(Defects::default()).await;
+        target.log = "exec /usr/local/bin/nomad: exec format error\n".to_owned();
+        if emulated {
+            target.emulate();
+        }
+        let ended = AgentState::Exited {
+            code: 255,
+            oom_killed: false,
+        };
+        let options = client_2_becomes(&target, ended);
+        let report = run(&scenario(vec![impossible()]), &target, options).await;
+        assert_eq!(report.verdict, Verdict::Inconclusive, "{report:?}");
+        let told = match emulated {
+            true => {
+                "`client-2` on s390x (emulated) ended by itself with exit code 255 (no emulator is \
+                 registered), so nothing is proved about Nomad"
+            }
+            false => {
+                "`client-2` ended by itself with exit code 255, so nothing is proved about Nomad"
+            }
+        };
+        assert!(reason(&report).starts_with(told), "{report:?}");
+    }
+}
+
 /// Lets a client change its state while the first step is on.
 fn client_2_becomes(target: &FakeTarget, state: AgentState) -> Options {
     let cluster = target.cluster.clone();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::Interrupt;
+use crate::emulation::{Fault, fault_in_log};
 use crate::poll;
 use crate::spec::AgentName;
 use crate::step::Ledger;
@@ -17,6 +18,8 @@ use crate::target::{AgentState, Target};
 const EVERY: Duration = Duration::from_secs(1);
 /// A death is believed when it is seen again after this long: a fault may just be coming or going.
 const CONFIRM_AFTER: Duration = Duration::from_millis(300);
+/// Lines of a dead agent's log in which its emulator's words are looked for: it says but one.
+const LOG_LINES: usize = 3;
 
 /// Why a run is cut short.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +30,12 @@ pub(super) enum Cut {
     Died {
         /// Which.
         agent: AgentName,
+        /// It, with what it runs on where that is emulated.
+        called: String,
         /// How.
         state: AgentState,
+        /// What its log tells of its emulation.
+        emulation: Option<Fault>,
     },
 }
 
@@ -36,16 +43,24 @@ impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted => f.write_str("interrupted"),
-            Self::Died { agent, state } => {
+            Self::Died {
+                called,
+                state,
+                emulation,
+                ..
+            } => {
                 match state {
                     AgentState::Exited {
                         oom_killed: true, ..
-                    } => write!(f, "`{agent}` was killed by the kernel (out of memory)"),
+                    } => write!(f, "{called} was killed by the kernel (out of memory)"),
                     AgentState::Exited { code, .. } => {
-                        write!(f, "`{agent}` ended by itself with exit code {code}")
+                        write!(f, "{called} ended by itself with exit code {code}")
                     }
-                    _ => write!(f, "`{agent}` is gone"),
+                    _ => write!(f, "{called} is gone"),
                 }?;
+                if let Some(fault) = emulation {
+                    write!(f, " ({fault})")?;
+                }
                 f.write_str(", so nothing is proved about Nomad")
             }
         }
@@ -88,7 +103,22 @@ impl Watch<'_> {
         let (agent, state) = again
             .into_iter()
             .find(|(agent, _)| first.iter().any(|(other, _)| other == agent))?;
-        Some(Cut::Died { agent, state })
+        Some(Cut::Died {
+            called: self.target.called(&agent),
+            emulation: self.emulation_fault(&agent).await,
+            agent,
+            state,
+        })
+    }
+
+    /// Says whether an emulated agent ended because its emulation is gone.
+    async fn emulation_fault(&self, agent: &AgentName) -> Option<Fault> {
+        let mut all = self.target.agents().iter();
+        if !all.any(|info| info.name == *agent && info.emulated) {
+            return None;
+        }
+        let log = self.target.logs(agent, LOG_LINES).await.ok()?;
+        fault_in_log(&log)
     }
 
     async fn dead_unasked(&self) -> Vec<(AgentName, AgentState)> {

@@ -43,20 +43,18 @@ pub(super) async fn run(
 ) -> Result<String, StepError> {
     let picked = scene.pick(on).await?;
     for agent in &picked {
+        let called = scene.target.called(agent);
         let said = scene.target.exec(agent, command).await?;
         let shown: String = said.text.trim().chars().take(200).collect();
         if said.code != exit_code {
             return Err(StepError::Failed {
-                why: format!(
-                    "on `{agent}` it ended with exit code {}: {shown}",
-                    said.code
-                ),
+                why: format!("on {called} it ended with exit code {}: {shown}", said.code),
                 timed: false,
             });
         }
         if let Some(text) = contains.filter(|text| !said.text.contains(*text)) {
             return Err(StepError::Failed {
-                why: format!("on `{agent}` it did not print `{text}`, but: {shown}"),
+                why: format!("on {called} it did not print `{text}`, but: {shown}"),
                 timed: false,
             });
         }

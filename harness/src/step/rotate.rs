@@ -113,13 +113,14 @@ pub(super) async fn certificate(scene: &Scene<'_>, on: &Pick) -> Result<String, 
         let before = served(scene, agent, (&shown, &key)).await;
         let before = before.map_err(|error| StepError::Inconclusive {
             why: format!(
-                "`{agent}` was not asked for its certificate: {}",
+                "{} was not asked for its certificate: {}",
+                scene.target.called(agent),
                 with_causes(&error)
             ),
         })?;
         scene.target.give_certificate(agent, Paper::Own).await?;
         scene.target.reload(agent).await?;
-        let what = format!("`{agent}` shows its new certificate");
+        let what = format!("{} shows its new certificate", scene.target.called(agent));
         poll::eventually(scene.allowed(SHOWN_WITHIN), INTERVAL, &what, || async {
             match served(scene, agent, (&shown, &key)).await {
                 Ok(now) if now != before => Look::Done(()),

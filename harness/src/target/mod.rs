@@ -187,6 +187,15 @@ impl AgentInfo {
             self.arch.to_string()
         }
     }
+
+    /// Returns how errors name the agent: with what it runs on, where that is emulated.
+    #[must_use]
+    pub fn called(&self) -> String {
+        match self.emulated {
+            true => format!("`{}` on {}", self.name, self.platform()),
+            false => format!("`{}`", self.name),
+        }
+    }
 }
 
 /// Which way packets are lost, as the agent sees it.
@@ -282,12 +291,12 @@ pub enum AgentState {
 
 /// A lever failed: what was pulled, on whom, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} `{agent}`")]
+#[error("cannot {action} {agent}")]
 pub struct ControlError {
     /// The verb, as `kill`.
     pub action: &'static str,
-    /// The agent.
-    pub agent: AgentName,
+    /// The agent, as [`AgentInfo::called`] has it.
+    pub agent: String,
     /// What the target said.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
@@ -298,7 +307,7 @@ impl ControlError {
     fn absent(action: &'static str, agent: &AgentName) -> Self {
         Self {
             action,
-            agent: agent.clone(),
+            agent: format!("`{agent}`"),
             source: Box::new(NoLever),
         }
     }
@@ -313,6 +322,11 @@ pub trait Target: Send + Sync {
     fn engine(&self) -> &EngineInfo;
     /// Returns the agents, servers first.
     fn agents(&self) -> &[AgentInfo];
+    /// Returns how errors name an agent: see [`AgentInfo::called`].
+    fn called(&self, agent: &AgentName) -> String {
+        let known = self.agents().iter().find(|known| known.name == *agent);
+        known.map_or_else(|| format!("`{agent}`"), AgentInfo::called)
+    }
     /// Returns the levers that are there.
     fn capabilities(&self) -> &BTreeSet<Capability>;
     /// Returns the client of one agent's HTTP API, with the management token.

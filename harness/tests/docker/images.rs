@@ -1,6 +1,6 @@
 //! Images made on top of others.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use nomad_harness::docker::archive::{Content, ImageRecipe};
@@ -89,4 +89,83 @@ async fn files_go_on_top_of_an_image_which_stays_as_it_is() {
         .unwrap();
     assert!(left.is_empty(), "{left:?}");
     assert!(stage.docker.image(&base).await.unwrap().is_some());
+}
+
+/// Packs what stands for the program as `ci/release.sh` does.
+async fn release_of(program: &Path, folder: &Path, arch: Arch) {
+    let version = env!("CARGO_PKG_VERSION");
+    let name = format!("rehearse-{version}-linux-{arch}");
+    let inside = folder.join(&name);
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::copy(program, inside.join("rehearse")).unwrap();
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        std::fs::copy(tree.join(licence), inside.join(licence)).unwrap();
+    }
+    let packed = tokio::process::Command::new("tar")
+        .args(["-czf", &format!("{name}.tar.gz"), &name])
+        .current_dir(folder)
+        .status();
+    assert!(packed.await.unwrap().success());
+}
+
+/// Runs `ci/tool-image.sh`; returns whether it succeeded, and what it said.
+async fn tool_image(arch: Arch, folder: &Path) -> (bool, String) {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let output = tokio::process::Command::new(tree.join("ci/tool-image.sh"))
+        .arg(arch.to_string())
+        .arg(folder)
+        .output();
+    let output = output.await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    (output.status.success(), said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tool_s_own_image_is_taken_in_and_runs() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let arch = Arch::host().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (made, said) = tool_image(arch, folder.path()).await;
+    assert!(
+        !made && said.contains(&format!("hint: ci/release.sh {arch}")),
+        "{said}"
+    );
+
+    // A static program that says what it runs on stands for the real one, which takes minutes to build.
+    let probe = format!("../images/probe/probe-{arch}");
+    let probe = Path::new(env!("CARGO_MANIFEST_DIR")).join(probe);
+    release_of(&probe, folder.path(), arch).await;
+    let (made, said) = tool_image(arch, folder.path()).await;
+    assert!(made, "{said}");
+    let version = env!("CARGO_PKG_VERSION");
+    let archive = folder
+        .path()
+        .join(format!("rehearse-{version}-image-{arch}.tar.gz"));
+    let bytes = bytes::Bytes::from(std::fs::read(&archive).unwrap());
+
+    let name = format!("rehearse:{version}-{arch}");
+    let had = stage.docker.image(&name).await.unwrap().is_some();
+    if had {
+        eprintln!("\n*** SKIPPED: the image `{name}` is somebody's ***\n");
+        return;
+    }
+    let stream = futures::stream::iter([Ok(bytes.clone())]).boxed();
+    stage.docker.load_image(&name, stream).await.unwrap();
+    let facts = stage.docker.image(&name).await.unwrap().unwrap();
+    let (code, said) = run_in(&stage, &name, &["/rehearse"]).await;
+    stage.docker.remove_image(&name).await.unwrap();
+    assert_eq!(facts.arch, arch.to_string());
+    assert_eq!(code, 0, "{said}");
+    assert!(said.trim_end().ends_with("probe ok"), "{said}");
+
+    let (made_again, _) = tool_image(arch, folder.path()).await;
+    assert!(made_again);
+    assert!(
+        std::fs::read(&archive).unwrap() == bytes,
+        "it is not the same twice"
+    );
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use nomad_harness::scenario::duration_or_seconds;
+use nomad_harness::target::Target as _;
 
 use super::Context;
 use super::failure::Failure;
@@ -32,7 +33,7 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let named = words::sort(&args.words)?;
     let cluster = context.open(&named.cluster).await?;
     let agents = cluster.named(&named.agents)?;
-    cluster.start_agents(&agents).await?;
+    let silent = cluster.start_agents(&agents).await?;
     if named.agents.is_empty() {
         let view = View::new();
         let by_itself = || cluster.engine_info().slowness.allowed(TIMEOUT);
@@ -42,14 +43,24 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     match context.format {
         Format::Json => output::json(&serde_json::json!({
             "started": agents,
+            "no_answer_yet": silent,
             "after_ms": start.elapsed().as_millis(),
         })),
-        Format::Text => output::text(&format!(
-            "started {} of cluster `{}` in {:.1} s",
-            super::stop::list(&agents),
-            named.cluster,
-            start.elapsed().as_secs_f64()
-        )),
+        Format::Text => {
+            output::text(&format!(
+                "started {} of cluster `{}` in {:.1} s",
+                super::stop::list(&agents),
+                named.cluster,
+                start.elapsed().as_secs_f64()
+            ));
+            for agent in &silent {
+                output::text(&format!(
+                    "  {} runs and does not answer yet: rehearse logs {} {agent}",
+                    cluster.called(agent),
+                    named.cluster
+                ));
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -124,6 +124,14 @@ pub fn is_enterprise(version: &Version) -> bool {
     version.build.as_str().split('.').next() == Some(ENTERPRISE)
 }
 
+/// Returns whether a version is of a line that was known when this was written. A newer one may
+/// exist all the same: only the server can say.
+#[must_use]
+pub fn is_known(version: &Version) -> bool {
+    let mut lines = LAST_PATCHES.iter();
+    lines.any(|&(major, minor, _)| (major, minor) == (version.major, version.minor))
+}
+
 /// Checks that a release can exist.
 ///
 /// # Errors

@@ -253,7 +253,7 @@ fn failed<E>(action: &'static str, agent: &AgentName) -> impl FnOnce(E) -> Contr
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    let agent = agent.clone();
+    let agent = format!("`{agent}`");
     move |source| ControlError {
         action,
         agent,

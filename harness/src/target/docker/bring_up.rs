@@ -18,7 +18,7 @@ use super::conditions::{self, Unready};
 use super::folder::{AgentRecord, Folder, FolderError, Lock, Phase, Record, StateRoot, ToolImage};
 use super::plan::{self, Common, FilesError};
 use super::sweep::{self, InTheWay, SweepError};
-use super::tool::{ToolError, read_log};
+use super::tool::{ToolError, log_end};
 use super::{DockerCluster, OpenOrFolder, lifecycle};
 use crate::agent_config::{self, ConfigError};
 use crate::docker::{
@@ -37,8 +37,6 @@ use crate::tls::{Authority, TlsError};
 
 /// Starts of one container with another port each time, before giving up.
 const PORT_TRIES_MAX: usize = 5;
-/// Lines of an agent's log that an error shows.
-const LOG_LINES: usize = 12;
 
 /// How long a cluster of this machine's architecture may take to be ready, unless it is said.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -105,16 +103,16 @@ pub enum UpError {
     #[error(transparent)]
     Api(#[from] ApiError),
     /// What an agent's security groups close could not be closed.
-    #[error("cannot close what the security groups of `{agent}` close: {source}")]
+    #[error("cannot close what the security groups of {agent} close: {source}")]
     Ports {
-        /// The agent.
-        agent: AgentName,
+        /// The agent, with what it runs on where that is emulated.
+        agent: String,
         /// Why.
         source: ToolError,
     },
     /// An agent ended while the others came up.
     #[error(
-        "`{agent}` of cluster `{cluster}` ended with exit code {code}{} while the cluster came up{}",
+        "{called} of cluster `{cluster}` ended with exit code {code}{} while the cluster came up{}",
         signal(*.code),
         log_text(.agent, .log)
     )]
@@ -123,6 +121,8 @@ pub enum UpError {
         cluster: String,
         /// The agent.
         agent: AgentName,
+        /// It, with what it runs on where that is emulated.
+        called: String,
         /// Its exit code.
         code: i64,
         /// The end of its log.
@@ -186,7 +186,7 @@ impl UpError {
 }
 
 /// What an exit code tells beyond its number: 128 and a signal.
-fn signal(code: i64) -> &'static str {
+pub(super) fn signal(code: i64) -> &'static str {
     match code {
         137 => " (SIGKILL: by somebody, or by the kernel for want of memory)",
         139 => " (SIGSEGV)",
@@ -200,7 +200,7 @@ fn lines(errors: &[ConfigError]) -> String {
     lines.join("\n")
 }
 
-fn log_text(agent: &AgentName, log: &str) -> String {
+pub(super) fn log_text(agent: &AgentName, log: &str) -> String {
     if log.trim().is_empty() {
         return format!("\n  `{agent}` logged nothing");
     }
@@ -401,7 +401,7 @@ impl Attempt<'_> {
         tokio::select! {
             biased;
             outcome = self.make_and_wait(&network, &planned) => outcome,
-            Some(death) = ends.next() => Err(self.died(&death).await),
+            Some(death) = ends.next() => Err(self.died(&planned.record, &death).await),
         }
     }
 
@@ -791,7 +791,7 @@ impl Attempt<'_> {
                     let name = &agent.plan.name;
                     let closed = cluster.close_ports(name).await;
                     closed.map_err(|source| UpError::Ports {
-                        agent: name.clone(),
+                        agent: agent.info().called(),
                         source,
                     })?;
                     self.progress.tell(Event::Started {
@@ -824,15 +824,19 @@ impl Attempt<'_> {
         }
     }
 
-    async fn died(&self, death: &Death) -> UpError {
+    async fn died(&self, record: &Record, death: &Death) -> UpError {
         let agent = labels::get(&death.labels, labels::AGENT).unwrap_or_default();
+        let agent = AgentName(agent.to_owned());
+        let known = record.agents.iter().find(|known| known.plan.name == agent);
+        let called = known.map_or_else(|| format!("`{agent}`"), |known| known.info().called());
         // The engine tells of the end before it has written the last lines down.
         drop(self.docker.wait_container(&death.container).await);
         UpError::Died {
             cluster: self.spec.name.clone(),
-            agent: AgentName(agent.to_owned()),
+            agent,
+            called,
             code: death.code,
-            log: self.log_end(&death.container).await,
+            log: log_end(self.docker.as_ref(), &death.container).await,
         }
     }
 
@@ -842,7 +846,7 @@ impl Attempt<'_> {
             .iter()
             .find_map(|missing| missing.agent.clone());
         let log = match &blamed {
-            Some(agent) => self.log_end(cluster.container(agent)).await,
+            Some(agent) => log_end(self.docker.as_ref(), cluster.container(agent)).await,
             None => String::new(),
         };
         let filtered = self
@@ -858,13 +862,6 @@ impl Attempt<'_> {
             log,
             kept: self.options.keep,
         }
-    }
-
-    async fn log_end(&self, container: &str) -> String {
-        let log = self.docker.logs(container, Some(LOG_LINES), false);
-        read_log(log)
-            .await
-            .unwrap_or_else(|error| format!("(its log cannot be read: {error})"))
     }
 
     /// Removes what this attempt made. It must not hide the error that it follows, so that its

@@ -169,16 +169,16 @@ struct Found {
 }
 
 impl Found {
-    fn not_yet(agent: Option<&AgentName>, seen: impl Into<String>) -> Self {
+    fn not_yet(agent: Option<&AgentInfo>, seen: impl Into<String>) -> Self {
         Self {
-            agent: agent.cloned(),
+            agent: agent.map(|agent| agent.name.clone()),
             seen: seen.into(),
             hopeless: false,
         }
     }
 
     /// While agents start, a refused call is no verdict: only an agent's own final word is.
-    fn call(agent: &AgentName, error: &ApiError) -> Self {
+    fn call(agent: &AgentInfo, error: &ApiError) -> Self {
         let reason = match error {
             ApiError::Unreachable { reason, .. } => format!("no connection ({reason})"),
             ApiError::Broken { .. } => "not listening yet".to_owned(),
@@ -189,8 +189,8 @@ impl Found {
             other => other.to_string(),
         };
         Self {
-            agent: Some(agent.clone()),
-            seen: format!("`{agent}`: {reason}"),
+            agent: Some(agent.name.clone()),
+            seen: format!("{}: {reason}", agent.called()),
             hopeless: matches!(error, ApiError::BadAddress { .. } | ApiError::BadPem { .. }),
         }
     }
@@ -308,7 +308,7 @@ async fn one_leader(board: &Board<'_>, agents: &Agents<'_>) -> Result<(), PollEr
         let asked = agents
             .servers
             .iter()
-            .map(|(agent, api)| async move { (&agent.name, api.stale().leader().await) });
+            .map(|(agent, api)| async move { (*agent, api.stale().leader().await) });
         let mut leader: Option<String> = None;
         for (agent, answer) in join_all(asked).await {
             match answer {
@@ -317,11 +317,11 @@ async fn one_leader(board: &Board<'_>, agents: &Agents<'_>) -> Result<(), PollEr
                 }
                 Ok(Some(seen)) => {
                     let other = leader.unwrap_or_default();
-                    let seen = format!("`{agent}` says {seen}, others {other}");
+                    let seen = format!("{} says {seen}, others {other}", agent.called());
                     return Err(Found::not_yet(Some(agent), seen));
                 }
                 Ok(None) => {
-                    let seen = format!("`{agent}` knows none");
+                    let seen = format!("{} knows none", agent.called());
                     return Err(Found::not_yet(Some(agent), seen));
                 }
                 Err(error) => return Err(Found::call(agent, &error)),
@@ -360,11 +360,11 @@ async fn bootstrap(
                 {
                     return Ok(secret);
                 }
-                let mut found = Found::call(&agent.name, &error);
+                let mut found = Found::call(agent, &error);
                 found.hopeless = true;
                 return Err(found);
             }
-            Err(Found::call(&agent.name, &error))
+            Err(Found::call(agent, &error))
         }
     };
     let token = board.step_towards(Condition::Acl, look).await?;
@@ -379,21 +379,21 @@ async fn access(board: &Board<'_>, servers: Vec<(&AgentInfo, Api)>) -> Result<()
         let refused = api.without_token().nodes().await;
         match refused {
             Err(error) if error.status() == Some(403) => {}
-            Err(error) => return Err(Found::call(&agent.name, &error)),
+            Err(error) => return Err(Found::call(agent, &error)),
             Ok(_) => {
                 return Err(Found::not_yet(
-                    Some(&agent.name),
-                    format!("`{}` lists nodes to anybody", agent.name),
+                    Some(agent),
+                    format!("{} lists nodes to anybody", agent.called()),
                 ));
             }
         }
         match api.token_self().await {
             Ok(token) if token.token_type == "management" => Ok(()),
             Ok(token) => Err(Found::not_yet(
-                Some(&agent.name),
+                Some(agent),
                 format!("the token is of type `{}`", token.token_type),
             )),
-            Err(error) => Err(Found::call(&agent.name, &error)),
+            Err(error) => Err(Found::call(agent, &error)),
         }
     };
     board.until(Condition::Acl, look).await
@@ -403,7 +403,7 @@ async fn voters(board: &Board<'_>, servers: &[(&AgentInfo, Api)]) -> Result<(), 
     let (agent, api) = &servers[0];
     let look = || async {
         let raft = api.raft_configuration().await;
-        let raft = raft.map_err(|error| Found::call(&agent.name, &error))?;
+        let raft = raft.map_err(|error| Found::call(agent, &error))?;
         let votes = |info: &AgentInfo| {
             let address = format!("{}:{}", info.address, crate::spec::RPC_PORT);
             raft.servers
@@ -418,8 +418,8 @@ async fn voters(board: &Board<'_>, servers: &[(&AgentInfo, Api)]) -> Result<(), 
                 format!("{} peers, expected {}", raft.servers.len(), servers.len()),
             )),
             Some((info, _)) => Err(Found::not_yet(
-                Some(&info.name),
-                format!("`{}` does not vote", info.name),
+                Some(info),
+                format!("{} does not vote", info.called()),
             )),
         }
     };
@@ -430,7 +430,7 @@ async fn autopilot(board: &Board<'_>, servers: &[(&AgentInfo, Api)]) -> Result<(
     let (agent, api) = &servers[0];
     let look = || async {
         let health = api.autopilot_health().await;
-        let health = health.map_err(|error| Found::call(&agent.name, &error))?;
+        let health = health.map_err(|error| Found::call(agent, &error))?;
         if health.healthy && health.servers.len() == servers.len() {
             return Ok(());
         }
@@ -440,17 +440,15 @@ async fn autopilot(board: &Board<'_>, servers: &[(&AgentInfo, Api)]) -> Result<(
             let info = servers
                 .iter()
                 .find(|(info, _)| info.address.to_string() == host);
-            info.map(|(info, _)| info.name.clone())
+            info.map(|(info, _)| *info)
         };
         Err(match ill {
-            Some(server) => Found {
-                agent: of(&server.address),
-                seen: format!(
-                    "`{}` is not healthy (gossip: {})",
-                    server.name, server.serf_status
-                ),
-                hopeless: false,
-            },
+            Some(server) => {
+                let agent = of(&server.address);
+                let called = agent.map_or_else(|| format!("`{}`", server.name), |a| a.called());
+                let seen = format!("{called} is not healthy (gossip: {})", server.serf_status);
+                Found::not_yet(agent, seen)
+            }
             None => Found::not_yet(
                 None,
                 format!(
@@ -479,7 +477,7 @@ async fn nodes(
             .await;
         let listed = listed.map_err(|error| {
             index.store(0, Relaxed);
-            Found::call(&agent.name, &error)
+            Found::call(agent, &error)
         })?;
         index.store(listed.index.unwrap_or(0), Relaxed);
         for client in clients {
@@ -488,8 +486,8 @@ async fn nodes(
                 .iter()
                 .find(|node| node.name == client.name.as_str());
             if let Some(seen) = unready_node(node) {
-                let seen = format!("`{}` {seen}", client.name);
-                return Err(Found::not_yet(Some(&client.name), seen));
+                let seen = format!("{} {seen}", client.called());
+                return Err(Found::not_yet(Some(client), seen));
             }
         }
         Ok(())
@@ -502,11 +500,11 @@ async fn registered(board: &Board<'_>, client: &(&AgentInfo, Api)) -> Result<(),
     let (agent, api) = client;
     let look = || async {
         let itself = api.agent_self().await;
-        let itself = itself.map_err(|error| Found::call(&agent.name, &error))?;
+        let itself = itself.map_err(|error| Found::call(agent, &error))?;
         match itself.stat("client", "heartbeat_ttl") {
             None | Some("" | "0s") => Err(Found::not_yet(
-                Some(&agent.name),
-                format!("`{}` has not registered again", agent.name),
+                Some(agent),
+                format!("{} has not registered again", agent.called()),
             )),
             Some(_) => Ok(()),
         }
@@ -539,6 +537,7 @@ fn unready_node(node: Option<&crate::nomad::types::NodeStub>) -> Option<String> 
 mod tests {
     use super::*;
     use crate::nomad::types::{DriverInfo, NodeStub};
+    use crate::spec::Arch;
 
     fn node(status: &str, eligibility: &str, healthy: bool) -> NodeStub {
         let driver = DriverInfo {
@@ -577,10 +576,17 @@ mod tests {
         let progress = Progress::silent();
         let conditions = [Condition::Leader, Condition::Nodes];
         let board = Board::new(Duration::from_millis(80), &progress, &conditions);
-        let name = AgentName::new(Role::Client, 2);
+        let agent = AgentInfo {
+            name: AgentName::new(Role::Client, 2),
+            role: Role::Client,
+            address: [10, 0, 0, 1].into(),
+            arch: Arch::S390x,
+            emulated: true,
+            api_addr: String::new(),
+        };
         let never = || async {
-            let seen = "`client-2` is initializing";
-            Err::<(), _>(Found::not_yet(Some(&name), seen))
+            let seen = format!("{} is initializing", agent.called());
+            Err::<(), _>(Found::not_yet(Some(&agent), seen))
         };
         let (leader, nodes) = futures::join!(
             board.until(Condition::Leader, || async { Ok::<(), Found>(()) }),
@@ -590,10 +596,11 @@ mod tests {
         let unready = unready(&board, &nodes.unwrap_err());
         assert!(!unready.hopeless);
         assert_eq!(unready.missing.len(), 1, "{unready:?}");
-        assert_eq!(unready.missing[0].agent, Some(name));
+        assert_eq!(unready.missing[0].agent, Some(agent.name));
         assert_eq!(
             unready.missing[0].to_string(),
-            "every node is ready and eligible, its drivers healthy: `client-2` is initializing"
+            "every node is ready and eligible, its drivers healthy: `client-2` on s390x (emulated) is \
+             initializing"
         );
     }
 }

@@ -28,18 +28,6 @@ pub(super) const FREEZE_WITHIN: Duration = Duration::from_secs(10);
 /// The rest between two tries.
 const FREEZE_AGAIN: Duration = Duration::from_millis(50);
 
-fn failed<E>(action: &'static str, agent: &AgentName) -> impl FnOnce(E) -> ControlError
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    let agent = agent.clone();
-    move |source| ControlError {
-        action,
-        agent,
-        source: Box::new(source),
-    }
-}
-
 /// The lever does not fit what the agent is doing.
 #[derive(Debug, thiserror::Error)]
 #[error("its container is {seen}, expected {expected}")]
@@ -49,6 +37,22 @@ struct WrongState {
 }
 
 impl DockerCluster {
+    fn failed<E>(
+        &self,
+        action: &'static str,
+        agent: &AgentName,
+    ) -> impl FnOnce(E) -> ControlError + use<E>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let agent = self.called(agent);
+        move |source| ControlError {
+            action,
+            agent,
+            source: Box::new(source),
+        }
+    }
+
     /// Checks that a lever fits, so that pulling it twice does not pass for success.
     async fn expect(
         &self,
@@ -70,7 +74,7 @@ impl DockerCluster {
             AgentState::Exited { code, .. } => format!("ended (exit code {code})"),
             AgentState::Gone => "gone".to_owned(),
         };
-        Err(failed(action, agent)(WrongState { seen, expected }))
+        Err(self.failed(action, agent)(WrongState { seen, expected }))
     }
 
     /// Returns the container's state in the target's words.
@@ -131,7 +135,9 @@ impl Target for DockerCluster {
     }
 
     async fn state(&self, agent: &AgentName) -> Result<AgentState, ControlError> {
-        self.look(agent).await.map_err(failed("look at", agent))
+        self.look(agent)
+            .await
+            .map_err(self.failed("look at", agent))
     }
 
     async fn kill(&self, agent: &AgentName) -> Result<(), ControlError> {
@@ -140,19 +146,19 @@ impl Target for DockerCluster {
             self.docker.kill_container(container).await?;
             self.docker.wait_container(container).await
         };
-        act.await.map(drop).map_err(failed("kill", agent))
+        act.await.map(drop).map_err(self.failed("kill", agent))
     }
 
     async fn stop(&self, agent: &AgentName) -> Result<(), ControlError> {
         self.expect("stop", agent, AgentState::Running).await?;
         let container = self.container(agent);
         let outcome = self.docker.stop_container(container, STOP_GRACE_SECS).await;
-        outcome.map_err(failed("stop", agent))
+        outcome.map_err(self.failed("stop", agent))
     }
 
     async fn start(&self, agent: &AgentName) -> Result<(), ControlError> {
         let outcome = self.start_container(agent).await;
-        outcome.map_err(failed("start", agent))
+        outcome.map_err(self.failed("start", agent))
     }
 
     async fn pause(&self, agent: &AgentName) -> Result<(), ControlError> {
@@ -165,7 +171,7 @@ impl Target for DockerCluster {
                 {
                     rest(FREEZE_AGAIN).await;
                 }
-                outcome => return outcome.map_err(failed("pause", agent)),
+                outcome => return outcome.map_err(self.failed("pause", agent)),
             }
         }
     }
@@ -173,7 +179,7 @@ impl Target for DockerCluster {
     async fn resume(&self, agent: &AgentName) -> Result<(), ControlError> {
         self.expect("resume", agent, AgentState::Paused).await?;
         let outcome = self.docker.unpause_container(self.container(agent)).await;
-        outcome.map_err(failed("resume", agent))
+        outcome.map_err(self.failed("resume", agent))
     }
 
     async fn isolate(&self, agent: &AgentName, peers: &[AgentName]) -> Result<(), ControlError> {
@@ -181,22 +187,24 @@ impl Target for DockerCluster {
         let mut arguments = vec!["cut".to_owned()];
         arguments.extend(self.addresses(peers));
         let outcome = self.net_tool(agent, &arguments).await;
-        outcome.map(drop).map_err(failed("isolate", agent))
+        outcome.map(drop).map_err(self.failed("isolate", agent))
     }
 
     async fn heal(&self, agent: &AgentName) -> Result<(), ControlError> {
         let outcome = self.net_tool(agent, &["heal".to_owned()]).await;
-        outcome.map(drop).map_err(failed("heal", agent))
+        outcome.map(drop).map_err(self.failed("heal", agent))
     }
 
     async fn network_state(&self, agent: &AgentName) -> Result<String, ControlError> {
         let outcome = self.net_tool(agent, &["state".to_owned()]).await;
-        outcome.map_err(failed("read the network state of", agent))
+        outcome.map_err(self.failed("read the network state of", agent))
     }
 
     async fn limits(&self, agent: &AgentName) -> Result<String, ControlError> {
         let found = self.docker.container(self.container(agent)).await;
-        let limits = found.map_err(failed("read the limits of", agent))?.limits;
+        let limits = found
+            .map_err(self.failed("read the limits of", agent))?
+            .limits;
         let cpus = limits.cpus.map(|cpus| format!("{cpus} processors\n"));
         let memory = limits
             .memory
@@ -207,7 +215,7 @@ impl Target for DockerCluster {
     async fn logs(&self, agent: &AgentName, lines: usize) -> Result<String, ControlError> {
         let log = self.docker.logs(self.container(agent), Some(lines), false);
         let outcome = read_log(log).await;
-        outcome.map_err(failed("read the log of", agent))
+        outcome.map_err(self.failed("read the log of", agent))
     }
 
     async fn lacks(&self, capability: Capability) -> Option<String> {
@@ -267,7 +275,7 @@ impl Target for DockerCluster {
         let mut arguments: Vec<String> = words.into();
         arguments.extend(self.addresses(peers));
         let outcome = self.net_tool(agent, &arguments).await;
-        outcome.map(drop).map_err(failed("block", agent))
+        outcome.map(drop).map_err(self.failed("block", agent))
     }
 
     async fn shape(&self, agent: &AgentName, line: Line) -> Result<(), ControlError> {
@@ -277,31 +285,33 @@ impl Target for DockerCluster {
         let outcome = self.net_tool(agent, &arguments).await;
         outcome
             .map(drop)
-            .map_err(failed("shape the line of", agent))
+            .map_err(self.failed("shape the line of", agent))
     }
 
     async fn wipe(&self, agent: &AgentName) -> Result<(), ControlError> {
         let outcome = self.data_tool(agent, "wipe").await;
-        outcome.map(drop).map_err(failed("wipe the data of", agent))
+        outcome
+            .map(drop)
+            .map_err(self.failed("wipe the data of", agent))
     }
 
     async fn give_certificate(&self, agent: &AgentName, paper: Paper) -> Result<(), ControlError> {
         let outcome = self.put_leaf(agent, paper).await;
-        outcome.map_err(failed("give a certificate to", agent))
+        outcome.map_err(self.failed("give a certificate to", agent))
     }
 
     async fn caller_certificate(&self, paper: Paper) -> Result<(String, String), ControlError> {
         let caller = AgentName("the caller".to_owned());
         let leaf = self.caller_leaf(paper);
         leaf.map(|pair| (pair.certificate, pair.key))
-            .map_err(failed("make a certificate for", &caller))
+            .map_err(self.failed("make a certificate for", &caller))
     }
 
     async fn reload(&self, agent: &AgentName) -> Result<(), ControlError> {
         self.expect("reload", agent, AgentState::Running).await?;
         let container = self.container(agent);
         let outcome = self.docker.signal_container(container, "HUP").await;
-        outcome.map_err(failed("reload", agent))
+        outcome.map_err(self.failed("reload", agent))
     }
 
     async fn give_gossip_key(
@@ -311,7 +321,7 @@ impl Target for DockerCluster {
         ring: bool,
     ) -> Result<(), ControlError> {
         let outcome = self.put_gossip_key(agent, key, ring).await;
-        outcome.map_err(failed("give a gossip key to", agent))
+        outcome.map_err(self.failed("give a gossip key to", agent))
     }
 
     fn gossip_key(&self) -> Option<String> {
@@ -321,12 +331,12 @@ impl Target for DockerCluster {
     async fn keep_gossip_key(&self, key: &str) -> Result<(), ControlError> {
         let all = AgentName("the cluster".to_owned());
         let outcome = self.folder.write_gossip_key(key);
-        outcome.map_err(failed("keep the gossip key of", &all))
+        outcome.map_err(self.failed("keep the gossip key of", &all))
     }
 
     async fn throttle(&self, agent: &AgentName, cpus: Option<f64>) -> Result<(), ControlError> {
         let outcome = self.docker.limit_cpus(self.container(agent), cpus).await;
-        outcome.map_err(failed("throttle", agent))
+        outcome.map_err(self.failed("throttle", agent))
     }
 
     async fn squeeze(&self, agent: &AgentName, spare: Option<u64>) -> Result<(), ControlError> {
@@ -338,21 +348,22 @@ impl Target for DockerCluster {
             };
             self.docker.limit_memory(container, limit).await
         };
-        act.await.map_err(failed("leave little memory to", agent))
+        act.await
+            .map_err(self.failed("leave little memory to", agent))
     }
 
     async fn spoil_log(&self, agent: &AgentName) -> Result<(), ControlError> {
         let outcome = self.data_tool(agent, "spoil").await;
         outcome
             .map(drop)
-            .map_err(failed("damage the Raft log of", agent))
+            .map_err(self.failed("damage the Raft log of", agent))
     }
 
     async fn log_is_spoiled(&self, agent: &AgentName) -> Result<bool, ControlError> {
         let outcome = self.data_tool(agent, "spoiled").await;
         outcome
             .map(|said| said.trim() == "yes")
-            .map_err(failed("look at the Raft log of", agent))
+            .map_err(self.failed("look at the Raft log of", agent))
     }
 
     fn next_version(&self) -> Option<Version> {
@@ -361,7 +372,7 @@ impl Target for DockerCluster {
 
     async fn upgrade(&self, agent: &AgentName) -> Result<(), ControlError> {
         let outcome = self.replace_program(agent).await;
-        outcome.map_err(failed("upgrade", agent))
+        outcome.map_err(self.failed("upgrade", agent))
     }
 
     async fn exec(&self, agent: &AgentName, command: &[String]) -> Result<Said, ControlError> {
@@ -371,7 +382,8 @@ impl Target for DockerCluster {
             let code = self.docker.exec_code(&running.id).await?;
             Ok::<_, DockerError>(Said { code, text })
         };
-        ran.await.map_err(failed("run a command beside", agent))
+        ran.await
+            .map_err(self.failed("run a command beside", agent))
     }
 }
 

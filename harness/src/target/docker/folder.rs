@@ -21,7 +21,7 @@ use crate::engine::Next;
 use crate::nomad::Token;
 use crate::owner::Owner;
 use crate::spec::{AgentPlan, Arch, ClusterSpec, Subnet};
-use crate::target::EngineInfo;
+use crate::target::{AgentInfo, EngineInfo};
 use crate::tls::{self, Authority, LeafKind, Pair};
 
 /// The layout of `cluster.json`; a newer one is refused, not misread.
@@ -130,6 +130,21 @@ pub struct AgentRecord {
     /// Whether it runs what [`Record::next`] says, and no longer what it was made with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub upgraded: bool,
+}
+
+impl AgentRecord {
+    /// Returns what everybody may know of it.
+    #[must_use]
+    pub fn info(&self) -> AgentInfo {
+        AgentInfo {
+            name: self.plan.name.clone(),
+            role: self.plan.role,
+            address: self.plan.address,
+            arch: self.plan.arch,
+            emulated: self.emulated,
+            api_addr: format!("https://127.0.0.1:{}", self.api_port),
+        }
+    }
 }
 
 /// An image that holds the built-in program, in the engine's own architecture where that can be.

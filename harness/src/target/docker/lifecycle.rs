@@ -5,22 +5,25 @@ use std::time::Duration;
 use futures::future::{join_all, try_join_all};
 
 use super::DockerCluster;
+use super::bring_up::{log_text, signal};
 use super::conditions::{self, Unready};
 use super::control::STOP_GRACE_SECS;
 use super::folder::{FolderError, StateRoot};
 use super::sweep::{self, SweepError, Swept};
-use super::tool::ToolError;
-use crate::docker::{DockerEngine, DockerError, Trouble, labels};
+use super::tool::{ToolError, log_end};
+use crate::docker::{ContainerState, DockerEngine, DockerError, Trouble, labels};
+use crate::emulation::{Fault, fault_in_log};
 use crate::nomad::ApiError;
 use crate::poll::{Look, eventually};
 use crate::progress::{Event, Progress};
 use crate::spec::{AgentName, Role};
 use crate::target::Target as _;
 
-/// How long clients wait for servers that are started with them.
-const LISTENS_MAX: Duration = Duration::from_secs(30);
-/// Time between two looks at a server that starts.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How long an agent of this machine's own architecture may take from its start to its first answer:
+/// real Nomad takes a second or two.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(15);
+/// Time between two looks at an agent that starts.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A cluster could not be stopped, started or removed.
 #[derive(Debug, thiserror::Error)]
@@ -50,23 +53,44 @@ pub enum LifecycleError {
         state: String,
     },
     /// An agent cannot be stopped or started.
-    #[error("cannot {action} `{agent}` of cluster `{cluster}`")]
+    #[error("cannot {action} {agent} of cluster `{cluster}`")]
     Agent {
         /// The verb.
         action: &'static str,
         /// The cluster.
         cluster: String,
-        /// The agent.
-        agent: AgentName,
+        /// The agent, with what it runs on where that is emulated.
+        agent: String,
         /// Why.
         #[source]
         source: DockerError,
     },
-    /// What an agent's security groups close could not be closed: it waits for that.
-    #[error("cannot close what the security groups of `{agent}` close")]
-    Ports {
+    /// An agent that was started ended.
+    #[error(
+        "{called} of cluster `{cluster}` ended with exit code {code}{} after its start{}{}",
+        signal(*.code),
+        .emulation.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default(),
+        log_text(.agent, .log)
+    )]
+    Ended {
+        /// The cluster.
+        cluster: String,
         /// The agent.
         agent: AgentName,
+        /// It, with what it runs on where that is emulated.
+        called: String,
+        /// Its exit code.
+        code: i64,
+        /// The end of its log.
+        log: String,
+        /// What is wrong with its emulation.
+        emulation: Option<Fault>,
+    },
+    /// What an agent's security groups close could not be closed: it waits for that.
+    #[error("cannot close what the security groups of {agent} close")]
+    Ports {
+        /// The agent, with what it runs on where that is emulated.
+        agent: String,
         /// Why.
         #[source]
         source: ToolError,
@@ -110,6 +134,10 @@ impl LifecycleError {
             )),
             Self::Docker(error) | Self::Agent { source: error, .. } => error.hint(),
             Self::Sweep(error) => error.hint(),
+            Self::Ended {
+                emulation: Some(_), ..
+            } => Some("rehearse doctor    # says what mends emulation here".to_owned()),
+            Self::Ended { cluster, agent, .. } => Some(format!("rehearse logs {cluster} {agent}")),
             Self::NotReady { name, unready } => {
                 let agent = unready.missing.iter().find_map(|m| m.agent.as_ref())?;
                 Some(format!("rehearse logs {name} {agent}"))
@@ -117,6 +145,14 @@ impl LifecycleError {
             Self::NoAgent { .. } | Self::InUse { .. } | Self::Ports { .. } => None,
         }
     }
+}
+
+/// Why an agent will not answer.
+enum Gone {
+    /// It ended, with this exit code.
+    Ended(i64),
+    /// The engine does not tell.
+    Unknown(DockerError),
 }
 
 /// Removes every object of one run.
@@ -196,45 +232,82 @@ impl DockerCluster {
     }
 
     /// Starts agents, servers before clients, all of a kind at the same time: same addresses, same
-    /// data. One that runs goes on.
+    /// data. One that runs goes on. Waits until each answers; returns who runs and does not, as a
+    /// client that waits for servers.
     ///
     /// # Errors
-    /// [`LifecycleError::Agent`], the first of them.
-    pub async fn start_agents(&self, agents: &[AgentName]) -> Result<(), LifecycleError> {
+    /// [`LifecycleError::Agent`] and [`LifecycleError::Ended`], the first of them.
+    pub async fn start_agents(
+        &self,
+        agents: &[AgentName],
+    ) -> Result<Vec<AgentName>, LifecycleError> {
         let is_server = |name: &&AgentName| {
             let mut all = self.agents.iter();
             all.any(|agent| agent.name == **name && agent.role == Role::Server)
         };
         let (servers, clients): (Vec<&AgentName>, Vec<&AgentName>) =
             agents.iter().partition(is_server);
-        self.start_these(&servers).await?;
-        if !clients.is_empty() {
-            // A client whose first registration is refused waits 15 to 30 s with the next.
-            let listen = servers
-                .iter()
-                .map(|server| self.listens(server, LISTENS_MAX));
-            join_all(listen).await;
-        }
-        self.start_these(&clients).await
+        // A client whose first registration is refused waits 15 to 30 s with the next.
+        let mut silent = self.start_these(&servers).await?;
+        silent.extend(self.start_these(&clients).await?);
+        Ok(silent)
     }
 
     /// Waits until an agent answers on its HTTP API, whatever it answers: its RPC listens then,
-    /// too. One that never does is found by whoever waits for the cluster.
-    pub(super) async fn listens(&self, agent: &AgentName, within: Duration) {
+    /// too. Returns whether it does.
+    async fn answers(&self, agent: &AgentName) -> Result<bool, LifecycleError> {
         let api = self.api(agent).stale();
         let look = || async {
-            match api.leader().await {
-                Ok(_) | Err(ApiError::Status { .. } | ApiError::TimedOut { .. }) => Look::Done(()),
-                Err(error) => Look::NotYet(error.to_string()),
+            let error = match api.leader().await {
+                Ok(_) | Err(ApiError::Status { .. } | ApiError::TimedOut { .. }) => {
+                    return Look::Done(Ok(()));
+                }
+                Err(error) => error,
+            };
+            match self.docker.container(self.container(agent)).await {
+                Ok(found) => match found.state {
+                    ContainerState::Exited { code, .. } => Look::Done(Err(Gone::Ended(code))),
+                    _ => Look::NotYet(error.to_string()),
+                },
+                Err(error) => Look::Done(Err(Gone::Unknown(error))),
             }
         };
-        drop(eventually(within, LOOK_AGAIN, "an answer", look).await);
+        let within = self.record.engine.slowness.allowed(ANSWERS_WITHIN);
+        match eventually(within, LOOK_AGAIN, "an answer", look).await {
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(Gone::Ended(code))) => Err(self.ended(agent, code).await),
+            Ok(Err(Gone::Unknown(error))) => Err(error.into()),
+            Err(_) => Ok(false),
+        }
     }
 
-    async fn start_these(&self, agents: &[&AgentName]) -> Result<(), LifecycleError> {
+    /// Says of an agent that ended what its log says.
+    async fn ended(&self, agent: &AgentName, code: i64) -> LifecycleError {
+        let container = self.container(agent);
+        // Where the engine has not written the last lines down, yet.
+        drop(self.docker.wait_container(container).await);
+        let log = log_end(self.docker.as_ref(), container).await;
+        let mut all = self.agents.iter();
+        let emulated = all.any(|info| info.name == *agent && info.emulated);
+        let emulation = emulated.then(|| fault_in_log(&log)).flatten();
+        LifecycleError::Ended {
+            cluster: self.record.spec.name.clone(),
+            agent: agent.clone(),
+            called: self.called(agent),
+            code,
+            log,
+            emulation,
+        }
+    }
+
+    /// Starts these, and returns who of them does not answer.
+    async fn start_these(&self, agents: &[&AgentName]) -> Result<Vec<AgentName>, LifecycleError> {
         let start = agents.iter().map(|agent| self.start_container(agent));
         let outcomes = join_all(start).await;
-        self.first(agents.iter().copied(), outcomes, "start")
+        self.first(agents.iter().copied(), outcomes, "start")?;
+        let answers = try_join_all(agents.iter().map(|agent| self.answers(agent))).await?;
+        let silent = agents.iter().zip(answers).filter(|(_, answers)| !answers);
+        Ok(silent.map(|(agent, _)| (*agent).clone()).collect())
     }
 
     fn first<'a>(
@@ -244,7 +317,7 @@ impl DockerCluster {
         action: &'static str,
     ) -> Result<(), LifecycleError> {
         for (agent, outcome) in agents.into_iter().zip(outcomes) {
-            let agent = agent.clone();
+            let agent = self.called(agent);
             outcome.map_err(|error| match error.into() {
                 ToolError::Docker(source) => LifecycleError::Agent {
                     action,

@@ -147,18 +147,7 @@ impl DockerCluster {
         let (ca_pem, cli) = folder
             .read_cli(&record.spec.region)
             .map_err(OpenOrFolder::Folder)?;
-        let agents: Vec<AgentInfo> = record
-            .agents
-            .iter()
-            .map(|agent| AgentInfo {
-                name: agent.plan.name.clone(),
-                role: agent.plan.role,
-                address: agent.plan.address,
-                arch: agent.plan.arch,
-                emulated: agent.emulated,
-                api_addr: format!("https://127.0.0.1:{}", agent.api_port),
-            })
-            .collect();
+        let agents: Vec<AgentInfo> = record.agents.iter().map(AgentRecord::info).collect();
         let mut apis = BTreeMap::new();
         for agent in &agents {
             let api = Api::new(ApiConfig {

@@ -15,7 +15,7 @@ use crate::engine::{EngineKind, EngineRequest, Next, Program};
 use crate::environment::Environment;
 use crate::owner::Owner;
 use crate::progress::{Event, Progress};
-use crate::spec::{Arch, ClusterSpec};
+use crate::spec::{AgentName, Arch, ClusterSpec};
 use crate::target::{AgentState, Capability, Target as _};
 
 struct Place {
@@ -296,6 +296,63 @@ async fn an_agent_that_dies_is_named_with_its_log() {
          last lines of `client-2`:\n    ==> Error starting agent: no disk"
     );
     place.assert_nothing_left("death");
+}
+
+#[tokio::test]
+async fn an_agent_that_ends_at_its_start_is_told_with_what_it_ran_on() {
+    let place = Place::new();
+    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
+    kept.unwrap_err();
+    let root = place.root();
+    let folder = root.cluster("demo");
+    let mut record = folder.read().unwrap();
+    record.agents[1].emulated = true;
+    record.agents[1].plan.arch = Arch::S390x;
+    folder.write(&record).unwrap();
+    place.docker.with(|state| {
+        state.dies = Some(("server-".to_owned(), 255));
+        let said = "exec /usr/local/bin/nomad: exec format error\n".to_owned();
+        state.says.push(("server-".to_owned(), said));
+    });
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
+    let cluster = cluster.await.unwrap();
+    let names: Vec<AgentName> = cluster.agents().iter().map(|a| a.name.clone()).collect();
+
+    cluster.stop_agents(&names).await.unwrap();
+    let error = cluster.start_agents(&names[1..2]).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`server-2` on s390x (emulated) of cluster `demo` ended with exit code 255 after its start: \
+         no emulator is registered\n  last lines of `server-2`:\n    \
+         exec /usr/local/bin/nomad: exec format error"
+    );
+    assert_eq!(
+        error.hint().unwrap(),
+        "rehearse doctor    # says what mends emulation here"
+    );
+    // A program of this machine's own does not fail for want of an emulator.
+    let error = cluster.start_agents(&names[..1]).await.unwrap_err();
+    let told = "`server-1` of cluster `demo` ended with exit code 255 after its start\n";
+    assert!(error.to_string().starts_with(told), "{error}");
+    assert_eq!(error.hint().unwrap(), "rehearse logs demo server-1");
+}
+
+#[tokio::test]
+async fn an_agent_that_runs_and_does_not_answer_is_named() {
+    let place = Place::new();
+    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
+    kept.unwrap_err();
+    let root = place.root();
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
+    let cluster = cluster.await.unwrap();
+    let client = cluster.agents()[3].name.clone();
+    cluster
+        .stop_agents(std::slice::from_ref(&client))
+        .await
+        .unwrap();
+    tokio::time::pause();
+    let silent = cluster.start_agents(std::slice::from_ref(&client)).await;
+    assert_eq!(silent.unwrap(), [client]);
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use futures::StreamExt as _;
 
 use super::DockerCluster;
 use crate::agent_config::DATA_DIR;
-use crate::docker::{Attachment, ContainerPlan, DockerError, Labels, VolumePlan, labels};
+use crate::docker::{
+    Attachment, ContainerPlan, DockerEngine, DockerError, Labels, VolumePlan, labels,
+};
 use crate::engine::{AGENT_USER, BUILT_IN};
 use crate::owner::Owner;
 use crate::spec::{AgentName, Filter, Ports};
@@ -167,4 +169,14 @@ pub(super) async fn read_log(
         said.extend_from_slice(piece?.bytes());
     }
     Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Lines of an agent's log that an error shows.
+const LOG_LINES: usize = 12;
+
+/// Returns the last lines of a container's log, or why they cannot be read.
+pub(super) async fn log_end(docker: &dyn DockerEngine, container: &str) -> String {
+    let log = docker.logs(container, Some(LOG_LINES), false);
+    let read = read_log(log).await;
+    read.unwrap_or_else(|error| format!("(its log cannot be read: {error})"))
 }

@@ -38,6 +38,7 @@ const SESSIONS: &[&[&str]] = &[
         "docs/reports.md",
         "docs/simulator.md",
         "docs/s390x.md",
+        "docs/platforms.md",
         "CONTRIBUTING.md",
         // The last: it changes what is typed after it.
         "docs/configuration.md",
