@@ -82,6 +82,9 @@ impl ConnectError {
     }
 }
 
+/// What Podman calls itself among the parts of its version.
+const PODMAN: &str = "Podman Engine";
+
 /// Connects to the engine that the docker CLI would use, and agrees on an API version.
 ///
 /// # Errors
@@ -120,7 +123,15 @@ pub async fn connect(environment: &Environment) -> Result<Docker, ConnectError> 
             found: format!("{}.{}", found.0, found.1),
         });
     }
-    Ok(Docker::new(client, address.starts_with("unix://")))
+    let podman = is_podman(&client).await;
+    Ok(Docker::new(client, address.starts_with("unix://"), podman))
+}
+
+/// Returns whether the engine says that it is Podman; one that does not say is none.
+async fn is_podman(client: &bollard::Docker) -> bool {
+    let parts = client.version().await.ok().and_then(|said| said.components);
+    let mut parts = parts.unwrap_or_default().into_iter();
+    parts.any(|part| part.name == PODMAN)
 }
 
 fn unreachable(address: &str, error: &DockerError) -> ConnectError {
@@ -153,6 +164,11 @@ fn address(environment: &Environment) -> Result<String, ConnectError> {
             .map(|dir| dir.join("docker.sock")),
         home.map(|home| home.join(".docker/run/docker.sock")),
         home.map(|home| home.join(".docker/desktop/docker.sock")),
+        environment
+            .runtime_dir
+            .as_ref()
+            .map(|dir| dir.join("podman/podman.sock")),
+        Some(PathBuf::from("/run/podman/podman.sock")),
     ];
     let found = candidates.into_iter().flatten().find(|path| path.exists());
     let path = found.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"));
@@ -201,7 +217,12 @@ fn context_host(folder: &Path, name: &str) -> Result<String, ConnectError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+
     use super::*;
+    use crate::docker::{ContainerPlan, DockerEngine as _, VolumePlan};
 
     #[test]
     fn the_host_of_the_environment_beats_the_context() {
@@ -292,5 +313,64 @@ mod tests {
                 Err(other) => panic!("{api}: {other}"),
             }
         }
+    }
+
+    /// Answers as Podman 4.3 does; returns its address, and what volumes it was asked to make.
+    async fn podman() -> (String, Arc<Mutex<Vec<String>>>) {
+        let made = Arc::new(Mutex::new(Vec::new()));
+        let noted = made.clone();
+        let answer = move |uri: axum::http::Uri, body: String| async move {
+            let path = uri.path();
+            let value = if path.ends_with("/version") {
+                json!({ "ApiVersion": "1.41", "Version": "4.3.1",
+                    "Components": [{ "Name": "Podman Engine", "Version": "4.3.1" }] })
+            } else if path.ends_with("/info") {
+                json!({ "ID": uuid::Uuid::new_v4().to_string(), "Name": "vm", "ServerVersion": "4.3.1",
+                    "DockerRootDir": "/var/lib/containers/storage" })
+            } else if path.ends_with("/volumes/create") {
+                noted.lock().unwrap().push(body);
+                json!({ "Name": "data", "Driver": "local", "Mountpoint": "", "Labels": {},
+                    "Options": {}, "Scope": "local" })
+            } else {
+                json!({ "Id": "c1", "Warnings": [] })
+            };
+            axum::Json(value)
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("tcp://{}", listener.local_addr().unwrap());
+        let router = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (address, made)
+    }
+
+    #[tokio::test]
+    async fn podman_is_one_engine_however_often_it_is_asked_and_gets_its_volumes_made_first() {
+        let (address, made) = podman().await;
+        let environment = Environment {
+            docker_host: Some(address),
+            ..Environment::default()
+        };
+        let engine = connect(&environment).await.unwrap();
+        let facts = engine.facts().await.unwrap();
+        assert_eq!(facts.id, "podman vm /var/lib/containers/storage");
+        assert_eq!(facts, engine.facts().await.unwrap());
+        assert_eq!(facts.version, "4.3.1 (Podman)");
+
+        let volume = VolumePlan {
+            name: "data".to_owned(),
+            path: "/data".to_owned(),
+            labels: [("rehearse.run".to_owned(), "r1".to_owned())].into(),
+        };
+        let mut plan = ContainerPlan::alone(
+            "one".to_owned(),
+            "image".to_owned(),
+            "linux/amd64".to_owned(),
+            vec!["/program".to_owned()],
+        );
+        plan.volume = Some(volume);
+        engine.create_container(&plan).await.unwrap();
+        let asked: serde_json::Value = serde_json::from_str(&made.lock().unwrap()[0]).unwrap();
+        assert_eq!(asked["Name"], "data");
+        assert_eq!(asked["Labels"]["rehearse.run"], "r1");
     }
 }

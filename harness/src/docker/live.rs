@@ -23,11 +23,17 @@ pub struct Docker {
     pub(super) client: bollard::Docker,
     /// Whether it was reached by a socket of this machine.
     by_socket: bool,
+    /// Whether it is Podman that speaks Docker's API.
+    podman: bool,
 }
 
 impl Docker {
-    pub(super) fn new(client: bollard::Docker, by_socket: bool) -> Self {
-        Self { client, by_socket }
+    pub(super) fn new(client: bollard::Docker, by_socket: bool, podman: bool) -> Self {
+        Self {
+            client,
+            by_socket,
+            podman,
+        }
     }
 
     /// Changes what a container is granted.
@@ -96,6 +102,9 @@ fn classify(error: &Error, said: &str) -> Trouble {
     }
     if has(&["unable to apply caps", "operation not permitted"]) {
         return Trouble::NotPermitted;
+    }
+    if has(&["container-init binary not found"]) {
+        return Trouble::NoInit;
     }
     if has(&["unable to freeze"]) {
         return Trouble::NotFrozen;
@@ -205,9 +214,20 @@ impl DockerEngine for Docker {
         let info = self.client.info().await.map_err(failed)?;
         let agreed = self.client.client_version();
         let system = info.operating_system.unwrap_or_default();
+        let version = info.server_version.unwrap_or_default();
+        let (id, version) = if self.podman {
+            // Podman makes up another ID for each answer: it is where it keeps its containers.
+            let place = [info.name, info.docker_root_dir].map(Option::unwrap_or_default);
+            (
+                format!("podman {}", place.join(" ")),
+                format!("{version} (Podman)"),
+            )
+        } else {
+            (info.id.unwrap_or_default(), version)
+        };
         Ok(EngineFacts {
-            id: info.id.unwrap_or_default(),
-            version: info.server_version.unwrap_or_default(),
+            id,
+            version,
             api_version: format!("{}.{}", agreed.major_version, agreed.minor_version),
             arch: info.architecture.unwrap_or_default(),
             local: self.by_socket && cfg!(target_os = "linux") && system != "Docker Desktop",
@@ -429,6 +449,12 @@ impl DockerEngine for Docker {
     }
 
     async fn create_container(&self, plan: &ContainerPlan) -> Result<String, DockerError> {
+        if self.podman {
+            // It would make them without their labels, by which they are found and removed.
+            if let Some(volume) = &plan.volume {
+                self.create_volume(&volume.name, &volume.labels).await?;
+            }
+        }
         let options = query::CreateContainerOptionsBuilder::new()
             .name(&plan.name)
             .platform(&plan.platform)
@@ -757,6 +783,11 @@ mod tests {
                 500,
                 "Cannot pause container 85: OCI runtime pause failed: unable to freeze: unknown",
                 Trouble::NotFrozen,
+            ),
+            (
+                500,
+                "container create: container-init binary not found on the host: stat /usr/libexec/podman/catatonit",
+                Trouble::NoInit,
             ),
             (403, "network x has active endpoints", Trouble::Conflict),
             (404, "No such container: x", Trouble::NotFound),

@@ -32,7 +32,7 @@ pub type Labels = BTreeMap<String, String>;
 /// What is known of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineFacts {
-    /// Its own ID: two engines are the same if and only if theirs are.
+    /// Its own ID, Podman's where its containers are: two engines are the same if and only if theirs are.
     pub id: String,
     /// Its version, as `28.5.2`.
     pub version: String,
@@ -311,6 +311,8 @@ pub enum Trouble {
     /// Its processes could not all be frozen at that moment; they run on. On cgroup v1 the engine's
     /// runtime calls its own freezing "a game of chances" (runc, `libcontainer/cgroups/fs/freezer.go`).
     NotFrozen,
+    /// Podman has no program to start containers with, which is a package of its own.
+    NoInit,
     /// Anything else.
     Other,
 }
@@ -344,6 +346,9 @@ impl DockerError {
             Trouble::Permission => "sudo usermod -aG docker $USER    # then log in anew",
             Trouble::DiskFull => "docker system df && rehearse sweep --images",
             Trouble::NotPermitted => "rehearse doctor    # shows what containers may do here",
+            Trouble::NoInit => {
+                "sudo apt-get install catatonit    # what Podman starts containers with"
+            }
             Trouble::NotFrozen => {
                 "rehearse doctor    # its cgroup version: with 1, what waits for the disk cannot be frozen"
             }

@@ -16,7 +16,7 @@ const RUN_MAX: Duration = Duration::from_secs(20);
 /// Bytes of its log that are read: it writes less than one thousand.
 const LOG_MAX: usize = 64 * 1024;
 /// Repository of the probe's images.
-pub(super) const REPOSITORY: &str = "rehearse/probe";
+pub(super) const REPOSITORY: &str = "localhost/rehearse/probe";
 /// Where the program is in them.
 const PROGRAM: &str = "/probe";
 

@@ -15,8 +15,9 @@ use crate::spec::Arch;
 pub(crate) const BUILT_IN: &str = "/usr/local/bin/rehearse-agent";
 /// Where Nomad is.
 pub(super) const NOMAD: &str = "/usr/local/bin/nomad";
-/// Repository of all images made here.
-pub(super) const REPOSITORY: &str = "rehearse/agent";
+/// Repository of all images made here. With `localhost/`: Podman gives a name without a host that one when
+/// it takes an image in, and looks for it on Docker's own.
+pub(super) const REPOSITORY: &str = "localhost/rehearse/agent";
 /// The user whom agents run as: nobody's on any usual machine.
 pub(crate) const USER: u32 = 10_001;
 
