@@ -85,7 +85,15 @@ END
   for setting in "${build_settings[@]}"; do in_image+=(-e "$setting"); done
   in_image+=("$image")
   echo "building for $arch in $image" >&2
-  "${in_image[@]}" cargo --config /build/out/vendored.toml "${build_arguments[@]}" --offline
+  # The build ends with this script, whatever ends that: it reads from a pipe that only we hold open.
+  local pipe=$work/alive
+  rm -f "$pipe"
+  mkfifo "$pipe"
+  exec 9<>"$pipe"
+  local with_us='exec 3<&0; "$@" & build=$!; { cat >/dev/null; kill $build; } <&3 & wait $build'
+  "${in_image[@]:0:2}" -i "${in_image[@]:2}" sh -c "$with_us" sh \
+    cargo --config /build/out/vendored.toml "${build_arguments[@]}" --offline <"$pipe" 9>&-
+  exec 9>&-
   readelf=in_image_readelf
 }
 
