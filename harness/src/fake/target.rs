@@ -17,8 +17,8 @@ pub(crate) struct FakeTarget {
     agents: Vec<AgentInfo>,
     pub(crate) capabilities: BTreeSet<Capability>,
     pub(crate) cluster: Shared,
-    /// What every agent's log says.
-    pub(crate) log: String,
+    /// What every agent's log says, where it is not its name.
+    pub(crate) log: Option<String>,
 }
 
 impl FakeTarget {
@@ -76,7 +76,7 @@ impl FakeTarget {
                 Capability::Isolate,
             ]),
             cluster,
-            log: "nothing to tell\n".to_owned(),
+            log: None,
         }
     }
 
@@ -206,7 +206,8 @@ impl Target for FakeTarget {
         Ok(())
     }
 
-    async fn logs(&self, _: &AgentName, _: usize) -> Result<String, ControlError> {
-        Ok(self.log.clone())
+    async fn logs(&self, agent: &AgentName, _: usize) -> Result<String, ControlError> {
+        let own = || format!("the log of {agent}\n");
+        Ok(self.log.clone().unwrap_or_else(own))
     }
 }

@@ -181,7 +181,7 @@ async fn an_emulated_agent_that_hangs_excuses_a_failure_and_a_native_one_does_no
 async fn of_a_dead_emulated_agent_it_is_told_that_its_emulation_is_gone() {
     for emulated in [true, false] {
         let mut target = fake(Defects::default()).await;
-        target.log = "exec /usr/local/bin/nomad: exec format error\n".to_owned();
+        target.log = Some("exec /usr/local/bin/nomad: exec format error\n".to_owned());
         if emulated {
             target.emulate();
         }
@@ -194,8 +194,8 @@ async fn of_a_dead_emulated_agent_it_is_told_that_its_emulation_is_gone() {
         assert_eq!(report.verdict, Verdict::Inconclusive, "{report:?}");
         let told = match emulated {
             true => {
-                "`client-2` on s390x (emulated) ended by itself with exit code 255 (no emulator is \
-                 registered), so nothing is proved about Nomad"
+                "`client-2` on s390x (emulated) ended by itself with exit code 255 (its emulator did \
+                 not start it: rehearse doctor), so nothing is proved about Nomad"
             }
             false => {
                 "`client-2` ended by itself with exit code 255, so nothing is proved about Nomad"

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::Interrupt;
-use crate::emulation::{Fault, fault_in_log};
+use crate::emulation::fault_in_log;
 use crate::poll;
 use crate::spec::AgentName;
 use crate::step::Ledger;
@@ -34,8 +34,8 @@ pub(super) enum Cut {
         called: String,
         /// How.
         state: AgentState,
-        /// What its log tells of its emulation.
-        emulation: Option<Fault>,
+        /// Whether its log says that its emulator did not start it.
+        unstarted: bool,
     },
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Cut {
             Self::Died {
                 called,
                 state,
-                emulation,
+                unstarted,
                 ..
             } => {
                 match state {
@@ -58,8 +58,8 @@ impl fmt::Display for Cut {
                     }
                     _ => write!(f, "{called} is gone"),
                 }?;
-                if let Some(fault) = emulation {
-                    write!(f, " ({fault})")?;
+                if *unstarted {
+                    f.write_str(" (its emulator did not start it: rehearse doctor)")?;
                 }
                 f.write_str(", so nothing is proved about Nomad")
             }
@@ -105,20 +105,20 @@ impl Watch<'_> {
             .find(|(agent, _)| first.iter().any(|(other, _)| other == agent))?;
         Some(Cut::Died {
             called: self.target.called(&agent),
-            emulation: self.emulation_fault(&agent).await,
+            unstarted: self.unstarted(&agent).await,
             agent,
             state,
         })
     }
 
     /// Says whether an emulated agent ended because its emulation is gone.
-    async fn emulation_fault(&self, agent: &AgentName) -> Option<Fault> {
+    async fn unstarted(&self, agent: &AgentName) -> bool {
         let mut all = self.target.agents().iter();
         if !all.any(|info| info.name == *agent && info.emulated) {
-            return None;
+            return false;
         }
-        let log = self.target.logs(agent, LOG_LINES).await.ok()?;
-        fault_in_log(&log)
+        let log = self.target.logs(agent, LOG_LINES).await;
+        log.is_ok_and(|log| fault_in_log(&log).is_some())
     }
 
     async fn dead_unasked(&self) -> Vec<(AgentName, AgentState)> {

@@ -12,11 +12,11 @@ use super::folder::{FolderError, StateRoot};
 use super::sweep::{self, SweepError, Swept};
 use super::tool::{ToolError, log_end};
 use crate::docker::{ContainerState, DockerEngine, DockerError, Trouble, labels};
-use crate::emulation::{Fault, fault_in_log};
+use crate::emulation::{self, NotWorking, ProbeError};
 use crate::nomad::ApiError;
 use crate::poll::{Look, eventually};
 use crate::progress::{Event, Progress};
-use crate::spec::{AgentName, Role};
+use crate::spec::{AgentName, Arch, Role};
 use crate::target::Target as _;
 
 /// How long an agent of this machine's own architecture may take from its start to its first answer:
@@ -69,7 +69,7 @@ pub enum LifecycleError {
     #[error(
         "{called} of cluster `{cluster}` ended with exit code {code}{} after its start{}{}",
         signal(*.code),
-        .emulation.as_ref().map(|fault| format!(": {fault}")).unwrap_or_default(),
+        .emulation.as_ref().map(|why| format!(": {why}")).unwrap_or_default(),
         log_text(.agent, .log)
     )]
     Ended {
@@ -83,8 +83,8 @@ pub enum LifecycleError {
         code: i64,
         /// The end of its log.
         log: String,
-        /// What is wrong with its emulation.
-        emulation: Option<Fault>,
+        /// What is wrong with its emulation, which was tried once more.
+        emulation: Option<NotWorking>,
     },
     /// What an agent's security groups close could not be closed: it waits for that.
     #[error("cannot close what the security groups of {agent} close")]
@@ -287,9 +287,11 @@ impl DockerCluster {
         // Where the engine has not written the last lines down, yet.
         drop(self.docker.wait_container(container).await);
         let log = log_end(self.docker.as_ref(), container).await;
-        let mut all = self.agents.iter();
-        let emulated = all.any(|info| info.name == *agent && info.emulated);
-        let emulation = emulated.then(|| fault_in_log(&log)).flatten();
+        let info = self.agents.iter().find(|info| info.name == *agent);
+        let emulation = match info.filter(|info| info.emulated) {
+            Some(info) => self.emulation_fault(info.arch).await,
+            None => None,
+        };
         LifecycleError::Ended {
             cluster: self.record.spec.name.clone(),
             agent: agent.clone(),
@@ -297,6 +299,16 @@ impl DockerCluster {
             code,
             log,
             emulation,
+        }
+    }
+
+    /// Tries whether programs of the architecture still work: an emulation may go at any time.
+    async fn emulation_fault(&self, arch: Arch) -> Option<NotWorking> {
+        let own = labels::of_tool(&self.record.run);
+        match emulation::probe(self.docker.as_ref(), arch, &own).await {
+            Err(ProbeError::NotWorking(why)) => Some(why),
+            // Docker's own trouble is no verdict about emulation.
+            Ok(_) | Err(_) => None,
         }
     }
 

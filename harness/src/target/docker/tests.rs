@@ -311,8 +311,11 @@ async fn an_agent_that_ends_at_its_start_is_told_with_what_it_ran_on() {
     folder.write(&record).unwrap();
     place.docker.with(|state| {
         state.dies = Some(("server-".to_owned(), 255));
-        let said = "exec /usr/local/bin/nomad: exec format error\n".to_owned();
+        // What a container's init says there: it looks for a shell to run a text of an unknown format.
+        let said = "exec /usr/local/bin/nomad failed: No such file or directory\n".to_owned();
         state.says.push(("server-".to_owned(), said));
+        let probed = "exec /probe: exec format error\n".to_owned();
+        state.says.push(("probe".to_owned(), probed));
     });
     let cluster = DockerCluster::open("demo", &root, place.docker.clone());
     let cluster = cluster.await.unwrap();
@@ -323,8 +326,9 @@ async fn an_agent_that_ends_at_its_start_is_told_with_what_it_ran_on() {
     assert_eq!(
         error.to_string(),
         "`server-2` on s390x (emulated) of cluster `demo` ended with exit code 255 after its start: \
-         no emulator is registered\n  last lines of `server-2`:\n    \
-         exec /usr/local/bin/nomad: exec format error"
+         s390x programs do not work in containers here: no emulator is registered; last seen: \
+         `exec /probe: exec format error`\n  last lines of `server-2`:\n    \
+         exec /usr/local/bin/nomad failed: No such file or directory"
     );
     assert_eq!(
         error.hint().unwrap(),
