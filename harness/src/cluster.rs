@@ -56,6 +56,7 @@ pub struct ClusterBuilder {
     servers: u16,
     clients: u16,
     region: String,
+    further_regions: Vec<String>,
     datacenter: String,
     arch: Option<Arch>,
     role_archs: Vec<(Role, Arch)>,
@@ -73,6 +74,7 @@ impl Default for ClusterBuilder {
             servers: 3,
             clients: 3,
             region: "global".to_owned(),
+            further_regions: Vec::new(),
             datacenter: "dc1".to_owned(),
             arch: None,
             role_archs: Vec::new(),
@@ -92,13 +94,13 @@ impl ClusterBuilder {
         self
     }
 
-    /// Sets the number of servers: 1, 3 or 5.
+    /// Sets the number of servers in each region: 1, 3 or 5.
     pub fn servers(mut self, servers: u16) -> Self {
         self.servers = servers;
         self
     }
 
-    /// Sets the number of clients.
+    /// Sets the number of clients in each region.
     pub fn clients(mut self, clients: u16) -> Self {
         self.clients = clients;
         self
@@ -107,6 +109,13 @@ impl ClusterBuilder {
     /// Sets Nomad's region.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = region.into();
+        self
+    }
+
+    /// Federates the region, which is then the authoritative one, with others; each has as many servers and
+    /// clients. Nomad itself does that, simulated agents do not.
+    pub fn federated_with<R: Into<String>>(mut self, others: impl IntoIterator<Item = R>) -> Self {
+        self.further_regions = others.into_iter().map(Into::into).collect();
         self
     }
 
@@ -187,10 +196,11 @@ impl ClusterBuilder {
         let mut spec = ClusterSpec::new(self.name.unwrap_or_else(unique), arch);
         spec.servers = self.servers;
         spec.clients = self.clients;
+        spec.region = self.region;
+        spec.further_regions = self.further_regions;
         for (role, arch) in self.role_archs {
             spec.set_role_arch(role, arch);
         }
-        spec.region = self.region;
         spec.datacenter = self.datacenter;
         spec.set = self.settings.into_iter().collect();
         let docker = Arc::new(docker::connect(&self.environment).await?);
@@ -266,7 +276,8 @@ impl Cluster {
         self.agents().find(|agent| agent.name().as_str() == name)
     }
 
-    /// Returns the server that leads, as the first server that answers has it.
+    /// Returns the server that leads its region (the first, where there are several), as the first of its
+    /// servers that answers has it.
     ///
     /// # Errors
     /// The last server's, when none answers.
@@ -275,7 +286,8 @@ impl Cluster {
     /// When the leader is none of the cluster's servers.
     pub async fn leader(&self) -> Result<Agent<'_>, ApiError> {
         let mut refusal = None;
-        for server in self.servers() {
+        let here = |server: &Agent<'_>| server.info.region.is_none();
+        for server in self.servers().filter(here) {
             match server.api().leader().await {
                 Ok(address) => {
                     let address = address.unwrap_or_default();

@@ -47,6 +47,29 @@ impl Directory {
         }
     }
 
+    /// Returns the agents of one region; of the cluster's first, where none is named.
+    #[must_use]
+    pub fn of_region(&self, region: Option<&str>) -> Self {
+        let belongs = |entry: &&Entry| entry.info.region.as_deref() == region;
+        Self {
+            entries: Arc::new(self.entries.iter().filter(belongs).cloned().collect()),
+        }
+    }
+
+    /// Returns the agents of each region, the cluster's first region first.
+    #[must_use]
+    pub fn by_region(&self) -> Vec<Self> {
+        let mut regions: Vec<Option<&str>> = Vec::new();
+        for entry in self.entries.iter() {
+            let region = entry.info.region.as_deref();
+            if !regions.contains(&region) {
+                regions.push(region);
+            }
+        }
+        let of_region = |region| self.of_region(region);
+        regions.into_iter().map(of_region).collect()
+    }
+
     /// Returns all agents, servers first.
     #[must_use]
     pub fn all(&self) -> &[Entry] {
@@ -131,6 +154,7 @@ mod tests {
         let info = AgentInfo {
             name: AgentName::new(Role::Client, 1),
             role: Role::Client,
+            region: None,
             address: [10, 0, 1, 7].into(),
             arch: Arch::Amd64,
             emulated: false,

@@ -103,6 +103,8 @@ pub enum Type {
     Agents,
     /// `server` or `client`.
     Role,
+    /// A region that the scenario needs.
+    Region,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// An object of texts.
@@ -134,6 +136,7 @@ impl fmt::Display for Type {
             Self::JobVariables => "values for the job's variables, as `{ version = \"2\" }`",
             Self::Agents => "a pick of agents, as `leader` or `\"server-1\"`",
             Self::Role => "`server` or `client`",
+            Self::Region => "a region of `needs`, in quotes",
             Self::Choice(words) => {
                 let quoted: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
                 return f.write_str(&quoted.join(" or "));

@@ -32,6 +32,8 @@ pub enum Pick {
     Majority,
     /// Every agent of a role.
     All(Role),
+    /// Every agent.
+    Everyone,
     /// By name.
     Named(Vec<AgentName>),
     /// The client that runs the first running allocation of a job.
@@ -81,6 +83,13 @@ pub const PICKS: &[Word<Pick>] = &[
         args: &[Arg::required("role", Type::Role, "of which")],
         takes: &[],
         build: |args| Pick::All(role(args)),
+    },
+    Word {
+        name: "everyone",
+        about: "every agent (of the region, where there are several)",
+        args: &[],
+        takes: &[],
+        build: |_| Pick::Everyone,
     },
     Word {
         name: "minority",
@@ -159,6 +168,7 @@ impl fmt::Display for Pick {
             Self::Minority => f.write_str("a minority of the servers"),
             Self::Majority => f.write_str("a majority of the servers"),
             Self::All(role) => write!(f, "all {role}s"),
+            Self::Everyone => f.write_str("every agent"),
             Self::Named(names) => {
                 let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
                 f.write_str(&quoted.join(", "))
@@ -226,6 +236,10 @@ impl Pick {
             Self::Minority => some(names(agents, Role::Server), rng, |all| (all - 1) / 2),
             Self::Majority => some(names(agents, Role::Server), rng, |all| all / 2 + 1),
             Self::All(role) => names(agents, *role),
+            Self::Everyone => {
+                let all = agents.all().iter();
+                all.map(|entry| entry.info.name.clone()).collect()
+            }
             Self::Named(wanted) => {
                 let known = |name: &&AgentName| agents.get(name).is_some();
                 let found: Vec<_> = wanted.iter().filter(known).cloned().collect();

@@ -43,6 +43,13 @@ impl AgentName {
         Self(format!("{role}-{number}"))
     }
 
+    /// Returns the name of the `number`-th (from 1) agent of a role in a further region:
+    /// `west-server-1`.
+    #[must_use]
+    pub fn in_region(region: &str, role: Role, number: u16) -> Self {
+        Self(format!("{region}-{role}-{number}"))
+    }
+
     /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -135,18 +142,30 @@ pub const CLIENTS_MAX: u16 = 200;
 const SERVER_HOST_FIRST: u32 = 11;
 /// Host part of `client-1`'s address.
 const CLIENT_HOST_FIRST: u32 = 21;
+/// Host part of the address of the first server outside the first region: after all clients.
+const FURTHER_SERVER_HOST_FIRST: u32 = 221;
+/// Most servers of a region.
+const SERVERS_MAX: u16 = 5;
+/// Most regions beside the first: their servers must fit the /24.
+const FURTHER_REGIONS_MAX: usize = 5;
+/// Longest name of a further region: its agents' containers carry it, and must stay legal host name
+/// labels.
+const FURTHER_REGION_LEN_MAX: usize = 12;
 
 /// What cluster is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusterSpec {
     /// Name: lower-case letters, digits and dashes; at most 32 characters.
     pub name: String,
-    /// Number of servers: 1, 3 or 5.
+    /// Number of servers in each region: 1, 3 or 5.
     pub servers: u16,
-    /// Number of clients.
+    /// Number of clients in each region.
     pub clients: u16,
-    /// Nomad region, `global` by default.
+    /// Nomad region, `global` by default; the authoritative one where there are further ones.
     pub region: String,
+    /// Regions that are federated with the first; each has as many servers and clients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_regions: Vec<String>,
     /// Nomad datacenter, `dc1` by default.
     pub datacenter: String,
     /// Architecture of the agents that [`agent_archs`](Self::agent_archs) does not name.
@@ -171,6 +190,7 @@ impl ClusterSpec {
             servers: 3,
             clients: 3,
             region: "global".to_owned(),
+            further_regions: Vec::new(),
             datacenter: "dc1".to_owned(),
             arch,
             agent_archs: BTreeMap::new(),
@@ -186,16 +206,32 @@ impl ClusterSpec {
             .extend(names.into_iter().map(|name| (name, arch)));
     }
 
+    /// Returns all regions, the first one (which is authoritative) first.
+    pub fn regions(&self) -> impl Iterator<Item = &str> {
+        let further = self.further_regions.iter();
+        std::iter::once(self.region.as_str()).chain(further.map(String::as_str))
+    }
+
+    /// Returns an agent's region.
+    #[must_use]
+    pub fn region_of<'a>(&'a self, agent: &'a AgentPlan) -> &'a str {
+        agent.region.as_deref().unwrap_or(&self.region)
+    }
+
     /// Returns the names of a role's agents.
     fn names(&self, role: Role) -> impl Iterator<Item = AgentName> {
         let count = match role {
             Role::Server => self.servers,
             Role::Client => self.clients,
         };
-        (1..=count).map(move |number| self.name_of(role, number))
+        let further = self.further_regions.iter().flat_map(move |region| {
+            (1..=count).map(move |number| AgentName::in_region(region, role, number))
+        });
+        let first = (1..=count).map(move |number| self.name_of(role, number));
+        first.chain(further)
     }
 
-    /// Returns the name of a role's `number`-th agent, from 1.
+    /// Returns the name of a role's `number`-th agent of the first region, from 1.
     fn name_of(&self, role: Role, number: u16) -> AgentName {
         let adopted = self.adoption.iter().flat_map(|one| &one.agents);
         let mut of_role = adopted.filter(|agent| agent.role == role);
@@ -259,10 +295,10 @@ impl ClusterSpec {
                 servers: self.servers,
             });
         }
-        if self.clients > CLIENTS_MAX {
-            problems.push(SpecProblem::Clients {
-                clients: self.clients,
-            });
+        let regions = u16::try_from(self.regions().count()).unwrap_or(u16::MAX);
+        let clients = self.clients.saturating_mul(regions);
+        if clients > CLIENTS_MAX {
+            problems.push(SpecProblem::Clients { clients });
         }
     }
 
@@ -289,12 +325,37 @@ impl ClusterSpec {
                 region: self.region.clone(),
             });
         }
+        self.check_further_regions(problems);
         // Nomad itself refuses `*` from 1.5.0 on; the rest keeps it printable everywhere.
         let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !(1..=128).contains(&self.datacenter.len()) || !self.datacenter.chars().all(word) {
             problems.push(SpecProblem::Datacenter {
                 datacenter: self.datacenter.clone(),
             });
+        }
+    }
+
+    fn check_further_regions(&self, problems: &mut Vec<SpecProblem>) {
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        for (index, region) in self.further_regions.iter().enumerate() {
+            let fits = (1..=FURTHER_REGION_LEN_MAX).contains(&region.len());
+            let edges = region.starts_with('-') || region.ends_with('-');
+            let twice = self.regions().take(index + 1).any(|one| one == region);
+            if !fits || edges || twice || !region.chars().all(legal) {
+                problems.push(SpecProblem::FurtherRegion {
+                    region: region.clone(),
+                });
+            }
+        }
+        if self.further_regions.len() > FURTHER_REGIONS_MAX || self.adoption.is_some() {
+            let most = match self.adoption {
+                Some(_) => 0,
+                None => FURTHER_REGIONS_MAX,
+            };
+            let regions = self.further_regions.len();
+            if regions > most {
+                problems.push(SpecProblem::Regions { regions, most });
+            }
         }
     }
 
@@ -308,17 +369,31 @@ impl ClusterSpec {
             self.clients <= CLIENTS_MAX && subnet.prefix <= 24,
             "a plan is made of a valid spec and a /24"
         );
-        let agents = |role: Role, count: u16, host_first: u32| {
-            (1..=count).map(move |number| AgentPlan {
-                name: self.name_of(role, number),
-                role,
-                address: subnet.host(host_first + u32::from(number) - 1),
-                arch: self.arch_of(&self.name_of(role, number)),
-            })
+        let hosts_of = |role: Role, index: u32| match (role, index) {
+            (Role::Server, 0) => SERVER_HOST_FIRST,
+            (Role::Server, _) => FURTHER_SERVER_HOST_FIRST + (index - 1) * u32::from(SERVERS_MAX),
+            (Role::Client, _) => CLIENT_HOST_FIRST + index * u32::from(self.clients),
         };
-        agents(Role::Server, self.servers, SERVER_HOST_FIRST)
-            .chain(agents(Role::Client, self.clients, CLIENT_HOST_FIRST))
-            .collect()
+        let mut plan = Vec::new();
+        for (role, count) in [(Role::Server, self.servers), (Role::Client, self.clients)] {
+            for (index, region) in (0..).zip(self.regions()) {
+                let further = (index > 0).then_some(region);
+                plan.extend((1..=count).map(|number| {
+                    let name = further.map_or_else(
+                        || self.name_of(role, number),
+                        |region| AgentName::in_region(region, role, number),
+                    );
+                    AgentPlan {
+                        arch: self.arch_of(&name),
+                        name,
+                        role,
+                        region: further.map(str::to_owned),
+                        address: subnet.host(hosts_of(role, index) + u32::from(number) - 1),
+                    }
+                }));
+            }
+        }
+        plan
     }
 }
 
@@ -492,6 +567,23 @@ pub enum SpecProblem {
         /// As given.
         region: String,
     },
+    /// A further region has a name that its agents could not carry, or that another region has.
+    #[error(
+        "further region `{region}` is not allowed: expected 1 to {FURTHER_REGION_LEN_MAX} of a-z, 0-9 and \
+         `-`, not at the ends, and no region twice (its agents' names begin with it)"
+    )]
+    FurtherRegion {
+        /// As given.
+        region: String,
+    },
+    /// More regions than there can be.
+    #[error("{regions} regions beside the first are too many: expected at most {most}")]
+    Regions {
+        /// As given.
+        regions: usize,
+        /// The most; none where the agents are another configuration's.
+        most: usize,
+    },
     /// The datacenter has characters that Nomad refuses.
     #[error(
         "datacenter `{datacenter}` is not allowed: expected 1 to 128 letters, digits, `-`, `_` \
@@ -537,6 +629,9 @@ pub struct AgentPlan {
     pub name: AgentName,
     /// Its role.
     pub role: Role,
+    /// Its region, where that is not the cluster's first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Its address in the cluster's network.
     pub address: Ipv4Addr,
     /// Its architecture.
@@ -626,6 +721,44 @@ mod tests {
         );
         assert_eq!(plan[0].name.as_str(), "server-1");
         assert_eq!(plan[5].name.as_str(), "client-1");
+    }
+
+    #[test]
+    fn every_region_has_agents_and_addresses_of_its_own() {
+        let mut spec = ClusterSpec::new("demo", Arch::Amd64);
+        spec.region = "east".to_owned();
+        spec.further_regions = vec!["west".to_owned(), "north".to_owned()];
+        (spec.servers, spec.clients) = (5, 60);
+        assert_eq!(spec.validate(), Ok(()));
+        let plan = spec.plan(subnet("10.84.3.0/24"));
+        let addresses: BTreeSet<_> = plan.iter().map(|agent| agent.address).collect();
+        let names: BTreeSet<_> = plan.iter().map(|agent| &agent.name).collect();
+        assert_eq!((addresses.len(), names.len()), (195, 195));
+        assert_eq!(plan[5].name.as_str(), "west-server-1");
+        assert_eq!(plan[5].region.as_deref(), Some("west"));
+        assert_eq!(plan[5].address, Ipv4Addr::new(10, 84, 3, 221));
+        assert!(plan[..15].iter().all(|agent| agent.role == Role::Server));
+        assert_eq!(
+            (plan[0].region.as_deref(), spec.region_of(&plan[0])),
+            (None, "east")
+        );
+        assert_eq!(spec.names(Role::Client).count(), 180);
+
+        spec.clients = 100;
+        let wrong = ["West", "east", "a-region-too-long", "x"];
+        spec.further_regions = wrong.map(str::to_owned).to_vec();
+        let told = spec.validate().unwrap_err().to_string();
+        assert!(
+            told.starts_with("500 clients are too many: expected at most 200\n"),
+            "{told}"
+        );
+        for region in &wrong[..3] {
+            assert!(
+                told.contains(&format!("further region `{region}` is not allowed")),
+                "{told}"
+            );
+        }
+        assert_eq!(told.lines().count(), 4, "{told}");
     }
 
     #[test]

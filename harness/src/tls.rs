@@ -163,14 +163,15 @@ impl Authority {
         &self.pair
     }
 
-    /// Makes an agent's leaf: its role's name in the region, its own name, the local host, its
-    /// address.
+    /// Makes an agent's leaf: its role's name in its region (the authority's, unless it is in another),
+    /// its own name, the local host, its address.
     ///
     /// # Errors
     /// When the system gives no randomness.
     pub fn agent_leaf(&self, agent: &AgentPlan) -> Result<Pair, TlsError> {
         let addresses = [Ipv4Addr::LOCALHOST, agent.address];
-        self.leaf(agent.role.into(), agent.name.as_str(), &addresses)
+        let region = agent.region.as_deref().unwrap_or(&self.region);
+        self.leaf(region, agent.role.into(), agent.name.as_str(), &addresses)
     }
 
     /// Makes the leaf of command lines, and of this harness.
@@ -178,19 +179,25 @@ impl Authority {
     /// # Errors
     /// When the system gives no randomness.
     pub fn cli_leaf(&self) -> Result<Pair, TlsError> {
-        self.leaf(LeafKind::Cli, "", &[])
+        self.leaf(&self.region, LeafKind::Cli, "", &[])
     }
 
-    fn leaf(&self, kind: LeafKind, own: &str, addresses: &[Ipv4Addr]) -> Result<Pair, TlsError> {
+    fn leaf(
+        &self,
+        region: &str,
+        kind: LeafKind,
+        own: &str,
+        addresses: &[Ipv4Addr],
+    ) -> Result<Pair, TlsError> {
         let role = kind.as_str();
-        let name = format!("{role}.{}.nomad", self.region);
+        let name = format!("{role}.{region}.nomad");
         let what = |source| TlsError {
             what: format!("certificate of `{name}`"),
             source,
         };
         let mut names = vec![name.clone()];
         // `nomad tls` adds the `global` name to every other region's server and client.
-        if self.region != "global" && kind != LeafKind::Cli {
+        if region != "global" && kind != LeafKind::Cli {
             names.push(format!("{role}.global.nomad"));
         }
         if !own.is_empty() {
@@ -330,6 +337,7 @@ mod tests {
         AgentPlan {
             name: AgentName::new(Role::Server, 1),
             role: Role::Server,
+            region: None,
             address: Ipv4Addr::new(10, 84, 3, 11),
             arch: Arch::Amd64,
         }
@@ -444,6 +452,24 @@ mod tests {
                 "IPAddress(0a:54:03:0b)",
             ]
         );
+    }
+
+    #[test]
+    fn one_authority_signs_for_every_region_and_a_region_is_no_other() {
+        let authority = authority("east");
+        let west = AgentPlan {
+            region: Some("west".to_owned()),
+            ..server()
+        };
+        let (ca, west) = (
+            &authority.pair().certificate,
+            authority.agent_leaf(&west).unwrap(),
+        );
+        let east = authority.agent_leaf(&server()).unwrap();
+        // As a server dials one of another region, and takes it for none of its own.
+        handshake(ca, &west, &east, "server.west.nomad").unwrap();
+        handshake(ca, &west, &east, "server.east.nomad").unwrap_err();
+        handshake(ca, &east, &west, "server.east.nomad").unwrap();
     }
 
     #[test]

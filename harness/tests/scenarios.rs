@@ -98,10 +98,19 @@ async fn on_a_cluster(
         eprintln!("\n*** SKIPPED, nothing was tested: {error} ***\n");
         return Ok(None);
     }
+    // Simulated agents know one region: there the scenario is skipped, and says so.
+    let simulated = engine.kind == EngineKind::Simulator;
+    let (clients, further) = match scenario.regions.as_slice() {
+        [_, further @ ..] if !simulated => (scenario.clients, further),
+        _ => (scenario.clients.max(3), [].as_slice()),
+    };
+    let first = scenario.regions.first().map_or("global", String::as_str);
     let cluster = Cluster::builder()
         .engine_request(engine)
         .servers(if scenario.servers > 3 { 5 } else { 3 })
-        .clients(u16::try_from(scenario.clients.max(3))?)
+        .clients(u16::try_from(clients)?)
+        .region(first)
+        .federated_with(further)
         .environment(environment)
         .start()
         .await?;

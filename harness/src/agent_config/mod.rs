@@ -7,6 +7,8 @@
 //!   `IP:port`, and without an explicit address Nomad runs the program `ip`.
 //! - `client.servers` with addresses: a client whose first registration finds no server waits
 //!   15 to 30 s before the second.
+//! - In several regions: every server lists every other, its own region's first, so that whoever comes last
+//!   makes one gossip pool of all; servers of further regions read access control from the first.
 //! - No cloud, Consul or Vault fingerprinters: each waits up to 2 s for somebody who is not there.
 //! - Fixed compute and memory per client: otherwise each reports the whole host, and placement
 //!   differs from machine to machine.
@@ -173,10 +175,19 @@ fn check_setting(key: &str, version: &Version) -> Result<(), ConfigError> {
     }
 }
 
+/// The secrets that servers' files carry, and no others.
+#[derive(Clone, Copy)]
+pub struct Secrets<'a> {
+    /// Standard base64 of 32 bytes.
+    pub gossip_key: &'a str,
+    /// A management token of the first region, by which servers of further regions copy its access control
+    /// (`nomad/leader.go`, `replicateACLTokens`); not known while the first region comes up.
+    pub replication_token: Option<&'a str>,
+}
+
 /// Returns the text of one agent's configuration file.
 ///
-/// `plan` is the whole cluster's; `gossip_key` is standard base64 of 32 bytes, and only a
-/// server's file carries it. The file is a secret (mode 0600).
+/// `plan` is the whole cluster's. The file is a secret (mode 0600).
 ///
 /// # Errors
 /// When a setting of the spec is unknown to `version`.
@@ -185,7 +196,7 @@ pub fn render(
     plan: &[AgentPlan],
     agent: &AgentPlan,
     version: &Version,
-    gossip_key: &str,
+    secrets: Secrets<'_>,
 ) -> Result<String, ConfigError> {
     let agents = spec.adoption.iter().flat_map(|adoption| &adoption.agents);
     let adopted = { agents }.find(|adopted| adopted.name == agent.name);
@@ -194,12 +205,12 @@ pub fn render(
         version,
     };
     if let Some(adopted) = adopted {
-        file.tree = adopted::tree(adopted, spec, plan, agent, version, gossip_key);
+        file.tree = adopted::tree(adopted, spec, plan, agent, version, secrets.gossip_key);
     } else {
         file.agent(spec, agent);
         match agent.role {
-            Role::Server => file.server(spec, plan, agent, gossip_key),
-            Role::Client => file.client(plan),
+            Role::Server => file.server(spec, plan, agent, secrets),
+            Role::Client => file.client(plan, agent),
         }
         file.security(spec, agent);
     }
@@ -247,7 +258,7 @@ impl File<'_> {
 
     fn agent(&mut self, spec: &ClusterSpec, agent: &AgentPlan) {
         self.text("name", agent.name.as_str());
-        self.text("region", &spec.region);
+        self.text("region", spec.region_of(agent));
         self.text("datacenter", &spec.datacenter);
         self.text("data_dir", DATA_DIR);
         self.text("bind_addr", "0.0.0.0");
@@ -261,26 +272,43 @@ impl File<'_> {
         self.flag("consul.client_auto_join", false);
     }
 
-    fn server(&mut self, spec: &ClusterSpec, plan: &[AgentPlan], agent: &AgentPlan, gossip: &str) {
-        let servers = || plan.iter().filter(|a| a.role == Role::Server);
-        let peers = servers()
-            .filter(|peer| peer.name != agent.name)
-            .map(|peer| format!("{}:{SERF_PORT}", peer.address));
+    fn server(
+        &mut self,
+        spec: &ClusterSpec,
+        plan: &[AgentPlan],
+        agent: &AgentPlan,
+        secrets: Secrets<'_>,
+    ) {
+        let others = plan
+            .iter()
+            .filter(|peer| peer.role == Role::Server && peer.name != agent.name);
+        // Addresses are tried one after the other, and those of a region that is not up yet cost time.
+        let (near, far): (Vec<_>, Vec<_>) = others.partition(|peer| peer.region == agent.region);
+        let peers = near.iter().chain(&far);
+        let mut peers = peers
+            .map(|peer| format!("{}:{SERF_PORT}", peer.address))
+            .peekable();
         self.flag("server.enabled", true);
         self.number("server.bootstrap_expect", spec.servers.into());
         self.number("server.raft_protocol", 3);
-        self.text("server.encrypt", gossip);
-        if spec.servers > 1 {
+        self.text("server.encrypt", secrets.gossip_key);
+        if !spec.further_regions.is_empty() {
+            self.text("server.authoritative_region", &spec.region);
+        }
+        if let (Some(token), Some(_)) = (secrets.replication_token, &agent.region) {
+            self.text("acl.replication_token", token);
+        }
+        if peers.peek().is_some() {
             self.put("server.server_join.retry_join", list(peers));
             self.text("server.server_join.retry_interval", "1s");
         }
         self.number("autopilot.min_quorum", spec.servers.into());
     }
 
-    fn client(&mut self, plan: &[AgentPlan]) {
+    fn client(&mut self, plan: &[AgentPlan], agent: &AgentPlan) {
         let servers = plan
             .iter()
-            .filter(|a| a.role == Role::Server)
+            .filter(|a| a.role == Role::Server && a.region == agent.region)
             .map(|server| format!("{}:{RPC_PORT}", server.address));
         self.flag("client.enabled", true);
         self.put("client.servers", list(servers));
@@ -305,7 +333,7 @@ impl File<'_> {
         self.flag("tls.verify_https_client", true);
         let file = |name: &str| format!("{TLS_DIR}/{name}");
         self.text("tls.ca_file", file(crate::tls::CA_FILE));
-        let (certificate, key) = crate::tls::leaf_files(&spec.region, agent.role.into());
+        let (certificate, key) = crate::tls::leaf_files(spec.region_of(agent), agent.role.into());
         self.text("tls.cert_file", file(&certificate));
         self.text("tls.key_file", file(&key));
     }

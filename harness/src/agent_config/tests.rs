@@ -1,7 +1,10 @@
 use super::*;
 use crate::spec::Arch;
 
-const GOSSIP: &str = "cmVoZWFyc2UgcmVoZWFyc2UgcmVoZWFyc2UgcmVoZWE=";
+const SECRETS: Secrets<'static> = Secrets {
+    gossip_key: "cmVoZWFyc2UgcmVoZWFyc2UgcmVoZWFyc2UgcmVoZWE=",
+    replication_token: None,
+};
 
 fn text(role: Role, version: &str, set: &[(&str, &str)]) -> Result<String, ConfigError> {
     let mut spec = ClusterSpec::new("demo", Arch::Amd64);
@@ -10,7 +13,7 @@ fn text(role: Role, version: &str, set: &[(&str, &str)]) -> Result<String, Confi
     }
     let plan = spec.plan("10.84.3.0/24".parse().unwrap());
     let agent = plan.iter().find(|a| a.role == role).unwrap();
-    render(&spec, &plan, agent, &version.parse().unwrap(), GOSSIP)
+    render(&spec, &plan, agent, &version.parse().unwrap(), SECRETS)
 }
 
 #[test]
@@ -45,6 +48,51 @@ fn the_newest_reads_what_the_middle_one_reads() {
             text(role, "2.0.5", &[]).unwrap(),
             text(role, "1.8.3", &[]).unwrap()
         );
+    }
+}
+
+#[test]
+fn a_further_region_joins_all_and_copies_access_control_from_the_first() {
+    let mut spec = ClusterSpec::new("demo", Arch::Amd64);
+    (spec.servers, spec.clients) = (1, 1);
+    spec.region = "east".to_owned();
+    spec.further_regions = vec!["west".to_owned()];
+    let plan = spec.plan("10.84.3.0/24".parse().unwrap());
+    let secrets = Secrets {
+        replication_token: Some("a-management-token"),
+        ..SECRETS
+    };
+    let text = |number: usize| {
+        let version = "1.8.3".parse().unwrap();
+        render(&spec, &plan, &plan[number], &version, secrets).unwrap()
+    };
+    let has = |text: &str, line: &str| text.lines().any(|one| one.trim() == line);
+    let (east, west, east_client, west_client) = (text(0), text(1), text(2), text(3));
+    for (text, own, other) in [(&east, "east", 221), (&west, "west", 11)] {
+        assert!(has(text, &format!("region = \"{own}\"")), "{text}");
+        assert!(has(text, "authoritative_region = \"east\""), "{text}");
+        assert!(has(text, "bootstrap_expect = 1"), "{text}");
+        assert!(
+            has(text, &format!("retry_join = [\"10.84.3.{other}:4648\"]")),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("/{own}-server-nomad.pem\"")),
+            "{text}"
+        );
+    }
+    assert!(
+        has(&west, "replication_token = \"a-management-token\""),
+        "{west}"
+    );
+    for (text, server) in [(&east_client, 11), (&west_client, 221)] {
+        assert!(
+            has(text, &format!("servers = [\"10.84.3.{server}:4647\"]")),
+            "{text}"
+        );
+    }
+    for text in [east, east_client, west_client] {
+        assert!(!text.contains("replication_token"), "{text}");
     }
 }
 

@@ -55,6 +55,7 @@ impl FakeTarget {
                     api_addr: format!("http://127.0.0.1:{port}/{name}"),
                     name,
                     role,
+                    region: None,
                     address: Ipv4Addr::new(10, 0, 0, block + number),
                     arch: Arch::Amd64,
                     emulated: false,

@@ -377,6 +377,14 @@ impl Api {
         api
     }
 
+    /// Returns the same client, whose calls the asked agent hands on to another region.
+    #[must_use]
+    pub fn in_region(&self, region: &str) -> Self {
+        let mut api = self.clone();
+        api.defaults.region = Some(region.to_owned());
+        api
+    }
+
     /// Returns the agent's address.
     #[must_use]
     pub fn addr(&self) -> &str {
@@ -562,6 +570,7 @@ impl Api {
         };
         let mut asked = query.clone();
         asked.stale |= self.defaults.stale;
+        asked.region = asked.region.or_else(|| self.defaults.region.clone());
         let timeout = query.timeout.or(self.defaults.timeout).unwrap_or_else(|| {
             // A blocking query may take its wait and a sixteenth more.
             let wait = query.blocking.map_or(Duration::ZERO, |(_, wait)| wait);

@@ -62,8 +62,12 @@ impl Api {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn make_management_token(&self, name: &str) -> Result<AclToken, ApiError> {
-        let body = json!({ "Name": name, "Type": "management" });
+    pub async fn make_management_token(
+        &self,
+        name: &str,
+        global: bool,
+    ) -> Result<AclToken, ApiError> {
+        let body = json!({ "Name": name, "Type": "management", "Global": global });
         let made = self.put("acl/token", &Query::default(), &body).await?;
         Ok(made.value)
     }

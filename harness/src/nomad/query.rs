@@ -9,6 +9,7 @@ pub struct Query {
     pub(super) stale: bool,
     pub(super) blocking: Option<(u64, Duration)>,
     pub(super) timeout: Option<Duration>,
+    pub(super) region: Option<String>,
     pub(super) params: Vec<(String, String)>,
 }
 
@@ -45,6 +46,9 @@ impl Query {
     /// Returns the parameters as the server reads them.
     pub(super) fn pairs(&self) -> Vec<(String, String)> {
         let mut pairs = self.params.clone();
+        if let Some(region) = &self.region {
+            pairs.push(("region".to_owned(), region.clone()));
+        }
         if self.stale {
             // Presence enables it; the value is read from 1.8.0 on only.
             pairs.push(("stale".to_owned(), "true".to_owned()));

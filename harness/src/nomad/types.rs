@@ -48,6 +48,18 @@ pub struct Members {
     pub members: Vec<Member>,
 }
 
+impl Members {
+    /// Returns those of the asked server's own region: gossip is one for all regions.
+    pub fn own(&self) -> impl Iterator<Item = &Member> {
+        let region = &self.server_region;
+        let is_own = move |member: &&Member| {
+            let other = member.tags.get("region").filter(|tag| *tag != region);
+            region.is_empty() || other.is_none()
+        };
+        self.members.iter().filter(is_own)
+    }
+}
+
 /// A server as gossip sees it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]

@@ -133,6 +133,7 @@ fn any_agent(role: Role) -> AgentPlan {
     AgentPlan {
         name: AgentName(role.to_string()),
         role,
+        region: None,
         address: Ipv4Addr::LOCALHOST,
         arch: Arch::Amd64,
     }

@@ -5,13 +5,13 @@ use futures::future::join_all;
 use super::Condition;
 use crate::directory::Directory;
 use crate::grammar::{Arg, Type, Word};
-use crate::nomad::types::Member;
+use crate::nomad::types::Members;
 use crate::poll::Look;
 
 /// As scripts name it.
 pub const WORD: Word<Condition> = Word {
     name: "members",
-    about: "each server counts so many servers alive in gossip; gossip notices a death after 30 to \
+    about: "each server counts so many servers of its region alive in gossip; gossip notices a death after 30 to \
             40 s only",
     args: &[Arg::optional(
         "alive",
@@ -27,12 +27,12 @@ pub const WORD: Word<Condition> = Word {
 /// Done when every server counts exactly `alive` members alive.
 pub async fn look(agents: &Directory, alive: usize) -> Look<String> {
     let judged = each_view(agents, |members| {
-        let there = members.iter().filter(|member| member.status == "alive");
+        let there = members.own().filter(|member| member.status == "alive");
         if there.count() == alive {
             return Ok(format!("{alive} servers alive"));
         }
         let words = members
-            .iter()
+            .own()
             .map(|member| format!("{} {}", member.name, member.status));
         Err(words.collect::<Vec<_>>().join(", "))
     });
@@ -43,7 +43,7 @@ pub async fn look(agents: &Directory, alive: usize) -> Look<String> {
 /// seen, in words.
 pub(super) async fn each_view(
     agents: &Directory,
-    judge: impl Fn(&[Member]) -> Result<String, String>,
+    judge: impl Fn(&Members) -> Result<String, String>,
 ) -> Look<String> {
     let views = join_all(agents.servers().map(|entry| async move {
         let members = entry.api.members().await;
@@ -52,7 +52,7 @@ pub(super) async fn each_view(
     .await;
     let (mut off, mut good) = (Vec::new(), String::new());
     for (name, members) in views {
-        match members.map(|view| judge(&view.members)) {
+        match members.map(|view| judge(&view)) {
             Ok(Ok(seen)) => good = seen,
             Ok(Err(seen)) => off.push(format!("`{name}` sees {seen}")),
             Err(error) => off.push(error.to_string()),

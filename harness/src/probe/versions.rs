@@ -24,7 +24,7 @@ pub const WORD: Word<Condition> = Word {
 pub async fn look(agents: &Directory, different: usize) -> Look<String> {
     let judged = each_view(agents, |members| {
         let mut count: BTreeMap<&str, usize> = BTreeMap::new();
-        for member in members.iter().filter(|member| member.status == "alive") {
+        for member in members.own().filter(|member| member.status == "alive") {
             let build = member.tags.get("build").map_or("", String::as_str);
             *count.entry(build).or_default() += 1;
         }

@@ -106,6 +106,7 @@ fn a_live_line_of_a_mixed_cluster_says_what_the_agent_runs_on() {
     let agent = |number, arch, emulated| AgentInfo {
         name: AgentName::new(Role::Server, number),
         role: Role::Server,
+        region: None,
         address: std::net::Ipv4Addr::LOCALHOST,
         arch,
         emulated,

@@ -40,9 +40,15 @@ pub(super) async fn not_running(target: &dyn Target) -> Option<String> {
 }
 
 /// Waits until one leader is named by all, every server votes and is healthy, and every client
-/// is ready.
+/// is ready, in every region.
 pub(super) async fn wait(scene: &Scene<'_>) -> Result<(), PollError> {
-    let agents = &scene.agents;
+    for agents in scene.everywhere().by_region() {
+        wait_for(scene, &agents).await?;
+    }
+    Ok(())
+}
+
+async fn wait_for(scene: &Scene<'_>, agents: &Directory) -> Result<(), PollError> {
     let conditions = [
         Condition::Leader,
         Condition::Voters {
@@ -66,17 +72,20 @@ pub(super) async fn wait(scene: &Scene<'_>) -> Result<(), PollError> {
 
 /// Stops and purges the jobs that the run submitted; returns what could not be removed.
 pub(super) async fn remove_jobs(scene: &Scene<'_>) -> Vec<String> {
-    let agents = scene.untouched();
+    let agents = scene.everywhere().without(&scene.ledger.touched());
     let mut notes = Vec::new();
-    for job in &scene.jobs() {
+    for left in &scene.jobs() {
+        let (job, agents) = (&left.id, agents.of_region(left.region.as_deref()));
         if let Err(error) = remove(&agents, job).await {
             notes.push(format!("`{job}` was not removed: {error}"));
         }
         // The children of a periodic or parameterized job are jobs that outlive it.
         notes.extend(purge_all(&agents, &format!("{job}/")).await);
     }
-    // The writer removes its jobs itself, unless it was cut short.
-    notes.extend(purge_all(&agents, WRITER_JOB_PREFIX).await);
+    for agents in agents.by_region() {
+        // The writer removes its jobs itself, unless it was cut short.
+        notes.extend(purge_all(&agents, WRITER_JOB_PREFIX).await);
+    }
     notes
 }
 

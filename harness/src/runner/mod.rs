@@ -136,7 +136,7 @@ pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> 
     let scene = Scene::new(target, recorder.clone(), Ledger::default(), seed);
     let heartbeat = Heartbeat::start(recorder.clone());
     let strain = Strain::start(recorder.clone());
-    let observer = Observer::start(&scene.agents, &recorder);
+    let observer = Observer::start(&scene.everywhere(), &recorder);
     let end = act(scenario, &scene, &interrupt, until, &mut report).await;
     let strained = strain.stop();
     let end = end.excused_by(heartbeat.stop());

@@ -72,10 +72,15 @@ struct Look {
 impl Look {
     async fn on(self) {
         let servers: Vec<_> = self.agents.servers().cloned().collect();
+        let regions = self.agents.by_region();
         let mut looks: Vec<BoxFuture<'_, ()>> = Vec::new();
         looks.extend(servers.iter().map(|server| self.at_server(server).boxed()));
-        looks.push(self.at_nodes().boxed());
-        looks.push(self.at_deployments().boxed());
+        looks.extend(regions.iter().map(|agents| self.at_nodes(agents).boxed()));
+        looks.extend(
+            regions
+                .iter()
+                .map(|agents| self.at_deployments(agents).boxed()),
+        );
         join_all(looks).await;
     }
 
@@ -100,10 +105,9 @@ impl Look {
         }
     }
 
-    async fn at_nodes(&self) {
+    async fn at_nodes(&self, agents: &Directory) {
         loop {
-            let nodes = self
-                .agents
+            let nodes = agents
                 .ask(|api| async move { api.stale().timeout(ANSWER_WITHIN).nodes().await })
                 .await;
             // Where nobody answers, nothing is known, and what was so last goes on.
@@ -114,12 +118,11 @@ impl Look {
         }
     }
 
-    async fn at_deployments(&self) {
+    async fn at_deployments(&self, agents: &Directory) {
         let mut known: BTreeMap<String, String> = BTreeMap::new();
         let mut is_first = true;
         loop {
-            let all = self
-                .agents
+            let all = agents
                 .ask(|api| async move { api.stale().timeout(ANSWER_WITHIN).deployments().await })
                 .await;
             if let Ok(mut all) = all {

@@ -60,6 +60,7 @@ fn submit() -> Step {
     Step::Submit {
         name: "whoami".into(),
         hcl: HCL.into(),
+        to: None,
     }
 }
 

@@ -147,7 +147,11 @@ impl Reader<'_> {
         }
         for (number, name) in names.iter().enumerate() {
             let name = name.as_str().unwrap_or_default();
-            let of = |role: &str| name.strip_prefix(role)?.parse::<usize>().ok();
+            let further = self.regions.iter().skip(1);
+            let mut inside =
+                further.filter_map(|region| name.strip_prefix(region)?.strip_prefix('-'));
+            let plain = inside.next().unwrap_or(name);
+            let of = |role: &str| plain.strip_prefix(role)?.parse::<usize>().ok();
             let (of_role, there) = match (of("server-"), of("client-")) {
                 (Some(number), _) => (number, self.servers),
                 (_, Some(number)) => (number, self.clients),

@@ -126,6 +126,7 @@ impl Reader<'_> {
             Type::Flag => Value::Flag(value.as_bool().ok_or_else(other)?),
             Type::Json => Value::Json(value.clone()),
             Type::Job => Value::Text(self.known_job(text()?)?),
+            Type::Region => Value::Text(self.known_region(text()?)?),
             Type::Port | Type::Group => {
                 let word = text()?;
                 self.of_job(arg.of, &word, about)?;
@@ -159,6 +160,15 @@ impl Reader<'_> {
                 return Err(other());
             }
         })
+    }
+
+    /// Returns a region's name, if the scenario needs that one.
+    pub(super) fn known_region(&self, name: String) -> Result<String, String> {
+        if self.regions.contains(&name) {
+            return Ok(name);
+        }
+        let hint = suggest(&name, self.regions.iter().map(String::as_str));
+        Err(format!("`needs` names no region `{name}`{hint}"))
     }
 
     fn job_argument(&mut self, expr: &Expression, block: &Block) -> Option<Value> {

@@ -45,10 +45,14 @@ pub struct Scenario {
     pub name: String,
     /// What it shows, in a sentence.
     pub description: String,
-    /// The fewest servers that it makes sense on.
+    /// The fewest servers that it makes sense on, in each region.
     pub servers: usize,
-    /// The fewest clients.
+    /// The fewest clients, in each region.
     pub clients: usize,
+    /// The regions that it is about, federated, the authoritative one first; empty where one, of whatever
+    /// name, is enough.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub regions: Vec<String>,
     /// Levers that it needs besides those of its faults.
     #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
     pub capabilities: BTreeSet<Capability>,
@@ -75,6 +79,7 @@ impl Scenario {
             description: description.into(),
             servers: 3,
             clients: 3,
+            regions: Vec::new(),
             capabilities: BTreeSet::new(),
             nomad: None,
             max_time_scale: None,
@@ -94,7 +99,9 @@ impl Scenario {
     #[must_use]
     pub fn needs(&self) -> BTreeSet<Capability> {
         let of_steps = self.steps.iter().flat_map(Step::needs);
-        of_steps.chain(self.capabilities.iter().copied()).collect()
+        let further = self.regions.get(1).map(|_| Capability::Federation);
+        let own = self.capabilities.iter().copied();
+        of_steps.chain(own).chain(further).collect()
     }
 
     /// Returns why the scenario cannot run on a target, `None` when it can.
@@ -137,7 +144,25 @@ impl Scenario {
                 target.name()
             ));
         }
-        let count = |role| target.agents().iter().filter(|a| a.role == role).count();
+        let there = target.regions();
+        if !self.regions.is_empty() && self.regions != there {
+            return Some(format!(
+                "scenario `{}` needs the regions `{}`; cluster `{}` has `{}` (hint: rehearse up --region {})",
+                self.name,
+                self.regions.join("`, `"),
+                target.name(),
+                there.join("`, `"),
+                self.regions.join(",")
+            ));
+        }
+        // Every region has as many as the first.
+        let first = || {
+            target
+                .agents()
+                .iter()
+                .filter(|agent| agent.region.is_none())
+        };
+        let count = |role| first().filter(|agent| agent.role == role).count();
         let (servers, clients) = (count(Role::Server), count(Role::Client));
         (servers < self.servers || clients < self.clients).then(|| {
             format!(

@@ -27,6 +27,10 @@ pub(super) struct Reader<'a> {
     /// How many servers and clients the script says that it needs.
     pub(super) servers: usize,
     pub(super) clients: usize,
+    /// The regions that the script says that it needs.
+    pub(super) regions: Vec<String>,
+    /// The region whose steps are read.
+    pub(super) region: Option<String>,
     /// The jobs submitted so far.
     pub(super) jobs: BTreeMap<String, JobFacts>,
     /// Whether a job's file could not be read: then nothing is said of jobs that seem missing.
@@ -50,7 +54,7 @@ pub(super) struct Reader<'a> {
 /// A workload that runs.
 pub(super) struct Started {
     pub(super) place: Place,
-    pub(super) takes: Vec<&'static str>,
+    pub(super) takes: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
@@ -63,6 +67,8 @@ impl<'a> Reader<'a> {
             variables: BTreeMap::new(),
             servers: 3,
             clients: 3,
+            regions: Vec::new(),
+            region: None,
             jobs: BTreeMap::new(),
             jobs_unknown: false,
             workload_unknown: false,

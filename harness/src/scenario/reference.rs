@@ -62,6 +62,7 @@ fn heading(form: &Form) -> String {
         Label::Fault => " \"FAULT\"",
         Label::Workload => " \"WORKLOAD\"",
         Label::Measure => " \"NUMBER\"",
+        Label::Region => " \"REGION\"",
     };
     format!("{}{label}", form.name)
 }

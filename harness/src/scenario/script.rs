@@ -14,8 +14,8 @@ use crate::fault::{FAULTS, Fault};
 use crate::grammar::{Arg, Args, Word, suggest};
 use crate::pick::Pick;
 use crate::probe::PROBES;
-use crate::spec::Role;
-use crate::step::{Choice, FORMS, Form, Label, Object, Statement, Step};
+use crate::spec::{AgentName, Arch, ClusterSpec, Role};
+use crate::step::{Choice, FORMS, Form, Label, Object, Statement, Step, measure_in};
 use crate::target::Capability;
 use crate::time_scale::TimeScale;
 use crate::workload::WORKLOADS;
@@ -23,9 +23,10 @@ use crate::workload::WORKLOADS;
 /// What besides steps stands in a scenario.
 const SCENARIO_KEYS: [&str; 1] = ["description"];
 /// What stands in `needs`.
-const NEEDS_KEYS: [&str; 5] = [
+const NEEDS_KEYS: [&str; 6] = [
     "servers",
     "clients",
+    "regions",
     "capabilities",
     "nomad",
     "max_time_scale",
@@ -125,6 +126,7 @@ impl Reader<'_> {
             self.needs(needs, &mut scenario);
         }
         (self.servers, self.clients) = (scenario.servers, scenario.clients);
+        self.regions.clone_from(&scenario.regions);
         for attribute in block.body.attributes() {
             let name = attribute.key.as_str();
             if !SCENARIO_KEYS.contains(&name) {
@@ -174,6 +176,7 @@ impl Reader<'_> {
             match attribute.key.as_str() {
                 "servers" => self.agent_count(attribute, &mut scenario.servers),
                 "clients" => self.agent_count(attribute, &mut scenario.clients),
+                "regions" => scenario.regions = self.regions_of(attribute),
                 "capabilities" => scenario.capabilities = self.capabilities(attribute),
                 "nomad" => scenario.nomad = self.nomad(attribute),
                 "max_time_scale" => scenario.max_time_scale = self.time_scale(attribute),
@@ -198,6 +201,32 @@ impl Reader<'_> {
                 self.tell(attribute.value.span(), message);
             }
         }
+    }
+
+    fn regions_of(&mut self, attribute: &Attribute) -> Vec<String> {
+        let place = attribute.value.span();
+        let value = self.value(&attribute.value);
+        let names = value.as_ref().and_then(|value| value.as_array());
+        let texts = names.into_iter().flatten();
+        let texts = texts.map(|name| name.as_str().map(str::to_owned));
+        let names: Vec<String> = texts.collect::<Option<_>>().unwrap_or_default();
+        let [first, further @ ..] = names.as_slice() else {
+            let message = "`regions` takes a list of names, as `[\"east\", \"west\"]`";
+            self.tell(place, message);
+            return names;
+        };
+        let mut spec = ClusterSpec::new("regions", Arch::Amd64);
+        (spec.clients, spec.region) = (0, first.clone());
+        spec.further_regions = further.to_vec();
+        for problem in spec
+            .validate()
+            .err()
+            .into_iter()
+            .flat_map(|all| all.problems)
+        {
+            self.tell(place.clone(), problem.to_string());
+        }
+        names
     }
 
     fn capabilities(&mut self, attribute: &Attribute) -> BTreeSet<Capability> {
@@ -276,7 +305,15 @@ impl Reader<'_> {
         }
         self.choice(form, block);
         if form.steps {
+            let around = self.region.clone();
+            if let Some(Object::Region(region)) = &statement.object {
+                if around.is_some() {
+                    self.tell(block.ident.span(), "`region` stands in no other `region`");
+                }
+                self.region = Some(region.clone());
+            }
             statement.steps = self.inner_steps(form, block);
+            self.region = around;
         } else {
             for inner in block.body.blocks() {
                 let message = format!("`{name}` has no blocks in it");
@@ -298,6 +335,7 @@ impl Reader<'_> {
             Label::Fault => self.label(block, "the fault"),
             Label::Workload => self.label(block, "the workload"),
             Label::Measure => self.label(block, "the number's name"),
+            Label::Region => self.label(block, "the region"),
         }
     }
 
@@ -328,7 +366,9 @@ impl Reader<'_> {
                 let args = self.arguments(block, known, Some(text));
                 self.running.push(Started {
                     place,
-                    takes: word.takes.iter().map(|number| number.name).collect(),
+                    takes: (word.takes.iter())
+                        .map(|number| measure_in(self.region.as_deref(), number.name))
+                        .collect(),
                 });
                 let good = self.problems.is_empty();
                 let object = good.then(|| Object::Workload((word.build)(&args)));
@@ -348,6 +388,16 @@ impl Reader<'_> {
                 let args = self.arguments(block, known, Some(text));
                 Some((Some(Object::Measure(text.to_owned())), args))
             }
+            Label::Region => match self.known_region(text.to_owned()) {
+                Ok(region) => {
+                    let args = self.arguments(block, known, Some(text));
+                    Some((Some(Object::Region(region)), args))
+                }
+                Err(message) => {
+                    self.tell(place, message);
+                    None
+                }
+            },
             Label::None => None,
         }
     }
@@ -372,7 +422,7 @@ impl Reader<'_> {
             return;
         }
         let running = self.running.iter().flat_map(|one| one.takes.iter());
-        if running.copied().any(|taken| taken == name) {
+        if running.into_iter().any(|taken| taken == name) {
             let message = format!("`{name}` is taken at `stop`, which must come before this");
             self.tell(place, message);
             return;
@@ -453,8 +503,7 @@ impl Reader<'_> {
             }
             ("stop", _) => {
                 for started in std::mem::take(&mut self.running) {
-                    let takes = started.takes.iter().map(|name| (*name).to_owned());
-                    self.measures.extend(takes);
+                    self.measures.extend(started.takes);
                 }
             }
             ("expect", _) => {
@@ -478,14 +527,14 @@ impl Reader<'_> {
         };
         let server = match &pick {
             Pick::Any(role) | Pick::All(role) => *role == Role::Server,
-            Pick::Named(names) => names.iter().any(|name| name.as_str().starts_with("server")),
+            Pick::Named(names) => names.iter().any(|name| is_of(name, "server")),
             Pick::NodeRunning { .. } | Pick::Each | Pick::Last => false,
             _ => true,
         };
         let client = match &pick {
             Pick::Any(role) | Pick::All(role) => *role == Role::Client,
-            Pick::Named(names) => names.iter().any(|name| name.as_str().starts_with("client")),
-            Pick::NodeRunning { .. } => true,
+            Pick::Named(names) => names.iter().any(|name| is_of(name, "client")),
+            Pick::NodeRunning { .. } | Pick::Everyone => true,
             _ => false,
         };
         if client && fault == Fault::WrongGossipKey {
@@ -529,4 +578,10 @@ impl Reader<'_> {
             self.tell(span("status"), message);
         }
     }
+}
+
+/// Whether an agent of this name, as `server-1` or `west-server-1`, has the role.
+fn is_of(name: &AgentName, role: &str) -> bool {
+    let stem = name.as_str().rsplit_once('-').map(|(stem, _)| stem);
+    stem.is_some_and(|stem| stem.rsplit('-').next() == Some(role))
 }

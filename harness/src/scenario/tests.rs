@@ -16,11 +16,11 @@ fn root() -> &'static Path {
         .expect("the package lies in the workspace")
 }
 
-/// Reads a script of these steps, after a submit of `whoami`.
+/// Reads a script of these steps, after a submit of `whoami`; it needs two regions.
 fn with_steps(steps: &str) -> Result<Scenario, ScriptError> {
     let text = format!(
         "scenario \"test\" {{\n  description = \"a law\"\n  submit {{\n    job = builtin.whoami\n  \
-         }}\n{steps}\n}}\n"
+         }}\n{steps}\n  needs {{ regions = [\"east\", \"west\"] }}\n}}\n"
     );
     read("t.hcl", &text, None, &BTreeMap::new())
 }
@@ -210,6 +210,7 @@ fn every_probe_workload_fault_and_pick_can_be_written() {
         "all(client)",
         "minority",
         "majority",
+        "everyone",
         "node_running(\"whoami\")",
         "last",
         "\"server-3\"",
@@ -288,6 +289,65 @@ fn what_does_not_fit_the_steps_before_is_told() {
 }
 
 #[test]
+fn a_region_is_one_of_those_needed_and_its_numbers_bear_its_name() {
+    let in_west = |steps: &str| format!("region \"west\" {{\n{steps}\n}}");
+    let watched = in_west("start \"leader_watch\" {}") + "\nstop {}\n";
+    let measure = |name: &str| format!("{watched}measure \"{name}\" {{\nat_most = 1\n}}");
+    let scenario = with_steps(&measure("west_leader_changes")).expect("it is right");
+    assert_eq!(scenario.regions, ["east", "west"]);
+    assert!(scenario.needs().contains(&Capability::Federation));
+    starts(
+        &told(&measure("leader_changes")),
+        &["10:9: no step before this takes `leader_changes` (expected `west_leader_changes`, "],
+    );
+    starts(
+        &told("region \"wets\" {\nstop {}\n}\nsubmit {\njob = builtin.whoami\nto = \"north\"\n}"),
+        &[
+            "6:8: `needs` names no region `wets` (did you mean `west`?)",
+            "11:6: `needs` names no region `north` (expected `east`, `west`)",
+        ],
+    );
+    starts(
+        &told(&in_west(&in_west("restart {\non = leader\n}"))),
+        &["7:1: `region` stands in no other `region`"],
+    );
+    with_steps("restart {\non = \"west-server-3\"\n}").expect("there is one");
+    starts(
+        &told("restart {\non = \"west-server-4\"\n}\nrestart {\non = \"east-server-1\"\n}"),
+        &[
+            "7:6: there may be no `west-server-4`",
+            "10:6: `east-server-1` is no agent's name",
+        ],
+    );
+    starts(
+        &told("inject \"drain\" {\non = \"west-server-1\"\n}"),
+        &["7:6: `drain` is for clients"],
+    );
+}
+
+#[test]
+fn regions_that_cannot_be_are_told() {
+    let told = |regions: &str| {
+        let text = format!(
+            "scenario \"t\" {{\n  description = \"d\"\n  needs {{\n    regions = {regions}\n  }}\n  \
+             snapshot {{}}\n}}\n"
+        );
+        let read = read("t.hcl", &text, None, &BTreeMap::new());
+        read.expect_err("something is wrong").to_string()
+    };
+    assert!(told("[]").starts_with("t.hcl:4:15: `regions` takes a list of names"));
+    assert!(told("[1]").starts_with("t.hcl:4:15: `regions` takes a list of names"));
+    let said = told("[\"a.b\", \"West\", \"x\", \"x\"]");
+    for part in [
+        "t.hcl:4:15: region `a.b` is not allowed",
+        "t.hcl:4:15: further region `West` is not allowed",
+        "t.hcl:4:15: further region `x` is not allowed",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+}
+
+#[test]
 fn agents_that_cannot_be_there_are_told() {
     let steps = "restart {\non = \"server-9\"\n}\nrestart {\non = \"leader\"\n}\nrestart {\non = \
                  \"srv1\"\n}\nrestart {\non = any\n}\nrestart {\non = any(servr)\n}\nrestart {\non = \
@@ -352,7 +412,7 @@ fn job_files_are_found_from_the_scripts_folder_and_read() {
         "{said}"
     );
     let read = script("submit {\njob = \"good.nomad.hcl\"\nvariables = { v = \"2\" }\n}");
-    let Some(Step::Submit { name, hcl }) = read.expect("it is right").steps.pop() else {
+    let Some(Step::Submit { name, hcl, .. }) = read.expect("it is right").steps.pop() else {
         panic!("a submit");
     };
     assert_eq!(name, "good");

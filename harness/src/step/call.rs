@@ -42,9 +42,10 @@ pub(super) const FORM: Form = Form {
         ),
         Arg::optional(
             "token",
-            Type::Choice(&["management", "none", "unknown", "revoked"]),
-            "which ACL token is sent: the cluster's, none, one that it never knew, or one that it \
-             knew and deleted; `\"management\"` where it is left out",
+            Type::Choice(&["management", "none", "unknown", "revoked", "global"]),
+            "which ACL token is sent: the cluster's, none, one that it never knew, one that it \
+             knew and deleted, or a new one that the first region makes for all regions (it is deleted \
+             afterwards); `\"management\"` where it is left out",
         ),
         Arg::optional(
             "certificate",
@@ -91,6 +92,8 @@ pub enum TokenSent {
     Unknown,
     /// One that the cluster made, and deleted again.
     Revoked,
+    /// One that the first region made for all regions.
+    Global,
 }
 
 /// Which certificate is shown.
@@ -150,6 +153,7 @@ impl fmt::Display for Call {
             TokenSent::None => f.write_str(" without a token")?,
             TokenSent::Unknown => f.write_str(" with an unknown token")?,
             TokenSent::Revoked => f.write_str(" with a revoked token")?,
+            TokenSent::Global => f.write_str(" with a new token for all regions")?,
         }
         match self.certificate {
             Certificate::Own => {}
@@ -178,6 +182,7 @@ fn build(statement: Statement) -> Step {
             Some("none") => TokenSent::None,
             Some("unknown") => TokenSent::Unknown,
             Some("revoked") => TokenSent::Revoked,
+            Some("global") => TokenSent::Global,
             _ => TokenSent::Management,
         },
         certificate: match args.opt_text("certificate").as_deref() {
@@ -197,10 +202,29 @@ fn build(statement: Statement) -> Step {
 pub(super) async fn run(scene: &Scene<'_>, call: &Call) -> Result<String, StepError> {
     let entry = whom(scene, call).await?;
     let api = caller(scene, &entry.api, call).await?;
+    if call.token != TokenSent::Global {
+        return ask(&api, call).await;
+    }
+    let first = scene.in_first_region();
+    let made = write(&first, "making a token", Again::Yes, |api| async move {
+        api.make_management_token("for all regions", true).await
+    })
+    .await?;
+    let asked = ask(&api.with_token(made.secret_id), call).await;
+    let accessor = &made.accessor_id;
+    write(&first, "deleting the token", Again::Yes, |api| async move {
+        api.delete_token(accessor).await
+    })
+    .await?;
+    asked
+}
+
+/// Calls until the answer is right, if time is given for that.
+async fn ask(api: &Api, call: &Call) -> Result<String, StepError> {
     let what = call.to_string();
     let refused = call.status.is_none().then_some(REFUSED_WITHIN);
     let Some(within) = call.within.or(refused) else {
-        return match look(&api, call).await {
+        return match look(api, call).await {
             Look::Done(seen) => Ok(seen),
             Look::NotYet(seen) | Look::Never(seen) => Err(PollError::Hopeless {
                 what,
@@ -210,7 +234,7 @@ pub(super) async fn run(scene: &Scene<'_>, call: &Call) -> Result<String, StepEr
             .into()),
         };
     };
-    Ok(poll::eventually(within, INTERVAL, &what, || look(&api, call)).await?)
+    Ok(poll::eventually(within, INTERVAL, &what, || look(api, call)).await?)
 }
 
 async fn whom(scene: &Scene<'_>, call: &Call) -> Result<Entry, StepError> {
@@ -245,7 +269,7 @@ async fn caller(scene: &Scene<'_>, api: &Api, call: &Call) -> Result<Api, StepEr
         (None, _) => api.clone(),
     };
     Ok(match call.token {
-        TokenSent::Management => api,
+        TokenSent::Management | TokenSent::Global => api,
         TokenSent::None => api.without_token(),
         TokenSent::Unknown => api.with_token(Token::new(uuid::Uuid::new_v4().to_string())),
         TokenSent::Revoked => api.with_token(revoked(scene).await?),
@@ -261,7 +285,7 @@ fn ours(error: ApiError) -> StepError {
 /// Makes a management token and deletes it.
 async fn revoked(scene: &Scene<'_>) -> Result<Token, StepError> {
     let made = write(scene, "making a token", Again::Yes, |api| async move {
-        api.make_management_token("to be revoked").await
+        api.make_management_token("to be revoked", false).await
     })
     .await?;
     let accessor = &made.accessor_id;

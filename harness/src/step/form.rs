@@ -41,6 +41,8 @@ pub enum Label {
     Workload,
     /// The name of a number that an earlier step took.
     Measure,
+    /// The name of a region.
+    Region,
 }
 
 /// Which arguments belong together.
@@ -65,6 +67,8 @@ pub enum Object {
     Workload(Workload),
     /// A number's name.
     Measure(String),
+    /// A region's name.
+    Region(String),
 }
 
 /// A block that was read and checked.
@@ -95,5 +99,6 @@ impl Statement {
         fault, Fault, Fault;
         workload, Workload, Workload;
         measure, Measure, String;
+        region, Region, String;
     }
 }

@@ -57,6 +57,25 @@ impl Ledger {
         entries.iter().map(|entry| entry.agent.clone()).collect()
     }
 
+    /// Returns the agents among these that some fault touches now, as seen by themselves: a split that has all
+    /// of them on one side is none to them.
+    #[must_use]
+    pub fn touched_of(&self, agents: &BTreeSet<AgentName>) -> BTreeSet<AgentName> {
+        let entries = self.entries();
+        let split: BTreeSet<_> = entries
+            .iter()
+            .filter(|entry| entry.fault == Fault::Partition)
+            .map(|entry| entry.agent.clone())
+            .collect();
+        let whole = agents.is_subset(&split);
+        entries
+            .into_iter()
+            .filter(|entry| !(whole && entry.fault == Fault::Partition))
+            .map(|entry| entry.agent)
+            .filter(|agent| agents.contains(agent))
+            .collect()
+    }
+
     /// Returns the agents that some fault touched at any time.
     #[must_use]
     pub fn ever_touched(&self) -> BTreeSet<AgentName> {
@@ -74,4 +93,36 @@ impl Ledger {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_that_is_cut_off_whole_is_whole_to_itself() {
+        let name = |text: &str| AgentName(text.to_owned());
+        let names = |all: &[&str]| all.iter().map(|one| name(one)).collect::<BTreeSet<_>>();
+        let (east, west) = (
+            names(&["server-1", "client-1"]),
+            names(&["west-server-1", "west-client-1"]),
+        );
+        let ledger = Ledger::default();
+        ledger.enter(Fault::Partition, &name("west-server-1"));
+        assert_eq!(
+            ledger.touched_of(&west),
+            names(&["west-server-1"]),
+            "half of it is cut off"
+        );
+        ledger.enter(Fault::Partition, &name("west-client-1"));
+        assert_eq!(ledger.touched_of(&west), BTreeSet::new());
+        assert_eq!(ledger.touched_of(&east), BTreeSet::new());
+        assert_eq!(
+            ledger.touched(),
+            west,
+            "what is done to it is not forgotten"
+        );
+        ledger.enter(Fault::Kill, &name("west-server-1"));
+        assert_eq!(ledger.touched_of(&west), names(&["west-server-1"]));
+    }
 }

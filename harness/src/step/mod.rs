@@ -18,6 +18,7 @@ mod measure;
 mod parallel;
 mod play;
 mod promote;
+mod region;
 mod restart;
 mod revert;
 mod rotate;
@@ -51,7 +52,8 @@ pub use heal::heal_all;
 pub use json_path::check_path;
 pub use ledger::{Injection, Ledger};
 pub use play::Place;
-pub use scene::{Cut, Scene};
+pub use region::measure_in;
+pub use scene::{Cut, Left, Scene};
 
 /// Every kind of step, as scripts write it.
 pub const FORMS: &[Form] = &[
@@ -81,6 +83,7 @@ pub const FORMS: &[Form] = &[
     call::FORM,
     parallel::FORM,
     for_each::FORM,
+    region::FORM,
 ];
 
 /// One step.
@@ -94,6 +97,9 @@ pub enum Step {
         /// The job in HCL.
         #[serde(skip_serializing, default)]
         hcl: String,
+        /// The region that the servers are to hand it on to, if it is another than theirs.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        to: Option<String>,
     },
     /// Waits until something is so.
     Expect {
@@ -265,6 +271,13 @@ pub enum Step {
         /// The steps.
         steps: Vec<Step>,
     },
+    /// Runs steps in one of several regions.
+    InRegion {
+        /// Its name.
+        region: String,
+        /// The steps.
+        steps: Vec<Step>,
+    },
 }
 
 /// Durations in JSON are seconds.
@@ -345,7 +358,7 @@ impl Step {
     /// Runs the step; returns what was seen in the end.
     async fn run(&self, scene: &Scene<'_>, place: &Place) -> Result<String, StepError> {
         match self {
-            Self::Submit { name, hcl } => submit::run(scene, name, hcl).await,
+            Self::Submit { name, hcl, to } => submit::run(scene, name, hcl, to.as_deref()).await,
             Self::Expect {
                 that,
                 within,
@@ -398,6 +411,7 @@ impl Step {
             Self::Call(call) => call::run(scene, call).await,
             Self::Parallel { steps } => parallel::run(scene, steps, place).await,
             Self::ForEach { agents, steps } => for_each::run(scene, agents, steps, place).await,
+            Self::InRegion { region, steps } => region::run(scene, region, steps, place).await,
         }
     }
 
@@ -415,6 +429,7 @@ impl Step {
                 | Self::RotateCertificate { .. }
                 | Self::Parallel { .. }
                 | Self::ForEach { .. }
+                | Self::InRegion { .. }
         )
     }
 
@@ -422,7 +437,9 @@ impl Step {
     #[must_use]
     pub fn inner(&self) -> &[Step] {
         match self {
-            Self::Parallel { steps } | Self::ForEach { steps, .. } => steps,
+            Self::Parallel { steps }
+            | Self::ForEach { steps, .. }
+            | Self::InRegion { steps, .. } => steps,
             _ => &[],
         }
     }

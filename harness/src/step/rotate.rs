@@ -69,7 +69,8 @@ pub(super) async fn gossip_key(scene: &Scene<'_>) -> Result<String, StepError> {
         .await?;
     }
     let seen = agreed(scene, &new).await?;
-    for server in scene.agents.servers() {
+    // Gossip is one for all regions.
+    for server in scene.everywhere().servers() {
         let name = &server.info.name;
         scene.target.give_gossip_key(name, &new, false).await?;
     }

@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use semver::Version;
 
-use super::{Ledger, StepError};
+use super::{Ledger, StepError, measure_in};
 use crate::directory::Directory;
 use crate::measure::Measure;
 use crate::pick::{Pick, PickError};
@@ -27,12 +27,14 @@ pub type Cut<'t> = Shared<BoxFuture<'t, String>>;
 pub struct Scene<'t> {
     /// The cluster.
     pub target: &'t dyn Target,
-    /// All its agents.
+    /// The agents of the region that the steps are in: of the cluster's first, unless a step says otherwise.
     pub agents: Directory,
     /// Where events go.
     pub recorder: Recorder,
     /// The faults that are in.
     pub ledger: Ledger,
+    /// The region that a step put those in it into.
+    region: Option<String>,
     /// Whose turn it is in a `for_each`.
     each: Option<AgentName>,
     cut: Cut<'t>,
@@ -43,11 +45,21 @@ pub struct Scene<'t> {
 struct Shelf {
     rng: StdRng,
     last: Vec<AgentName>,
-    background: Vec<Running>,
+    /// With the region that each is in, where a step says one.
+    background: Vec<(Option<String>, Running)>,
     measures: Vec<Measure>,
-    jobs: Vec<String>,
+    jobs: Vec<Left>,
     snapshot: Option<Arc<[u8]>>,
     upgraded: Option<Version>,
+}
+
+/// A job that the run leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Its ID.
+    pub id: String,
+    /// Its region, where it is another than the cluster's first.
+    pub region: Option<String>,
 }
 
 impl<'t> Scene<'t> {
@@ -65,9 +77,10 @@ impl<'t> Scene<'t> {
         };
         Self {
             target,
-            agents: Directory::of(target),
+            agents: Directory::of(target).of_region(None),
             recorder,
             ledger,
+            region: None,
             each: None,
             cut: futures::future::pending().boxed().shared(),
             shared: Arc::new(Mutex::new(shelf)),
@@ -92,6 +105,34 @@ impl<'t> Scene<'t> {
         }
     }
 
+    /// Returns the same scene in one of the cluster's regions.
+    #[must_use]
+    pub(super) fn in_region(&self, region: &str) -> Self {
+        let first = self.target.regions().first().copied() == Some(region);
+        let further = (!first).then_some(region);
+        Self {
+            agents: self.everywhere().of_region(further),
+            region: Some(region.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the same scene in the cluster's first region.
+    #[must_use]
+    pub(super) fn in_first_region(&self) -> Self {
+        Self {
+            agents: self.everywhere().of_region(None),
+            region: None,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the agents of all regions.
+    #[must_use]
+    pub fn everywhere(&self) -> Directory {
+        Directory::of(self.target)
+    }
+
     /// Returns when the run is to end, as the error that its step then gives.
     pub(super) async fn is_cut(&self) -> StepError {
         let why = self.cut.clone().await;
@@ -105,7 +146,9 @@ impl<'t> Scene<'t> {
     /// Returns the agents that no fault touches: those that can be demanded something of.
     #[must_use]
     pub fn untouched(&self) -> Directory {
-        self.agents.without(&self.ledger.touched())
+        let names = self.agents.all().iter();
+        let names = names.map(|entry| entry.info.name.clone()).collect();
+        self.agents.without(&self.ledger.touched_of(&names))
     }
 
     /// Chooses agents among those that no fault touches.
@@ -169,15 +212,20 @@ impl<'t> Scene<'t> {
 
     /// Notes a job that the run leaves, to be removed in the end.
     pub(super) fn leaves_job(&self, id: &str) {
+        let mut agents = self.agents.all().iter();
+        let left = Left {
+            id: id.to_owned(),
+            region: agents.next().and_then(|entry| entry.info.region.clone()),
+        };
         let mut shelf = self.lock();
-        if !shelf.jobs.iter().any(|known| known == id) {
-            shelf.jobs.push(id.to_owned());
+        if !shelf.jobs.contains(&left) {
+            shelf.jobs.push(left);
         }
     }
 
     /// Returns the jobs that the run made.
     #[must_use]
-    pub fn jobs(&self) -> Vec<String> {
+    pub fn jobs(&self) -> Vec<Left> {
         self.lock().jobs.clone()
     }
 
@@ -203,13 +251,20 @@ impl<'t> Scene<'t> {
     }
 
     pub(super) fn runs_beside(&self, running: Running) {
-        self.lock().background.push(running);
+        self.lock().background.push((self.region.clone(), running));
     }
 
     /// Stops all workloads, keeps their numbers and returns what else they had to say.
     pub async fn stop_background(&self) -> Vec<Outcome> {
         let running = std::mem::take(&mut self.lock().background);
-        let outcomes = join_all(running.into_iter().map(Running::stop)).await;
+        let stops = running.into_iter().map(|(region, running)| async move {
+            let mut outcome = running.stop().await;
+            for measure in &mut outcome.measures {
+                measure.name = measure_in(region.as_deref(), &measure.name);
+            }
+            outcome
+        });
+        let outcomes = join_all(stops).await;
         for outcome in &outcomes {
             self.lock()
                 .measures

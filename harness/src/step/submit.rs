@@ -22,6 +22,12 @@ pub(super) const FORM: Form = Form {
             Type::JobVariables,
             "values for the job's `variable` blocks",
         ),
+        Arg::optional(
+            "to",
+            Type::Region,
+            "the region that the servers asked are to hand the job on to, as `nomad job run -region` does; their \
+             own, where it is left out",
+        ),
     ],
     choice: Choice::Free,
     steps: false,
@@ -33,20 +39,33 @@ pub(super) const FORM: Form = Form {
         Step::Submit {
             name: job.name,
             hcl: job.hcl,
+            to: statement.args.opt_text("to"),
         }
     },
 };
 
-pub(super) async fn run(scene: &Scene<'_>, name: &str, hcl: &str) -> Result<String, StepError> {
+pub(super) async fn run(
+    scene: &Scene<'_>,
+    name: &str,
+    hcl: &str,
+    to: Option<&str>,
+) -> Result<String, StepError> {
     let what = format!("submitting `{name}`");
     // Registering the same text twice makes one version.
     let (id, reply) = write(scene, &what, Again::Yes, |api| async move {
+        let api = match to {
+            Some(region) => api.in_region(region),
+            None => api,
+        };
         let job = api.parse_job(hcl).await?;
         let id = job.get("ID").and_then(Value::as_str).unwrap_or_default();
         Ok((id.to_owned(), api.register(&job).await?))
     })
     .await?;
-    scene.leaves_job(&id);
+    match to {
+        Some(region) => scene.in_region(region).leaves_job(&id),
+        None => scene.leaves_job(&id),
+    }
     let mut seen = format!("`{id}` registered at index {}", reply.job_modify_index);
     if !reply.warnings.is_empty() {
         seen.push_str(&format!("; warnings: {}", reply.warnings.trim()));

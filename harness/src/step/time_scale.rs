@@ -33,7 +33,9 @@ impl Step {
                 *at_most = at_most.map(|limit| slowness.allowed_ms(scale.allowed_ms(limit)));
                 *at_least = at_least.map(|limit| scale.exact_ms(limit));
             }
-            Self::Parallel { steps } | Self::ForEach { steps, .. } => {
+            Self::Parallel { steps }
+            | Self::ForEach { steps, .. }
+            | Self::InRegion { steps, .. } => {
                 steps.iter_mut().for_each(|step| step.adapt(scale, slowness));
             }
             Self::Measure { .. }

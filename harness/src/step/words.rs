@@ -9,6 +9,9 @@ use crate::pick::Pick;
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Submit {
+                name, to: Some(to), ..
+            } => write!(f, "submit `{name}` to region `{to}`"),
             Self::Submit { name, .. } => write!(f, "submit `{name}`"),
             Self::Expect { that, within, .. } => {
                 write!(f, "expect {that} within {} s", within.as_secs_f64())
@@ -63,14 +66,9 @@ impl fmt::Display for Step {
             Self::RotateCertificate { on } => write!(f, "rotate the certificate of {on}"),
             Self::Exec { on, command, .. } => write!(f, "run `{}` at {on}", command.join(" ")),
             Self::Call(call) => write!(f, "{call}"),
-            Self::Parallel { steps } => {
-                f.write_str("side by side: ")?;
-                list(f, steps)
-            }
-            Self::ForEach { agents, steps } => {
-                write!(f, "for each of {agents}: ")?;
-                list(f, steps)
-            }
+            Self::Parallel { steps } => list(f, "side by side", steps),
+            Self::InRegion { region, steps } => list(f, &format!("in region `{region}`"), steps),
+            Self::ForEach { agents, steps } => list(f, &format!("for each of {agents}"), steps),
         }
     }
 }
@@ -95,7 +93,7 @@ fn drain(
     Ok(())
 }
 
-fn list(f: &mut fmt::Formatter<'_>, steps: &[Step]) -> fmt::Result {
+fn list(f: &mut fmt::Formatter<'_>, head: &str, steps: &[Step]) -> fmt::Result {
     let words: Vec<_> = steps.iter().map(ToString::to_string).collect();
-    f.write_str(&words.join("; "))
+    write!(f, "{head}: {}", words.join("; "))
 }

@@ -49,11 +49,13 @@ pub enum Capability {
     Spoil,
     /// Replace an agent's program by another version.
     Upgrade,
+    /// Several regions in one gossip pool.
+    Federation,
 }
 
 impl Capability {
     /// All levers that there can be.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Kill,
         Self::StopStart,
         Self::Pause,
@@ -69,12 +71,19 @@ impl Capability {
         Self::Squeeze,
         Self::Spoil,
         Self::Upgrade,
+        Self::Federation,
     ];
 
     /// Returns how a target gets the lever, where that is somebody's choice.
     #[must_use]
     pub fn had_by(self) -> Option<&'static str> {
-        (self == Self::Upgrade).then_some("rehearse run --upgrade-to VERSION or PATH")
+        match self {
+            Self::Upgrade => Some("rehearse run --upgrade-to VERSION or PATH"),
+            Self::Federation => Some(
+                "rehearse up --region east,west, with Nomad itself: simulated agents know one region",
+            ),
+            _ => None,
+        }
     }
 
     /// Returns its name in scripts and messages, as `stop-start`.
@@ -167,6 +176,9 @@ pub struct AgentInfo {
     pub name: AgentName,
     /// Server or client.
     pub role: Role,
+    /// Nomad's region, where it is another than the cluster's first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// Address among the agents.
     pub address: Ipv4Addr,
     /// Architecture of its program.
@@ -326,6 +338,10 @@ pub trait Target: Send + Sync {
     fn called(&self, agent: &AgentName) -> String {
         let known = self.agents().iter().find(|known| known.name == *agent);
         known.map_or_else(|| format!("`{agent}`"), AgentInfo::called)
+    }
+    /// Returns the names of the regions, the authoritative one first; empty where they are not known.
+    fn regions(&self) -> Vec<&str> {
+        Vec::new()
     }
     /// Returns the levers that are there.
     fn capabilities(&self) -> &BTreeSet<Capability>;

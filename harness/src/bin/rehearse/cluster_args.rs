@@ -14,10 +14,10 @@ use super::failure::Failure;
 /// The options that say what cluster is wanted.
 #[derive(clap::Args)]
 pub struct ClusterArgs {
-    /// Number of servers: 1, 3 or 5 [default: 3, or what a scenario needs].
+    /// Number of servers, in each region: 1, 3 or 5 [default: 3, or what a scenario needs].
     #[arg(long)]
     servers: Option<u16>,
-    /// Number of clients [default: 3, or what a scenario needs].
+    /// Number of clients, in each region [default: 3, or what a scenario needs].
     #[arg(long)]
     clients: Option<u16>,
     /// Where the agents' program comes from: auto, simulator, binary, release, image.
@@ -70,9 +70,15 @@ pub struct ClusterArgs {
     /// Architecture of a single agent, as `client-2=arm64`.
     #[arg(long, value_name = "AGENT=ARCH")]
     agent_arch: Vec<String>,
-    /// Nomad's region.
-    #[arg(long, default_value = "global")]
-    region: String,
+    /// Nomad's region. Several, as `east,west`, are federated: each has as many servers and clients, and the
+    /// first is the authoritative one [default: global, or what a scenario needs].
+    #[arg(
+        long,
+        default_value = "global",
+        hide_default_value = true,
+        value_delimiter = ','
+    )]
+    region: Vec<String>,
     /// Nomad's datacenter.
     #[arg(long, default_value = "dc1")]
     datacenter: String,
@@ -86,10 +92,14 @@ pub struct ClusterArgs {
 }
 
 /// How many agents a cluster has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Size {
+    /// In each region.
     pub servers: u16,
+    /// In each region.
     pub clients: u16,
+    /// Regions that a scenario wants; empty for those of the command line.
+    pub regions: Vec<String>,
     /// How many times faster its timers run; of simulated agents only.
     pub time_scale: TimeScale,
 }
@@ -99,14 +109,16 @@ impl Default for Size {
         Self {
             servers: 3,
             clients: 3,
+            regions: Vec::new(),
             time_scale: TimeScale::default(),
         }
     }
 }
 
 impl Size {
-    pub fn agents(self) -> u64 {
-        u64::from(self.servers) + u64::from(self.clients)
+    pub fn agents(&self) -> u64 {
+        let regions = u64::try_from(self.regions.len()).unwrap_or(u64::MAX);
+        regions.max(1) * (u64::from(self.servers) + u64::from(self.clients))
     }
 }
 
@@ -115,11 +127,21 @@ impl ClusterArgs {
     /// the command line stands, whatever a scenario needs.
     pub fn size_for(&self, scenario: &Scenario) -> Size {
         let most = scenario.max_time_scale.unwrap_or(self.time_scale);
-        self.size_of(
+        let size = self.size_of(
             scenario.servers,
             scenario.clients,
             self.time_scale.min(most),
-        )
+        );
+        if scenario.regions.is_empty() || self.region.len() > 1 {
+            return size;
+        }
+        let enough = u16::try_from(scenario.clients).unwrap_or(u16::MAX);
+        Size {
+            // Every region has them: no more than it takes.
+            clients: self.clients.unwrap_or(enough),
+            regions: scenario.regions.clone(),
+            ..size
+        }
     }
 
     fn size_of(&self, servers: usize, clients: usize, time_scale: TimeScale) -> Size {
@@ -129,6 +151,7 @@ impl ClusterArgs {
         Size {
             servers: self.servers.unwrap_or(enough),
             clients: self.clients.unwrap_or_else(|| usual.clients.max(clients)),
+            regions: usual.regions,
             time_scale,
         }
     }
@@ -153,14 +176,14 @@ impl ClusterArgs {
 
     /// Reads the options into what the library takes.
     pub fn read(&self, name: &str) -> Result<(ClusterSpec, EngineRequest), Failure> {
-        self.read_of_size(name, self.size_of(0, 0, self.time_scale))
+        self.read_of_size(name, &self.size_of(0, 0, self.time_scale))
     }
 
     /// As [`ClusterArgs::read`], for a cluster of this size.
     pub fn read_of_size(
         &self,
         name: &str,
-        size: Size,
+        size: &Size,
     ) -> Result<(ClusterSpec, EngineRequest), Failure> {
         let mut binaries = BTreeMap::new();
         for text in &self.nomad_binary {
@@ -181,8 +204,14 @@ impl ClusterArgs {
         let mut spec = ClusterSpec::new(name, arch);
         spec.servers = size.servers;
         spec.clients = size.clients;
+        let regions = match size.regions.as_slice() {
+            [] => &self.region,
+            wanted => wanted,
+        };
+        let mut regions = regions.iter().cloned();
+        spec.region = regions.next().unwrap_or_default();
+        spec.further_regions = regions.collect();
         self.read_archs(&mut spec)?;
-        spec.region.clone_from(&self.region);
         spec.datacenter.clone_from(&self.datacenter);
         for text in &self.set {
             let (key, value) = text

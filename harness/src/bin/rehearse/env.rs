@@ -73,8 +73,9 @@ pub async fn running_server(cluster: &DockerCluster) -> AgentInfo {
 
 /// Returns the variables that Nomad's command line and its API clients read.
 pub fn variables(cluster: &DockerCluster, agent: &AgentInfo) -> BTreeMap<&'static str, String> {
-    let region = &cluster.record().spec.region;
-    let files = cluster.folder().cli_files(region);
+    let spec = &cluster.record().spec;
+    let files = cluster.folder().cli_files(&spec.region);
+    let region = agent.region.as_ref().unwrap_or(&spec.region);
     let api = cluster.api(&agent.name);
     let token = api.token().map(|token| token.secret().to_owned());
     BTreeMap::from([

@@ -120,7 +120,10 @@ fn folder_code(error: &FolderError) -> u8 {
 impl From<UpError> for Failure {
     fn from(error: UpError) -> Self {
         let code = match &error {
-            UpError::Spec(_) | UpError::Settings(_) | UpError::NameTaken { .. } => INPUT,
+            UpError::Spec(_)
+            | UpError::Settings(_)
+            | UpError::NoFederation { .. }
+            | UpError::NameTaken { .. } => INPUT,
             UpError::Folder(error) => folder_code(error),
             UpError::Engine(error) => engine_code(error),
             UpError::Died { .. } | UpError::NotReady { .. } => NOT_UP,

@@ -201,9 +201,13 @@ fn shown(scenario: &Scenario) -> String {
     let mut lines = vec![
         format!("{}: {}", scenario.name, scenario.description),
         format!(
-            "needs {} servers, {} clients{}{}{}",
+            "needs {} servers, {} clients{}{}{}{}",
             scenario.servers,
             scenario.clients,
+            match scenario.regions.as_slice() {
+                [] => String::new(),
+                regions => format!(" in each of the regions `{}`", regions.join("`, `")),
+            },
             scenario
                 .needs()
                 .iter()
@@ -239,6 +243,7 @@ fn steps(all: &[Step], above: &str, lines: &mut Vec<String>) {
         let words = match step {
             Step::Parallel { .. } => "side by side:".to_owned(),
             Step::ForEach { agents, .. } => format!("for each of {agents}:"),
+            Step::InRegion { region, .. } => format!("in region `{region}`:"),
             _ => step.to_string(),
         };
         lines.push(format!("{indent}{number}. {words}"));

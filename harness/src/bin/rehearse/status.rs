@@ -1,5 +1,6 @@
 //! `rehearse status`: what `nomad server members` and `nomad node status` would show, and more.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,8 +33,11 @@ struct Status {
     name: String,
     engine: nomad_harness::target::EngineInfo,
     agents: Vec<AgentRow>,
-    /// What a server says; none when none answers.
+    /// What a server says; none when none answers. Of the first region, where there are several.
     nomad: Option<Nomad>,
+    /// What a server of each further region says.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    regions: BTreeMap<String, Option<Nomad>>,
 }
 
 #[derive(Serialize)]
@@ -85,10 +89,16 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             process,
         });
     }
+    let mut regions = BTreeMap::new();
+    for region in &cluster.record().spec.further_regions {
+        let said = ask_any(&cluster, &agents, Some(region)).await;
+        regions.insert(region.clone(), said);
+    }
     let status = Status {
         name: args.name,
         engine: cluster.engine().clone(),
-        nomad: ask_any(&cluster, &agents).await,
+        nomad: ask_any(&cluster, &agents, None).await,
+        regions,
         agents,
     };
     match context.format {
@@ -98,11 +108,17 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks the servers that run, one after the other, until one answers.
-async fn ask_any(cluster: &DockerCluster, agents: &[AgentRow]) -> Option<Nomad> {
-    let servers = agents
-        .iter()
-        .filter(|agent| agent.info.role == Role::Server && agent.process == AgentState::Running);
+/// Asks the servers of a region that run, one after the other, until one answers.
+async fn ask_any(
+    cluster: &DockerCluster,
+    agents: &[AgentRow],
+    region: Option<&str>,
+) -> Option<Nomad> {
+    let servers = agents.iter().filter(|agent| {
+        agent.info.role == Role::Server
+            && agent.info.region.as_deref() == region
+            && agent.process == AgentState::Running
+    });
     for server in servers {
         let api = cluster.api(&server.info.name).stale().timeout(ANSWER_MAX);
         if let Ok(nomad) = ask(server.info.name.as_str(), &api).await {
@@ -156,6 +172,12 @@ impl Status {
             None => parts.push("no server answers".to_owned()),
             Some(nomad) => parts.extend(nomad.text()),
         }
+        for (region, nomad) in &self.regions {
+            match nomad {
+                None => parts.push(format!("no server of region `{region}` answers")),
+                Some(nomad) => parts.extend(nomad.text()),
+            }
+        }
         parts.join("\n\n")
     }
 }
@@ -187,12 +209,7 @@ impl Nomad {
         if let Some(trouble) = &self.trouble {
             parts.push(format!("not all can be shown: {trouble}"));
         }
-        let rows: Vec<Vec<String>> = self
-            .members
-            .members
-            .iter()
-            .map(|m| self.member(m))
-            .collect();
+        let rows: Vec<Vec<String>> = self.members.own().map(|m| self.member(m)).collect();
         let head = [
             "Server",
             "Gossip",

@@ -184,15 +184,24 @@ fn report(cluster: &DockerCluster, after: Duration, format: Format) {
         format!(" {name}")
     };
     output::text(&format!(
-        "cluster `{name}` is ready after {:.1} s: {}, {}, {}\n  \
+        "cluster `{name}` is ready after {:.1} s: {}, {}, {}{}\n  \
          eval \"$(rehearse env{argument})\"    # then nomad, curl, Terraform work\n  \
          rehearse status{argument}\n  \
          rehearse down{argument}",
         after.as_secs_f64(),
         counted(cluster, Role::Server),
         counted(cluster, Role::Client),
+        regions(cluster),
         cluster.engine().label(),
     ));
+}
+
+/// Says which regions there are, where there are several.
+fn regions(cluster: &DockerCluster) -> String {
+    match cluster.regions().as_slice() {
+        [_] => String::new(),
+        several => format!("regions {}, ", several.join(", ")),
+    }
 }
 
 /// Says how many agents of a role there are, and on what: `3 servers on s390x (emulated)`.

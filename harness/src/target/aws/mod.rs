@@ -122,6 +122,7 @@ impl LiveCluster {
             agents.push(AgentInfo {
                 name: agent.name.clone(),
                 role: agent.role,
+                region: None,
                 address: agent.private_ip,
                 arch: arch.unwrap_or(Arch::Amd64),
                 emulated: false,

@@ -20,7 +20,7 @@ use super::plan::{self, Common, FilesError};
 use super::sweep::{self, InTheWay, SweepError};
 use super::tool::{ToolError, log_end};
 use super::{DockerCluster, OpenOrFolder, lifecycle};
-use crate::agent_config::{self, ConfigError};
+use crate::agent_config::{self, ConfigError, Secrets};
 use crate::docker::{
     Death, DockerEngine, DockerError, EngineFacts, NetworkPlan, SubnetTaken, Surroundings, Trouble,
     free_subnets, labels,
@@ -59,6 +59,14 @@ pub enum UpError {
     /// What was asked for makes no sense.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// Simulated agents know one region.
+    #[error("{engine} does not federate regions: expected Nomad itself for `{}`", regions.join("`, `"))]
+    NoFederation {
+        /// The engine.
+        engine: String,
+        /// The regions asked for.
+        regions: Vec<String>,
+    },
     /// Extra settings that the agents' version does not read.
     #[error("{}", lines(.0))]
     Settings(Vec<ConfigError>),
@@ -164,6 +172,9 @@ impl UpError {
             Self::Folder(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             Self::Emulation { hint, .. } => hint.clone(),
+            Self::NoFederation { .. } => Some(
+                "rehearse up --region REGION    # or --engine binary, release, image".to_owned(),
+            ),
             Self::Docker(error) => error.hint(),
             Self::Subnet(error) => error.hint(),
             Self::Sweep(error) => error.hint(),
@@ -382,6 +393,7 @@ impl Attempt<'_> {
         for program in programs.values_mut() {
             program.info.slowness = slowness;
         }
+        self.check_federation(main_program(&programs))?;
         let version = &main_program(&programs).version;
         agent_config::check_settings(self.spec, version).map_err(UpError::Settings)?;
         let tools = self.tools(&facts, &programs).await?;
@@ -403,6 +415,16 @@ impl Attempt<'_> {
             outcome = self.make_and_wait(&network, &planned) => outcome,
             Some(death) = ends.next() => Err(self.died(&planned.record, &death).await),
         }
+    }
+
+    fn check_federation(&self, program: &Program) -> Result<(), UpError> {
+        if program.info.simulated && !self.spec.further_regions.is_empty() {
+            return Err(UpError::NoFederation {
+                engine: program.info.label(),
+                regions: self.spec.regions().map(str::to_owned).collect(),
+            });
+        }
+        Ok(())
     }
 
     async fn provide(&self) -> Result<BTreeMap<Arch, Program>, EngineError> {
@@ -647,40 +669,67 @@ impl Attempt<'_> {
         }
     }
 
-    /// Starts all agents, waits until the cluster is ready, and writes that down.
+    /// Starts all agents, waits until the cluster is ready, and writes that down. One region after the
+    /// other: a further one copies access control from the first by a token that is made there.
     async fn make_and_wait(
         &self,
         network: &str,
         planned: &Planned,
     ) -> Result<DockerCluster, UpError> {
         let mut cluster = self.assemble(planned.record.clone())?;
-        let agents = planned.record.agents.iter();
-        let starts = agents.map(|agent| self.start(&cluster, network, planned, agent));
-        let began = Instant::now();
-        let started = async {
-            let ports = try_join_all(starts).await?;
-            self.progress.tell(Event::Met {
-                condition: "every container runs".to_owned(),
-                after: began.elapsed(),
-            });
-            Ok(ports)
-        };
-        let token = match self.wait_beside(&cluster, started).await? {
-            Waited::Ready(token) => token,
-            Waited::Moved(ports) => {
-                for (agent, port) in cluster.record.agents.iter_mut().zip(ports) {
-                    agent.api_port = port;
-                }
-                self.folder.write(&cluster.record)?;
-                cluster = self.assemble(cluster.record)?;
-                self.wait(&cluster).await?
-            }
-        };
-        cluster.set_token(&token);
+        let mut token = None;
+        let further = self.spec.further_regions.iter();
+        for region in std::iter::once(None).chain(further.map(|region| Some(region.as_str()))) {
+            let (raised, known) = self.raise(cluster, network, planned, region, token).await?;
+            cluster = raised;
+            cluster.set_token(&known);
+            token = Some(known);
+        }
         cluster.record.phase = Phase::Ready;
         self.folder.write(&cluster.record)?;
         self.mark().await?;
         Ok(cluster)
+    }
+
+    /// Starts the agents of one region and waits until it is ready. `token` is what further regions copy
+    /// access control by.
+    async fn raise(
+        &self,
+        mut cluster: DockerCluster,
+        network: &str,
+        planned: &Planned,
+        region: Option<&str>,
+        token: Option<Token>,
+    ) -> Result<(DockerCluster, Token), UpError> {
+        let here = |agent: &&AgentRecord| agent.plan.region.as_deref() == region;
+        let agents = planned.record.agents.iter().filter(here);
+        let (of, secret) = (&cluster, token.as_ref());
+        let starts = agents.map(|agent| self.start(of, network, planned, agent, secret));
+        let began = Instant::now();
+        let started = async {
+            let ports = try_join_all(starts).await?;
+            let condition = match region {
+                None => "every container runs".to_owned(),
+                Some(region) => format!("region `{region}`: every container runs"),
+            };
+            let after = began.elapsed();
+            self.progress.tell(Event::Met { condition, after });
+            Ok(ports)
+        };
+        match self.wait_beside(&cluster, region, started).await? {
+            Waited::Ready(token) => Ok((cluster, token)),
+            Waited::Moved(ports) => {
+                let agents = cluster.record.agents.iter_mut();
+                let agents = agents.filter(|agent| agent.plan.region.as_deref() == region);
+                for (agent, port) in agents.zip(ports) {
+                    agent.api_port = port;
+                }
+                self.folder.write(&cluster.record)?;
+                cluster = self.assemble(cluster.record)?;
+                let token = self.wait(&cluster, region).await?;
+                Ok((cluster, token))
+            }
+        }
     }
 
     fn assemble(&self, record: Record) -> Result<DockerCluster, UpError> {
@@ -695,10 +744,11 @@ impl Attempt<'_> {
     async fn wait_beside(
         &self,
         cluster: &DockerCluster,
+        region: Option<&str>,
         starts: impl Future<Output = Result<Vec<u16>, UpError>>,
     ) -> Result<Waited, UpError> {
         let mut starts = std::pin::pin!(starts);
-        let mut waiting = std::pin::pin!(self.wait(cluster));
+        let mut waiting = std::pin::pin!(self.wait(cluster, region));
         tokio::select! {
             outcome = &mut waiting => {
                 let token = outcome?;
@@ -707,7 +757,9 @@ impl Attempt<'_> {
             }
             ports = &mut starts => {
                 let ports = ports?;
-                let planned = cluster.record.agents.iter().map(|agent| agent.api_port);
+                let agents = cluster.record.agents.iter();
+                let agents = agents.filter(|agent| agent.plan.region.as_deref() == region);
+                let planned = agents.map(|agent| agent.api_port);
                 if planned.eq(ports.iter().copied()) {
                     waiting.await.map(Waited::Ready)
                 } else {
@@ -717,7 +769,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn wait(&self, cluster: &DockerCluster) -> Result<Token, UpError> {
+    async fn wait(&self, cluster: &DockerCluster, region: Option<&str>) -> Result<Token, UpError> {
         let known = self
             .token
             .lock()
@@ -733,7 +785,16 @@ impl Attempt<'_> {
         };
         let by_itself = || cluster.record.engine.slowness.allowed(TIMEOUT);
         let timeout = self.options.timeout.unwrap_or_else(by_itself);
-        let waited = conditions::first_time(cluster, secret, timeout, self.progress, &keep).await;
+        let waited = match (region, secret) {
+            (Some(region), Some(token)) => {
+                conditions::first_time_further(cluster, region, &token, timeout, self.progress)
+                    .await
+                    .map(|()| token)
+            }
+            (_, secret) => {
+                conditions::first_time(cluster, secret, timeout, self.progress, &keep).await
+            }
+        };
         match waited {
             Ok(token) => Ok(token),
             Err(unready) => Err(self.not_ready(cluster, unready).await),
@@ -771,12 +832,17 @@ impl Attempt<'_> {
         network: &str,
         planned: &Planned,
         agent: &AgentRecord,
+        replication: Option<&Token>,
     ) -> Result<u16, UpError> {
+        let secrets = Secrets {
+            gossip_key: &planned.gossip_key,
+            replication_token: replication.map(Token::secret),
+        };
         let files = plan::files(
             &planned.record,
             &agent.plan,
             &planned.authority,
-            &planned.gossip_key,
+            secrets,
             planned.license.as_ref().map(License::text),
         )?;
         let program = &planned.programs[&agent.plan.arch];

@@ -74,11 +74,22 @@ impl Condition {
     }
 }
 
+/// The list.
+const ALL: [Condition; 5] = [
+    Condition::Leader,
+    Condition::Acl,
+    Condition::Voters,
+    Condition::Autopilot,
+    Condition::Nodes,
+];
+
 /// What a look found wrong, and on whom.
 type Seen = (Option<AgentName>, String);
 
-/// What is known of all conditions, and who is told of changes.
+/// What is known of all conditions in one region, and who is told of changes.
 struct Board<'a> {
+    /// The region, where it is another than the cluster's first.
+    region: Option<&'a str>,
     start: Instant,
     deadline: Duration,
     progress: &'a Progress,
@@ -86,13 +97,32 @@ struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
-    fn new(deadline: Duration, progress: &'a Progress, conditions: &[Condition]) -> Self {
+    fn new(
+        region: Option<&'a str>,
+        deadline: Duration,
+        progress: &'a Progress,
+        conditions: &[Condition],
+    ) -> Self {
         let nothing = || (None, "nothing seen yet".to_owned());
         Self {
+            region,
             start: Instant::now(),
             deadline,
             progress,
             unmet: Mutex::new(conditions.iter().map(|c| (*c, nothing())).collect()),
+        }
+    }
+
+    /// Returns a condition as it is told.
+    fn named(&self, condition: Condition) -> String {
+        match (self.region, condition) {
+            (None, _) => condition.name().to_owned(),
+            (Some(region), Condition::Acl) => {
+                format!(
+                    "region `{region}`: the first region's management token is known by replication"
+                )
+            }
+            (Some(region), _) => format!("region `{region}`: {}", condition.name()),
         }
     }
 
@@ -105,7 +135,7 @@ impl<'a> Board<'a> {
         let before = self.lock().insert(condition, news.clone());
         if before.as_ref() != Some(&news) {
             self.progress.tell(Event::Waiting {
-                condition: condition.name().to_owned(),
+                condition: self.named(condition),
                 seen: news.1,
             });
         }
@@ -114,7 +144,7 @@ impl<'a> Board<'a> {
     fn meet(&self, condition: Condition) {
         drop(self.lock().remove(&condition));
         self.progress.tell(Event::Met {
-            condition: condition.name().to_owned(),
+            condition: self.named(condition),
             after: self.start.elapsed(),
         });
     }
@@ -157,7 +187,7 @@ impl<'a> Board<'a> {
                 }
             }
         };
-        eventually(left, INTERVAL, condition.name(), probe).await
+        eventually(left, INTERVAL, &self.named(condition), probe).await
     }
 }
 
@@ -196,17 +226,18 @@ impl Found {
     }
 }
 
-/// The agents of a cluster, as the conditions see them.
+/// The agents of a cluster's region, as the conditions see them.
 struct Agents<'a> {
     servers: Vec<(&'a AgentInfo, Api)>,
     clients: Vec<&'a AgentInfo>,
 }
 
 impl<'a> Agents<'a> {
-    fn of(cluster: &'a DockerCluster) -> Self {
+    fn of(cluster: &'a DockerCluster, region: Option<&str>) -> Self {
         let with_api = |agent: &'a AgentInfo| (agent, cluster.api(&agent.name));
         let role = |role: Role| move |agent: &&AgentInfo| agent.role == role;
-        let all = || cluster.agents().iter();
+        let here = move |agent: &&AgentInfo| agent.region.as_deref() == region;
+        let all = || cluster.agents().iter().filter(here);
         Self {
             servers: all().filter(role(Role::Server)).map(with_api).collect(),
             clients: all().filter(role(Role::Client)).collect(),
@@ -224,7 +255,7 @@ pub(super) fn chosen_secret(version: &Version) -> Option<Token> {
     (*version >= CHOSEN_SECRET).then(|| Token::new(uuid::Uuid::new_v4().to_string()))
 }
 
-/// Waits until a cluster that was just made is ready, and returns its management token.
+/// Waits until the first region of a cluster that was just made is ready, and returns its management token.
 pub(super) async fn first_time(
     cluster: &DockerCluster,
     secret: Option<Token>,
@@ -232,9 +263,8 @@ pub(super) async fn first_time(
     progress: &Progress,
     on_token: &(dyn Fn(&Token) + Sync),
 ) -> Result<Token, Unready> {
-    use Condition::{Acl, Autopilot, Leader, Nodes, Voters};
-    let board = Board::new(deadline, progress, &[Leader, Acl, Voters, Autopilot, Nodes]);
-    let agents = Agents::of(cluster);
+    let board = Board::new(None, deadline, progress, &ALL);
+    let agents = Agents::of(cluster, None);
     let after_token = async {
         let token = bootstrap(&board, &agents, secret).await?;
         on_token(&token);
@@ -247,16 +277,46 @@ pub(super) async fn first_time(
         .map_err(|error| unready(&board, &error))
 }
 
-/// Waits until a cluster that was stopped is ready again.
+/// Waits until a further region that was just made is ready: it knows the first region's token by then.
+pub(super) async fn first_time_further(
+    cluster: &DockerCluster,
+    region: &str,
+    token: &Token,
+    deadline: Duration,
+    progress: &Progress,
+) -> Result<(), Unready> {
+    let board = Board::new(Some(region), deadline, progress, &ALL);
+    let agents = Agents::of(cluster, Some(region));
+    let after_token = async {
+        access(&board, agents.with_token(token)).await?;
+        rest(&board, &agents, token).await
+    };
+    let outcome = futures::future::try_join(one_leader(&board, &agents), after_token).await;
+    outcome.map(drop).map_err(|error| unready(&board, &error))
+}
+
+/// Waits until a cluster that was stopped is ready again, in all its regions.
 pub(super) async fn again(
     cluster: &DockerCluster,
     token: &Token,
     deadline: Duration,
     progress: &Progress,
 ) -> Result<(), Unready> {
-    use Condition::{Acl, Autopilot, Leader, Nodes, Voters};
-    let board = Board::new(deadline, progress, &[Leader, Acl, Voters, Autopilot, Nodes]);
-    let agents = Agents::of(cluster);
+    let further = cluster.record.spec.further_regions.iter();
+    let regions = std::iter::once(None).chain(further.map(|region| Some(region.as_str())));
+    let waits = regions.map(|region| again_in(cluster, region, token, deadline, progress));
+    try_join_all(waits).await.map(drop)
+}
+
+async fn again_in(
+    cluster: &DockerCluster,
+    region: Option<&str>,
+    token: &Token,
+    deadline: Duration,
+    progress: &Progress,
+) -> Result<(), Unready> {
+    let board = Board::new(region, deadline, progress, &ALL);
+    let agents = Agents::of(cluster, region);
     let known = access(&board, agents.with_token(token));
     // The servers remember nodes as they were: what counts is that each client has spoken since.
     let clients: Vec<(&AgentInfo, Api)> = agents
@@ -283,7 +343,7 @@ fn unready(board: &Board<'_>, error: &PollError) -> Unready {
         missing: unmet
             .iter()
             .map(|(condition, (agent, seen))| Missing {
-                condition: condition.name().to_owned(),
+                condition: board.named(*condition),
                 agent: agent.clone(),
                 seen: seen.clone(),
             })
@@ -575,10 +635,16 @@ mod tests {
     async fn a_deadline_names_every_condition_that_is_missing() {
         let progress = Progress::silent();
         let conditions = [Condition::Leader, Condition::Nodes];
-        let board = Board::new(Duration::from_millis(80), &progress, &conditions);
+        let board = Board::new(
+            Some("west"),
+            Duration::from_millis(80),
+            &progress,
+            &conditions,
+        );
         let agent = AgentInfo {
             name: AgentName::new(Role::Client, 2),
             role: Role::Client,
+            region: Some("west".to_owned()),
             address: [10, 0, 0, 1].into(),
             arch: Arch::S390x,
             emulated: true,
@@ -599,7 +665,7 @@ mod tests {
         assert_eq!(unready.missing[0].agent, Some(agent.name));
         assert_eq!(
             unready.missing[0].to_string(),
-            "every node is ready and eligible, its drivers healthy: `client-2` on s390x (emulated) is \
+            "region `west`: every node is ready and eligible, its drivers healthy: `client-2` on s390x (emulated) is \
              initializing"
         );
     }

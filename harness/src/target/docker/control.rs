@@ -124,6 +124,10 @@ impl Target for DockerCluster {
         &self.agents
     }
 
+    fn regions(&self) -> Vec<&str> {
+        self.record.spec.regions().collect()
+    }
+
     fn capabilities(&self) -> &BTreeSet<Capability> {
         &self.capabilities
     }

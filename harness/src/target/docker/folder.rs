@@ -139,6 +139,7 @@ impl AgentRecord {
         AgentInfo {
             name: self.plan.name.clone(),
             role: self.plan.role,
+            region: self.plan.region.clone(),
             address: self.plan.address,
             arch: self.plan.arch,
             emulated: self.emulated,

@@ -170,6 +170,9 @@ impl DockerCluster {
             Capability::Throttle,
             Capability::Squeeze,
         ]);
+        if !record.spec.further_regions.is_empty() {
+            capabilities.insert(Capability::Federation);
+        }
         if record.next.is_some() {
             capabilities.insert(Capability::Upgrade);
         }

@@ -6,10 +6,11 @@ use time::{Duration, OffsetDateTime};
 use super::DockerCluster;
 use super::folder::FolderError;
 use super::plan::FilesError;
-use crate::agent_config::{self, CONFIG_DIR, CONFIG_FILE, DATA_DIR, TLS_DIR};
+use crate::agent_config::{self, CONFIG_DIR, CONFIG_FILE, DATA_DIR, Secrets, TLS_DIR};
 use crate::docker::{DockerError, archive};
 use crate::engine::AGENT_USER;
-use crate::spec::{AgentName, AgentPlan};
+use crate::nomad::Token;
+use crate::spec::{AgentName, AgentPlan, Role};
 use crate::target::Paper;
 use crate::tls::{self, Authority, Pair};
 
@@ -56,8 +57,13 @@ impl DockerCluster {
 
     pub(super) async fn put_leaf(&self, agent: &AgentName, paper: Paper) -> Result<(), PaperError> {
         let plan = self.plan(agent);
-        let leaf = self.authority(paper)?.agent_leaf(plan)?;
-        let (certificate, key) = tls::leaf_files(&self.record.spec.region, plan.role.into());
+        let mut signed = plan.clone();
+        if paper == Paper::OtherRegion {
+            signed.region = None;
+        }
+        let leaf = self.authority(paper)?.agent_leaf(&signed)?;
+        let region = self.record.spec.region_of(plan);
+        let (certificate, key) = tls::leaf_files(region, plan.role.into());
         let files = [
             (
                 format!("{TLS_DIR}/{certificate}"),
@@ -77,7 +83,12 @@ impl DockerCluster {
         let plans: Vec<AgentPlan> = self.record.agents.iter().map(|a| a.plan.clone()).collect();
         let record = &self.record;
         let own = self.plan(agent);
-        let config = agent_config::render(&record.spec, &plans, own, &record.version, key)
+        let token = self.replication_token(own)?;
+        let secrets = Secrets {
+            gossip_key: key,
+            replication_token: token.as_ref().map(Token::secret),
+        };
+        let config = agent_config::render(&record.spec, &plans, own, &record.version, secrets)
             .map_err(FilesError::from)?;
         // As Serf keeps it: a list of keys, the one in use first.
         let keyring = serde_json::json!([key]).to_string();
@@ -86,6 +97,15 @@ impl DockerCluster {
             files.push((format!("{DATA_DIR}/server/serf.keyring"), keyring.as_str()));
         }
         self.put_files(agent, &files).await
+    }
+
+    /// Returns the token by which a server of a further region copies access control.
+    pub(super) fn replication_token(
+        &self,
+        agent: &AgentPlan,
+    ) -> Result<Option<Token>, FolderError> {
+        let further = agent.region.is_some() && agent.role == Role::Server;
+        further.then(|| self.folder.read_token()).transpose()
     }
 
     async fn put_files(

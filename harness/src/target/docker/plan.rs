@@ -6,7 +6,7 @@ use rand::seq::SliceRandom as _;
 use sha2::{Digest as _, Sha256};
 
 use super::folder::{AgentRecord, Record};
-use crate::agent_config::{self, CONFIG_DIR, CONFIG_FILE, ConfigError, DATA_DIR, TLS_DIR};
+use crate::agent_config::{self, CONFIG_DIR, CONFIG_FILE, ConfigError, DATA_DIR, Secrets, TLS_DIR};
 use crate::docker::{
     Attachment, ContainerPlan, Labels, PublishedPort, VolumePlan, archive, labels,
 };
@@ -129,7 +129,8 @@ fn command(program: &Program, agent: &AgentRecord, record: &Record) -> Vec<Strin
     }
     if agent.plan.role == Role::Client {
         let all = record.agents.iter();
-        let servers = all.filter(|one| one.plan.role == Role::Server);
+        let region = &agent.plan.region;
+        let servers = all.filter(|one| one.plan.role == Role::Server && one.plan.region == *region);
         let address = |server: &AgentRecord| format!("{}:{RPC_PORT}", server.plan.address);
         let addresses: Vec<String> = servers.map(address).collect();
         let (state, addresses) = (format!("{DATA_DIR}/client"), addresses.join(","));
@@ -206,13 +207,13 @@ pub(super) fn files(
     record: &Record,
     agent: &AgentPlan,
     authority: &Authority,
-    gossip_key: &str,
+    secrets: Secrets<'_>,
     license: Option<&str>,
 ) -> Result<bytes::Bytes, FilesError> {
     let plan: Vec<AgentPlan> = record.agents.iter().map(|a| a.plan.clone()).collect();
-    let config = agent_config::render(&record.spec, &plan, agent, &record.version, gossip_key)?;
+    let config = agent_config::render(&record.spec, &plan, agent, &record.version, secrets)?;
     let leaf = authority.agent_leaf(agent)?;
-    let (certificate, key) = tls::leaf_files(&record.spec.region, agent.role.into());
+    let (certificate, key) = tls::leaf_files(record.spec.region_of(agent), agent.role.into());
     let mut files = vec![
         (format!("{CONFIG_DIR}/{CONFIG_FILE}"), config.as_str()),
         (

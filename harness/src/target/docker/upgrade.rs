@@ -9,8 +9,10 @@ use super::folder::{AgentRecord, FolderError};
 use super::papers::PaperError;
 use super::plan::{self, Common, FilesError};
 use super::tool::ToolError;
+use crate::agent_config::Secrets;
 use crate::docker::{DockerError, EngineSaid, Trouble, labels};
 use crate::engine::Next;
+use crate::nomad::Token;
 use crate::spec::AgentName;
 use crate::target::Paper;
 
@@ -53,7 +55,12 @@ impl DockerCluster {
         let authority = self.authority(Paper::Own)?;
         let license = self.folder.read_license()?;
         let license = license.as_deref();
-        let files = plan::files(&record, &own.plan, &authority, &gossip_key, license)?;
+        let token = self.replication_token(&own.plan)?;
+        let secrets = Secrets {
+            gossip_key: &gossip_key,
+            replication_token: token.as_ref().map(Token::secret),
+        };
+        let files = plan::files(&record, &own.plan, &authority, secrets, license)?;
         let labels = self.docker.container(&own.container).await?.labels;
         let common = Common {
             cluster: record.spec.name.clone(),

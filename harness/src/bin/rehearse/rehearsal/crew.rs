@@ -58,14 +58,12 @@ struct Queue {
 }
 
 impl Queue {
-    fn take(&self, size: Option<Size>) -> Option<(usize, Size, Work)> {
+    fn take(&self, size: Option<&Size>) -> Option<(usize, Size, Work)> {
         if self.closed.load(Ordering::Relaxed) {
             return None;
         }
         let mut works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = works
-            .iter()
-            .position(|(_, wanted, _)| Some(*wanted) == size);
+        let fits = works.iter().position(|(_, wanted, _)| Some(wanted) == size);
         works.remove(fits.unwrap_or(0))
     }
 
@@ -158,7 +156,7 @@ async fn one(
 ) -> Result<bool, Failure> {
     let folder = Folder::create(orders.reports, &work.scenario.name)
         .map_err(|error| Failure::environment(error).hint("rehearse run --report DIR"))?;
-    let cluster = match stage.cluster(size).await {
+    let cluster = match stage.cluster(&size).await {
         Ok(cluster) => cluster,
         Err(NoCluster::Interrupted) => {
             let mut works = queue.works.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,7 +172,7 @@ async fn one(
         interrupt: orders.interrupt.clone(),
         listener: orders.desk.listener(&work.scenario.name, cluster),
         until: orders.until,
-        notes: orders.ground.notes_on(size, &work).into_iter().collect(),
+        notes: orders.ground.notes_on(&size, &work).into_iter().collect(),
     };
     let report = runner::run(&work.scenario, cluster, options).await;
     let (failed, fit) = (!passed(&report), report.cluster_fit);
@@ -190,7 +188,7 @@ async fn one(
 
 impl Ground {
     /// Says where a scenario does not get what was asked for.
-    fn notes_on(&self, size: Size, work: &Work) -> Option<String> {
+    fn notes_on(&self, size: &Size, work: &Work) -> Option<String> {
         match self {
             Self::Own { args } if size.time_scale < args.time_scale() => Some(format!(
                 "`{}` runs at time scale {} at most, not at {}",
@@ -258,17 +256,17 @@ mod tests {
             },
         );
         let works = [
-            (0, small, work("a")),
-            (1, large, work("b")),
+            (0, small.clone(), work("a")),
+            (1, large.clone(), work("b")),
             (2, small, work("c")),
         ];
         let queue = Queue {
             works: Mutex::new(works.into_iter().collect()),
             closed: AtomicBool::new(false),
         };
-        let taken = |size| queue.take(size).map(|(number, ..)| number);
-        assert_eq!(taken(Some(large)), Some(1));
-        assert_eq!(taken(Some(large)), Some(0), "the next one where none fits");
+        let taken = |size: Option<&Size>| queue.take(size).map(|(number, ..)| number);
+        assert_eq!(taken(Some(&large)), Some(1));
+        assert_eq!(taken(Some(&large)), Some(0), "the next one where none fits");
         queue.close();
         assert_eq!(taken(None), None);
     }

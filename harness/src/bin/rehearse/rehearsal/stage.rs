@@ -4,6 +4,8 @@
 use std::sync::Arc;
 
 use nomad_harness::docker::Docker;
+use nomad_harness::engine::EngineRequest;
+use nomad_harness::spec::ClusterSpec;
 use nomad_harness::target::Target as _;
 use nomad_harness::target::docker::{DockerCluster, Options, UpError, bring_up, tear_down};
 
@@ -39,12 +41,12 @@ impl<'o> Stage<'o> {
     }
 
     /// The size of the cluster that stands now, if it is ours.
-    pub fn size(&self) -> Option<Size> {
-        self.cluster.as_ref().map(|(size, _)| *size)
+    pub fn size(&self) -> Option<&Size> {
+        self.cluster.as_ref().map(|(size, _)| size)
     }
 
     /// Returns a cluster of this size (a given one is as it is); makes one where there is none.
-    pub async fn cluster(&mut self, size: Size) -> Result<&DockerCluster, NoCluster> {
+    pub async fn cluster(&mut self, size: &Size) -> Result<&DockerCluster, NoCluster> {
         if self.size().is_some_and(|is| is != size) {
             self.give_up().await.map_err(NoCluster::Failed)?;
         }
@@ -56,24 +58,45 @@ impl<'o> Stage<'o> {
                 }
                 Ground::Own { .. } => self.make(size).await?,
             };
-            self.cluster = Some((size, made));
+            self.cluster = Some((size.clone(), made));
         }
         Ok(&self.cluster.as_ref().expect("it was just made").1)
     }
 
-    async fn make(&self, size: Size) -> Result<DockerCluster, NoCluster> {
+    /// Makes a cluster. Where it turns out that its engine knows one region, it has one: the scenario that
+    /// wants more is then skipped, and says why.
+    async fn make(&self, size: &Size) -> Result<DockerCluster, NoCluster> {
         let Ground::Own { args } = self.orders.ground else {
             unreachable!("a given cluster is not made");
         };
         let name = format!("run-{:08x}", rand::random::<u32>());
-        let failed = |error: Failure| NoCluster::Failed(error);
-        let (spec, request) = args.read_of_size(&name, size).map_err(failed)?;
+        let read = args.read_of_size(&name, size);
+        let (mut spec, request) = read.map_err(NoCluster::Failed)?;
         let options = Options {
             timeout: args.timeout,
             keep: self.orders.keep_failed,
             // One that is to be kept is no garbage when this process ends.
             ephemeral: !self.orders.keep_failed,
         };
+        let mut made = self.bring_up(&spec, &request, &options).await;
+        if let Err(UpError::NoFederation { .. }) = made
+            && !size.regions.is_empty()
+        {
+            spec.further_regions.clear();
+            made = self.bring_up(&spec, &request, &options).await;
+        }
+        made.map_err(|error| match error {
+            UpError::Interrupted { .. } => NoCluster::Interrupted,
+            error => NoCluster::Failed(error.into()),
+        })
+    }
+
+    async fn bring_up(
+        &self,
+        spec: &ClusterSpec,
+        request: &EngineRequest,
+        options: &Options,
+    ) -> Result<DockerCluster, UpError> {
         let view = if self.mixed {
             View::lines()
         } else {
@@ -81,19 +104,15 @@ impl<'o> Stage<'o> {
         };
         let interrupt = self.orders.interrupt.clone();
         bring_up(
-            &spec,
-            &request,
-            &options,
+            spec,
+            request,
+            options,
             &self.orders.context.environment,
             self.docker.clone(),
             view.progress(),
             Box::pin(async move { interrupt.raised().await }),
         )
         .await
-        .map_err(|error| match error {
-            UpError::Interrupted { .. } => NoCluster::Interrupted,
-            error => NoCluster::Failed(error.into()),
-        })
     }
 
     /// Removes a cluster of our own; a given one stays as it is.

@@ -37,7 +37,11 @@ pub async fn at(cluster: &DockerCluster, heard: &Mutex<Heard>) -> Picture {
         let state = cluster.state(&info.name).await;
         processes.push((info.clone(), state.unwrap_or(AgentState::Gone)));
     }
-    let said = ask_any(cluster, &processes).await;
+    let further = cluster.record().spec.further_regions.iter();
+    let mut said = ask_any(cluster, &processes, None).await;
+    for region in further {
+        said.add(ask_any(cluster, &processes, Some(region.as_str())).await);
+    }
     let now = OffsetDateTime::now_utc();
     Picture {
         cluster: cluster.name().to_owned(),
@@ -60,11 +64,16 @@ pub async fn at(cluster: &DockerCluster, heard: &Mutex<Heard>) -> Picture {
     }
 }
 
-/// Asks the servers that run, one after the other, until one answers.
-async fn ask_any(cluster: &DockerCluster, processes: &[(AgentInfo, AgentState)]) -> Said {
+/// Asks the servers of a region that run, one after the other, until one answers.
+async fn ask_any(
+    cluster: &DockerCluster,
+    processes: &[(AgentInfo, AgentState)],
+    region: Option<&str>,
+) -> Said {
     let mut trouble = "no server runs".to_owned();
     for (info, state) in processes {
-        if info.role != Role::Server || *state != AgentState::Running {
+        let asked = info.role == Role::Server && info.region.as_deref() == region;
+        if !asked || *state != AgentState::Running {
             continue;
         }
         let api = cluster.api(&info.name).stale().timeout(ANSWER_MAX);
@@ -91,7 +100,7 @@ async fn ask(api: &Api) -> Result<Said, ApiError> {
         allocations,
         api.deployments()
     );
-    let members = members?.members;
+    let members = members?;
     let mut said = Said {
         trouble: nodes.as_ref().err().map(ToString::to_string),
         leader: leader.ok().flatten(),
@@ -100,7 +109,7 @@ async fn ask(api: &Api) -> Result<Said, ApiError> {
         deployments: deployments.unwrap_or_default(),
         ..Said::default()
     };
-    for member in members {
+    for member in members.own() {
         let address = format!("{}:", member.addr);
         let peers = raft.iter().flat_map(|raft| &raft.servers);
         let peer = peers
@@ -123,13 +132,22 @@ async fn ask(api: &Api) -> Result<Said, ApiError> {
             Some(_) => "not healthy",
             None => "unknown",
         };
-        let seen = (member.status, part.to_owned(), health.to_owned());
-        said.servers.insert(member.addr, seen);
+        let seen = (member.status.clone(), part.to_owned(), health.to_owned());
+        said.servers.insert(member.addr.clone(), seen);
     }
     Ok(said)
 }
 
 impl Said {
+    /// Adds what a server of another region says; who leads the first is told.
+    fn add(&mut self, other: Self) {
+        self.servers.extend(other.servers);
+        self.nodes.extend(other.nodes);
+        self.allocations.extend(other.allocations);
+        self.deployments.extend(other.deployments);
+        self.trouble = self.trouble.take().or(other.trouble);
+    }
+
     fn leader_name(&self, processes: &[(AgentInfo, AgentState)]) -> Option<String> {
         let host = self.leader.as_ref()?.split(':').next()?.to_owned();
         let of = |(info, _): &&(AgentInfo, AgentState)| info.address.to_string() == host;
