@@ -138,6 +138,10 @@ const SCRIPTS: &[(&str, &str)] = &[
         include_str!("../../carried/scenarios/thousand-dispatches.scenario.hcl"),
     ),
     (
+        "two-regions.scenario.hcl",
+        include_str!("../../carried/scenarios/two-regions.scenario.hcl"),
+    ),
+    (
         "wrong-gossip-key.scenario.hcl",
         include_str!("../../carried/scenarios/wrong-gossip-key.scenario.hcl"),
     ),

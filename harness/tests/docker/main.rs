@@ -19,6 +19,7 @@ mod leftovers;
 mod library;
 mod live;
 mod planted;
+mod regions;
 mod scale;
 
 use std::path::{Path, PathBuf};
