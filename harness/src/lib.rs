@@ -35,6 +35,7 @@ pub mod scenario;
 pub mod slowness;
 pub mod soak;
 pub mod spec;
+pub mod spent;
 pub mod step;
 pub mod target;
 pub mod terraform;

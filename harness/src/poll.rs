@@ -6,6 +6,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::nomad::ApiError;
+use crate::spent;
 
 /// What one look found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,11 +97,14 @@ where
 {
     let start = Instant::now();
     let mut last_seen = NOTHING_SEEN.to_owned();
+    // Until when it was surely not so.
+    let mut not_so = start;
     let looking = async {
         loop {
+            let began = Instant::now();
             match probe().await {
                 Look::Done(found) => return Ok(found),
-                Look::NotYet(seen) => last_seen = seen,
+                Look::NotYet(seen) => (last_seen, not_so) = (seen, began),
                 Look::Never(seen) => {
                     return Err(PollError::Hopeless {
                         what: what.to_owned(),
@@ -112,7 +116,14 @@ where
             rest(interval).await;
         }
     };
-    match tokio::time::timeout(deadline, looking).await {
+    let outcome = tokio::time::timeout(deadline, looking).await;
+    let until = if outcome.is_ok() {
+        not_so
+    } else {
+        Instant::now()
+    };
+    spent::waited(start, until);
+    match outcome {
         Ok(outcome) => outcome,
         Err(_) => Err(PollError::TimedOut {
             what: what.to_owned(),
@@ -137,7 +148,17 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<(), String>>,
 {
-    throughout_until(rest(duration), interval, what, probe).await
+    let start = Instant::now();
+    let outcome = throughout_until(rest(duration), interval, what, probe).await;
+    spent::held(start, Instant::now());
+    outcome
+}
+
+/// Lets a time pass that a script asks for.
+pub async fn hold(duration: Duration) {
+    let start = Instant::now();
+    rest(duration).await;
+    spent::held(start, Instant::now());
 }
 
 /// As [`throughout`], until `end` comes about.
@@ -213,6 +234,37 @@ mod tests {
         assert!(looks > 1);
         assert_eq!(error.last_seen(), format!("look {looks}"));
         assert!(error.to_string().starts_with("three leaders: not within"));
+    }
+
+    #[tokio::test]
+    async fn a_wait_is_nomads_until_the_last_look_that_found_it_not_so() {
+        let tick = Duration::from_millis(40);
+        let mut looks = 0;
+        let waiting = eventually(50 * tick, tick, "a third look", || {
+            looks += 1;
+            let done = looks == 3;
+            async move {
+                rest(tick).await;
+                if done {
+                    Look::Done(())
+                } else {
+                    Look::NotYet(String::new())
+                }
+            }
+        });
+        let (spent, took) = spent::accounted(async {
+            let start = Instant::now();
+            waiting.await.expect("the third look is made");
+            hold(tick).await;
+            let took = crate::timeline::millis(start.elapsed());
+            (spent::so_far(took).expect("book was kept"), took)
+        })
+        .await;
+        // Look and pause before the second look began; then a look, a pause and a look are ours.
+        assert!(spent.nomad_ms >= 80.0 && spent.held_ms >= 40.0, "{spent:?}");
+        assert!(spent.harness_ms >= 120.0, "{spent:?}");
+        let sum = spent.nomad_ms + spent.held_ms + spent.harness_ms;
+        assert!((sum - took).abs() < 0.01, "{spent:?}, {took}");
     }
 
     #[tokio::test]

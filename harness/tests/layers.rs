@@ -60,7 +60,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tls",
         ],
     ),
-    ("poll", &["nomad"]),
+    ("spent", &["timeline"]),
+    ("poll", &["nomad", "spent"]),
     ("aws", &["environment", "poll"]),
     ("target::aws", &["aws", "nomad", "poll", "spec", "target"]),
     ("directory", &["nomad", "spec", "target"]),
@@ -118,7 +119,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "conformance",
         &["directory", "nomad", "poll", "spec", "target", "tls"],
     ),
-    ("report", &["measure", "spec", "target", "timeline"]),
+    (
+        "report",
+        &["measure", "spec", "spent", "target", "timeline"],
+    ),
     (
         "runner",
         &[
@@ -130,6 +134,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "report",
             "scenario",
             "spec",
+            "spent",
             "step",
             "target",
             "timeline",

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::Measure;
 use crate::spec::{AgentName, Arch, Role};
+use crate::spent::Spent;
 use crate::target::{AgentInfo, EngineInfo};
 
 pub use html::{to_html, to_index};
@@ -155,6 +156,9 @@ pub struct Report {
     pub started_at: String,
     /// How long it took, healing included.
     pub took_ms: f64,
+    /// In what.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spent: Option<Spent>,
     /// How many steps the scenario has.
     pub steps_total: usize,
     /// Those that ran.

@@ -29,6 +29,11 @@ fn report(verdict: Verdict) -> Report {
         seed: 7,
         started_at: "2026-01-02T03:04:05Z".into(),
         took_ms: 20_500.0,
+        spent: Some(Spent {
+            nomad_ms: 16_000.0,
+            held_ms: 3_500.0,
+            harness_ms: 1_000.0,
+        }),
         steps_total: 5,
         steps: vec![StepReport {
             number: 3,
@@ -80,6 +85,7 @@ fn the_summary_says_what_broke_where_and_with_what_evidence() {
     failed: `leader-failover`, step 3 of 5: no leader <within> 15 s & more
         note: a note
         evidence: target/rehearsals/leader-failover-7f3a/
+    time: 16.0 s waiting for the agents, 3.5 s held by scripts, 1.0 s our own (6.2 % of the waits)
     1 failed (SIMULATED: nothing here ran on Nomad itself)
     ");
 }

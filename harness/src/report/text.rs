@@ -3,6 +3,7 @@
 use super::{Report, Verdict};
 use crate::measure::Measure;
 use crate::spec::AgentName;
+use crate::spent::Spent;
 use crate::target::{AgentInfo, EngineInfo};
 use crate::timeline::{Event, Kind};
 
@@ -77,6 +78,7 @@ pub fn summary(reports: &[Report]) -> String {
             lines.push(format!("    evidence: {evidence}"));
         }
     }
+    lines.extend(spent(reports));
     lines.push(tally(reports));
     lines.join("\n")
 }
@@ -118,6 +120,19 @@ fn why(report: &Report) -> Vec<String> {
         "{}: `{}`{place}: {reason}",
         report.verdict, report.scenario
     )]
+}
+
+/// Says how the time of all runs together was spent.
+fn spent(reports: &[Report]) -> Option<String> {
+    let all: Spent = reports.iter().filter_map(|report| report.spent).sum();
+    let overhead = all.overhead_percent()?;
+    let seconds = |ms: f64| ms / 1000.0;
+    Some(format!(
+        "time: {:.1} s waiting for the agents, {:.1} s held by scripts, {:.1} s our own ({overhead:.1} % of the waits)",
+        seconds(all.nomad_ms),
+        seconds(all.held_ms),
+        seconds(all.harness_ms)
+    ))
 }
 
 fn tally(reports: &[Report]) -> String {

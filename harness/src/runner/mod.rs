@@ -21,6 +21,7 @@ use futures::FutureExt as _;
 
 use crate::report::{AgentReport, Report, SCHEMA, StepReport, Verdict};
 use crate::scenario::Scenario;
+use crate::spent;
 use crate::step::{Ledger, Place, Scene, Step, StepError, heal_all, with_causes};
 use crate::target::Target;
 use crate::timeline::{Kind, Listener, Recorder, millis};
@@ -104,6 +105,10 @@ impl End {
 /// Runs a scenario to its end and leaves the cluster as it was. Never panics on what the cluster
 /// does; whatever went wrong stands in the report.
 pub async fn run(scenario: &Scenario, target: &dyn Target, options: Options) -> Report {
+    spent::accounted(play(scenario, target, options)).await
+}
+
+async fn play(scenario: &Scenario, target: &dyn Target, options: Options) -> Report {
     let Options {
         seed,
         folder,
@@ -235,6 +240,7 @@ fn blank(scenario: &Scenario, target: &dyn Target, seed: u64, recorder: &Recorde
         seed,
         started_at: recorder.started_at(),
         took_ms: 0.0,
+        spent: None,
         steps_total: scenario.steps.len(),
         steps: Vec::new(),
         steps_left_out: 0,
@@ -373,6 +379,9 @@ async fn finish(
     target: &dyn Target,
 ) -> Report {
     report.took_ms = millis(recorder.elapsed());
+    if report.verdict != Verdict::Skipped {
+        report.spent = spent::so_far(report.took_ms);
+    }
     let words = match &report.reason {
         Some(reason) => format!("`{}` {}: {reason}", report.scenario, report.verdict),
         None => format!("`{}` {}", report.scenario, report.verdict),

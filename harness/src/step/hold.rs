@@ -32,7 +32,7 @@ pub(super) async fn run(
     lasting: Duration,
 ) -> Result<String, StepError> {
     let Some(that) = that else {
-        poll::rest(lasting).await;
+        poll::hold(lasting).await;
         return Ok("passed".to_owned());
     };
     let agents = scene.untouched();
