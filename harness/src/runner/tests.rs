@@ -458,7 +458,7 @@ async fn the_run_folder_holds_timeline_and_result_and_no_token() {
             Vec::<String>::new()
         );
     }
-    assert_eq!(read("server-1.log"), "nothing to tell\n");
+    assert_eq!(read("server-1.log"), "the log of server-1\n");
     for entry in std::fs::read_dir(&path).expect("it is there") {
         let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("text");
         assert!(!text.contains("secret"));
