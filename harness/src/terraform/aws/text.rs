@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{AwsCluster, Fact, Machine, Peer};
+use crate::spec::Role;
 use crate::terraform::value::Why;
 
 /// Renders the cluster. With `all`, attributes that AWS chooses are listed one by one, too.
@@ -15,13 +16,11 @@ pub(super) fn render(cluster: &AwsCluster, all: bool) -> String {
 }
 
 fn machines(cluster: &AwsCluster, text: &mut String) -> std::fmt::Result {
-    let (servers, clients) = (
-        cluster.of_role(crate::spec::Role::Server).count(),
-        cluster.of_role(crate::spec::Role::Client).count(),
-    );
     writeln!(
         text,
-        "{servers} servers, {clients} clients in {}{}",
+        "{}, {} in {}{}",
+        number(cluster, Role::Server),
+        number(cluster, Role::Client),
         cluster.region,
         place(&cluster.region)
     )?;
@@ -45,6 +44,22 @@ fn machines(cluster: &AwsCluster, text: &mut String) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// How many machines of a role there are, those of groups counted: `3 servers`.
+fn number(cluster: &AwsCluster, role: Role) -> String {
+    let counts = || cluster.of_role(role).map(|machine| machine.count.known());
+    let known: usize = counts().flatten().sum();
+    let unknown = counts().filter(Option::is_none).count();
+    let text = match known {
+        1 => format!("1 {role}"),
+        _ => format!("{known} {role}s"),
+    };
+    match unknown {
+        0 => text,
+        1 => format!("{text} and a group of {role}s whose number is not known"),
+        _ => format!("{text} and {unknown} groups of {role}s whose numbers are not known"),
+    }
 }
 
 fn facts(machine: &Machine) -> Vec<(&'static str, String, String)> {
@@ -181,4 +196,51 @@ fn open_ends(cluster: &AwsCluster, all: bool, text: &mut String) -> std::fmt::Re
         writeln!(text, "warning: {}  {}", remark.message, remark.site)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::terraform::{Inputs, read};
+
+    #[test]
+    fn the_head_counts_the_machines_of_groups() {
+        let head = |number: &str| {
+            let scratch = tempfile::tempdir().unwrap();
+            let text = format!(
+                r#"
+provider "aws" {{ region = "us-east-2" }}
+variable "number" {{ type = number }}
+resource "aws_launch_template" "nomad" {{
+  image_id      = "ami-1"
+  instance_type = "t3.small"
+}}
+resource "aws_autoscaling_group" "server" {{
+  desired_capacity = {number}
+  launch_template {{ id = aws_launch_template.nomad.id }}
+}}
+resource "aws_instance" "client" {{
+  ami           = "ami-1"
+  instance_type = "t3.small"
+}}
+"#
+            );
+            std::fs::write(scratch.path().join("main.tf"), text).unwrap();
+            let inputs = Inputs {
+                missing_is_unknown: true,
+                ..Inputs::default()
+            };
+            let configuration = read(scratch.path(), &inputs).unwrap();
+            let text = render(&AwsCluster::of(&configuration, Path::new(".")), false);
+            let first = text.lines().next().unwrap_or_default();
+            first.split(" in us-east-2").next().unwrap().to_owned()
+        };
+        assert_eq!(head("3"), "3 servers, 1 client");
+        assert_eq!(
+            head("var.number"),
+            "0 servers and a group of servers whose number is not known, 1 client"
+        );
+    }
 }
