@@ -183,6 +183,37 @@ fn what_only_looks_like_a_fault_is_left_alone() {
 }
 
 #[test]
+fn what_may_not_be_sent_is_as_closed_as_what_is_not_let_in() {
+    let whole = fixtures().join("base/main.tf");
+    let whole = std::fs::read_to_string(whole).unwrap();
+    let anywhere = "\"0.0.0.0/0\"";
+    let found = |of: &str, to: &str| -> Vec<(&str, String)> {
+        let scratch = tempfile::tempdir().unwrap();
+        copy(&fixtures().join("base"), scratch.path());
+        let (before, after) = whole.split_once(of).unwrap();
+        let changed = format!("{before}{of}{}", after.replacen(anywhere, to, 1));
+        std::fs::write(scratch.path().join("main.tf"), changed).unwrap();
+        let all = findings(scratch.path()).into_iter();
+        all.map(|one| (one.rule, one.message)).collect()
+    };
+    assert_eq!(found("out of servers", anywhere), []);
+    // The faults: out to one machine of somebody else's alone.
+    let servers = found("out of servers", "\"203.0.113.7/32\"");
+    let rules: Vec<&str> = servers.iter().map(|(rule, _)| *rule).collect();
+    assert!(
+        rules.contains(&"servers-cannot-talk") && rules.contains(&"gossip-udp-closed"),
+        "{servers:?}"
+    );
+    assert!(
+        !rules.contains(&"clients-cannot-reach-servers"),
+        "{servers:?}"
+    );
+    let clients = found("out of clients", "\"203.0.113.7/32\"");
+    let told = "no rule lets clients send to servers on 4647/tcp";
+    assert_eq!(clients, [("clients-cannot-reach-servers", told.to_owned())]);
+}
+
+#[test]
 fn a_finding_is_silenced_by_a_comment_beside_it() {
     let scratch = edited(&fixtures().join("faults/metadata-v1.edit"));
     let main = scratch.path().join("main.tf");

@@ -113,22 +113,24 @@ fn closed(subject: &Subject<'_>, from: Role, to: Role, ports: &[(&str, u16)]) ->
     {
         return Vec::new();
     }
-    let closed = ports
-        .iter()
-        .filter(|(protocol, port)| !subject.cluster.opens(sender, receiver, protocol, *port));
-    closed
-        .map(|(protocol, port)| {
-            let site = receiver
-                .groups
-                .first()
-                .and_then(|group| subject.cluster.groups.get(group))
-                .unwrap_or(&receiver.site);
-            Hit::new(
-                site,
-                format!("no rule lets {from}s reach {to}s on {port}/{protocol}"),
-            )
-        })
-        .collect()
+    let cluster = subject.cluster;
+    let site = |machine: &Machine| {
+        let group = machine.groups.first();
+        let site = group.and_then(|group| cluster.groups.get(group));
+        site.unwrap_or(&machine.site).clone()
+    };
+    let closed = |(protocol, port): &(&str, u16)| {
+        if !cluster.opens(sender, receiver, protocol, *port) {
+            let what = format!("no rule lets {from}s reach {to}s on {port}/{protocol}");
+            Some(Hit::new(&site(receiver), what))
+        } else if !cluster.lets_out(sender, receiver, protocol, *port) {
+            let what = format!("no rule lets {from}s send to {to}s on {port}/{protocol}");
+            Some(Hit::new(&site(sender), what))
+        } else {
+            None
+        }
+    };
+    ports.iter().filter_map(closed).collect()
 }
 
 fn api_unreachable(subject: &Subject<'_>) -> Vec<Hit> {

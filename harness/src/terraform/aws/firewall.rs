@@ -117,6 +117,14 @@ impl AwsCluster {
             .any(|rule| rule.covers(protocol, port.into()))
     }
 
+    /// Whether a rule lets one machine send to another's port. A rule for a network counts where that may hold
+    /// the other one.
+    #[must_use]
+    pub fn lets_out(&self, from: &Machine, to: &Machine, protocol: &str, port: u16) -> bool {
+        self.between(Direction::Egress, from, to, |cidr| may_hold(cidr, to))
+            .any(|rule| rule.covers(protocol, port.into()))
+    }
+
     /// Returns the rules of one way that a machine has for another one; `holds` says whether a network may
     /// hold that other one.
     fn between<'a>(
@@ -264,8 +272,9 @@ pub(super) fn is_whole(configuration: &Configuration) -> bool {
             && (open.address.contains("security_group") || open.address.contains("module."));
         several || open.cause.why == Why::RemoteModule
     };
+    let unknown = |group: &Resource, way: &str| matches!(group.field(way), Some(Value::Unknown(_)));
     let unknown_blocks = of_kind(configuration, "aws_security_group")
-        .any(|group| matches!(group.field("ingress"), Some(Value::Unknown(_))));
+        .any(|group| unknown(group, "ingress") || unknown(group, "egress"));
     !unknown_blocks && !configuration.unevaluated.iter().any(unread)
 }
 
