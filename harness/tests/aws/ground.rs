@@ -144,6 +144,7 @@ impl Ground {
     pub fn journal(&self) -> PathBuf {
         Journal::place(
             &self.folder.path().join("state/rehearse"),
+            "123456789012",
             "us-east-2",
             "demo",
         )

@@ -105,7 +105,8 @@ impl Attached {
     /// Returns where the cluster's heal journal is.
     pub fn journal(&self, context: &Context) -> PathBuf {
         let root = &context.environment.state_root;
-        Journal::place(root, &self.attachment.aws_region, &self.attachment.name)
+        let (account, attachment) = (&self.discovery.account, &self.attachment);
+        Journal::place(root, account, &attachment.aws_region, &attachment.name)
     }
 
     /// Takes the right to act.

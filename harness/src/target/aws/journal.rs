@@ -130,9 +130,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Returns where a cluster's journal is, below the folder of all state.
+    /// Returns where a cluster's journal is, below the folder of all state: two accounts may have clusters of one
+    /// name.
     #[must_use]
-    pub fn place(state_root: &Path, region: &str, cluster: &str) -> PathBuf {
+    pub fn place(state_root: &Path, account: &str, region: &str, cluster: &str) -> PathBuf {
         let plain = |c: char| {
             if c.is_ascii_alphanumeric() || c == '-' {
                 c
@@ -140,7 +141,7 @@ impl Journal {
                 '_'
             }
         };
-        let name: String = format!("{region}.{cluster}")
+        let name: String = format!("{account}.{region}.{cluster}")
             .chars()
             .map(|c| match c {
                 '.' => '.',
@@ -320,9 +321,14 @@ mod tests {
     #[test]
     fn what_is_not_undone_is_known_to_the_next_process_newest_first() {
         let folder = tempfile::tempdir().unwrap();
-        let path = Journal::place(folder.path(), "us-east-2", "a/../b");
+        let path = Journal::place(folder.path(), "123456789012", "us-east-2", "a/../b");
+        let other = Journal::place(folder.path(), "210987654321", "us-east-2", "a/../b");
+        assert_ne!(
+            path, other,
+            "another account's cluster of that name is another one"
+        );
         assert!(
-            path.starts_with(folder.path().join(".aws/us-east-2.a_.._b")),
+            path.starts_with(folder.path().join(".aws/123456789012.us-east-2.a_.._b")),
             "{path:?}"
         );
         let mut journal = Journal::open(&path).unwrap();
