@@ -10,7 +10,6 @@
 mod credentials;
 mod ec2;
 mod error;
-mod sign;
 mod ssm;
 mod sts;
 #[cfg(test)]
@@ -18,6 +17,8 @@ mod tests;
 mod wire;
 
 use std::time::Duration;
+
+use agent::cloud::sign;
 
 use crate::environment::AwsEnvironment;
 use crate::poll;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent::cloud::sign::{self, Keys, Request};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use time::macros::format_description;
 
 use super::Service;
 use super::credentials::Credentials;
 use super::error::AwsError;
-use super::sign::{Request, sign};
 use crate::environment::AwsEnvironment;
 
 /// How long a call may take; EC2's take a second or two.
@@ -100,8 +101,15 @@ impl Wire {
             headers,
             body: body.as_bytes(),
         };
-        let now = time::OffsetDateTime::now_utc();
-        let signed = sign(&request, credentials, region, service.word(), now);
+        let keys = Keys {
+            id: &credentials.access_key_id,
+            secret: &credentials.secret_access_key,
+            token: credentials.session_token.as_deref(),
+        };
+        let long = format_description!("[year][month][day]T[hour][minute][second]Z");
+        let now = time::OffsetDateTime::now_utc().format(&long);
+        let now = now.expect("a time of this era");
+        let signed = sign::headers(&request, &keys, region, service.word(), &now);
         let mut builder = self.http.post(url.clone()).body(body.to_owned());
         for (name, value) in headers.iter().map(|(name, value)| (*name, value)) {
             builder = builder.header(name, value);

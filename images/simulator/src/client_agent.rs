@@ -3,13 +3,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use crate::client::{Client, ClientConfig, StartError};
+use crate::clock;
+use crate::cloud::Discovery;
 use crate::config::{self, AgentConfig, ClientOptions, ConfigError};
 use crate::http::{self, AgentInfo, ClientContext};
 use crate::rpc::{Callee, Kind, Listener, ListenerError, Pool, ServerClient, Tls};
+
+/// How often a cloud that knows no server yet is asked again; Nomad's `retry_interval` is 30 s.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Port of servers that are configured without one.
 const RPC_PORT: u16 = 4647;
@@ -52,6 +58,13 @@ impl ClientAgent {
         let mut settings = client_config(config, options)?;
         let mut bind = config.bind.http;
         let mut servers = configured_servers(options).await;
+        let cloud: Vec<String> = { options.servers.iter() }
+            .filter(|text| text.contains('='))
+            .cloned()
+            .collect();
+        let found = discover(&cloud).await;
+        let ask_again = !cloud.is_empty() && found.as_ref().is_some_and(Vec::is_empty);
+        servers.extend(found.unwrap_or_default());
         if config.server.is_some() {
             // A development agent: the server in this process has the port of the API. What is
             // asked of the node is passed to it at a port of its own.
@@ -63,6 +76,7 @@ impl ClientAgent {
             settings.http_addr.set_port(http.address()?.port());
         }
         let servers = Arc::new(ServerClient::new(pool.clone(), servers));
+        let known = Arc::clone(&servers);
         let client = Arc::new(Client::start(settings, servers.clone())?);
         let callee = Callee {
             pool: pool.clone(),
@@ -82,6 +96,9 @@ impl ClientAgent {
             acl_enabled: config.acl_enabled,
         };
         let mut tasks = JoinSet::new();
+        if ask_again {
+            tasks.spawn(keep_asking(known, cloud));
+        }
         tasks.spawn(callee.keep());
         tasks.spawn(http.serve(http::client_router(context)));
         Ok(Self { _tasks: tasks })
@@ -91,7 +108,7 @@ impl ClientAgent {
 /// Addresses of the configured servers; names are resolved once, as in Nomad.
 async fn configured_servers(options: &ClientOptions) -> Vec<SocketAddr> {
     let mut servers = Vec::new();
-    for text in &options.servers {
+    for text in options.servers.iter().filter(|text| !text.contains('=')) {
         let found = config::resolve(text, RPC_PORT).await;
         if found.is_empty() {
             tracing::warn!(target: "client", server = text, "cannot resolve server");
@@ -99,6 +116,41 @@ async fn configured_servers(options: &ClientOptions) -> Vec<SocketAddr> {
         servers.extend(found);
     }
     servers
+}
+
+/// Servers that clouds know; nothing after an error: up to 1.9.3 Nomad never asks again then.
+async fn discover(texts: &[String]) -> Option<Vec<SocketAddr>> {
+    let mut servers = Vec::new();
+    for text in texts {
+        match Discovery::default().addresses(text).await {
+            Ok(found) => {
+                servers.extend(
+                    found
+                        .into_iter()
+                        .map(|ip| SocketAddr::new(ip.into(), RPC_PORT)),
+                );
+            }
+            Err(error) => {
+                tracing::error!(target: "agent.joiner", join_config = text, %error, "discovering join addresses failed");
+                return None;
+            }
+        }
+    }
+    if servers.is_empty() && !texts.is_empty() {
+        tracing::warn!(target: "agent.joiner", "no server is found; asking again");
+    }
+    Some(servers)
+}
+
+/// Asks clouds until they know a server.
+async fn keep_asking(servers: Arc<ServerClient>, texts: Vec<String>) {
+    loop {
+        clock::sleep(ASK_AGAIN).await;
+        match discover(&texts).await {
+            Some(found) if found.is_empty() => {}
+            found => return servers.learn(&found.unwrap_or_default()),
+        }
+    }
 }
 
 fn client_config(

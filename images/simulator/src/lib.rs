@@ -9,6 +9,7 @@ mod agent;
 pub mod client;
 pub mod client_agent;
 pub mod clock;
+pub mod cloud;
 mod command_line;
 pub mod config;
 pub mod consensus;
@@ -59,6 +60,7 @@ const PARTS: &[(&str, Part)] = &[
     ("data", tools::data),
     ("df", tools::df),
     ("after", tools::after),
+    ("cloud", cloud::run),
     ("selftest", selftest::main),
     ("grants", |_| grants::main()),
 ];

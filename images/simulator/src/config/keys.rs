@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::hcl::Block;
 use super::reader::{Findings, Reader};
 use super::{Addresses, AgentConfig, AutopilotOptions, ClientOptions, ServerOptions, address};
+use crate::cloud;
 use crate::rpc::TlsSettings;
 
 /// The files' values before defaults and checks that need several of them.
@@ -168,11 +169,8 @@ fn join(r: &mut Reader<'_>) -> Vec<String> {
         r.inert(&["retry_interval", "retry_max"]);
         for key in ["retry_join", "start_join"] {
             for address in r.texts(key).unwrap_or_default() {
-                if address.contains('=') {
-                    r.problem(
-                        key,
-                        &format!("discovery by `{address}` is not simulated: give addresses"),
-                    );
+                if let Some(problem) = discovery(&address) {
+                    r.problem(key, &problem);
                 }
                 all.push(address);
             }
@@ -181,6 +179,20 @@ fn join(r: &mut Reader<'_>) -> Vec<String> {
     read(r);
     r.block("server_join", &mut read);
     all
+}
+
+/// What is wrong with a text by which servers are to be found in a cloud.
+fn discovery(text: &str) -> Option<String> {
+    if !text.contains('=') {
+        return None;
+    }
+    match cloud::arguments(text) {
+        Ok(arguments) if arguments.get("provider").is_some_and(|one| one == "aws") => None,
+        Ok(_) => Some(format!(
+            "discovery by `{text}` is not simulated: `provider=aws` is, and addresses"
+        )),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 fn server(r: &mut Reader<'_>) -> (bool, ServerOptions) {

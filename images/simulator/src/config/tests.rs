@@ -142,7 +142,11 @@ fn what_nomad_refuses_is_refused() {
         "x.hcl:2:12: expected a value, found `maybe`",
     );
     refused(
-        "server { retry_join = [\"provider=aws tag_key=x\"] }",
+        "server { retry_join = [\"provider=gce tag_value=x\"] }",
         "not simulated",
+    );
+    refused(
+        "server { retry_join = [\"provider=aws tag_key=a b\"] }",
+        "`b` has no `=`",
     );
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::codec::Json;
 use super::orders::{Joined, Joining, Order};
 use super::{GossipSettings, Identity, Keyring, timing};
+use crate::cloud::Discovery;
 use crate::config;
 use crate::consensus::Member;
 use crate::plant::{self, Plant};
@@ -234,6 +235,29 @@ impl Engine {
         self.publish();
     }
 
+    /// Puts addresses in the place of texts that a cloud is asked by. `false` after an error: up to 1.9.3 Nomad
+    /// never asks again then (`command/agent/retry_join.go`).
+    async fn discover(&mut self) -> bool {
+        let mut known = Vec::new();
+        for text in std::mem::take(&mut self.settings.join) {
+            if !text.contains('=') {
+                known.push(text);
+                continue;
+            }
+            match Discovery::default().addresses(&text).await {
+                // Nobody yet: it is asked again.
+                Ok(found) if found.is_empty() => known.push(text),
+                Ok(found) => known.extend(found.iter().map(ToString::to_string)),
+                Err(error) => {
+                    tracing::error!(target: "agent.joiner", join_config = text, %error, "discovering join addresses failed");
+                    return false;
+                }
+            }
+        }
+        self.settings.join = known;
+        true
+    }
+
     /// Announces this server to those it should know and does not.
     async fn join(&mut self, now: Instant) {
         let others = self.alive() - 1;
@@ -245,6 +269,10 @@ impl Engine {
             self.next_join = None;
             return;
         }
+        if !self.discover().await {
+            self.next_join = None;
+            return;
+        }
         for text in self.settings.join.clone() {
             for address in config::resolve(&text, self.settings.port).await {
                 let known = self.roster.get(&address);
@@ -253,7 +281,8 @@ impl Engine {
                 }
             }
         }
-        let soon = now.duration_since(self.started) < JOIN_START;
+        let undiscovered = self.settings.join.iter().any(|text| text.contains('='));
+        let soon = !undiscovered && now.duration_since(self.started) < JOIN_START;
         self.next_join = Some(now + if soon { JOIN_SOON } else { JOIN_LATER });
     }
 

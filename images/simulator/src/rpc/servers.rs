@@ -51,7 +51,7 @@ impl ServerClient {
     }
 
     /// Takes the servers of a reply, keeping the one in use in front.
-    fn learn(&self, servers: &[SocketAddr]) {
+    pub(crate) fn learn(&self, servers: &[SocketAddr]) {
         if servers.is_empty() {
             return;
         }

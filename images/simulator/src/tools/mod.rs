@@ -51,7 +51,7 @@ pub fn df(args: &[String]) -> ExitCode {
 }
 
 /// Prints what a tool found, or why it did not.
-fn report(outcome: Result<String, impl std::error::Error>) -> ExitCode {
+pub(crate) fn report(outcome: Result<String, impl std::error::Error>) -> ExitCode {
     use std::io::Write as _;
     match outcome {
         Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
