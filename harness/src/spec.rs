@@ -9,7 +9,8 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 pub use self::adoption::{
-    Adopted, AdoptedSetting, Adoption, Filter, Ports, Substitution, Transport,
+    Adopted, AdoptedSetting, Adoption, Cloud, CloudJoin, CloudMachine, Filter, Ports, Substitution,
+    Transport,
 };
 
 /// What an agent does. A *node* in Nomad's words is a client's registration, never a server.
@@ -140,6 +141,8 @@ const NAME_LEN_MAX: usize = 32;
 pub const CLIENTS_MAX: u16 = 200;
 /// Host part of `server-1`'s address; `.1` is the bridge itself.
 const SERVER_HOST_FIRST: u32 = 11;
+/// Host part of the address of what answers for AWS.
+const RESPONDER_HOST: u32 = 5;
 /// Host part of `client-1`'s address.
 const CLIENT_HOST_FIRST: u32 = 21;
 /// Host part of the address of the first server outside the first region: after all clients.
@@ -437,6 +440,12 @@ impl Subnet {
         self.host(1)
     }
 
+    /// Returns the address of what answers the agents in AWS's place.
+    #[must_use]
+    pub fn responder(self) -> Ipv4Addr {
+        self.host(RESPONDER_HOST)
+    }
+
     /// Returns whether the two share any address.
     #[must_use]
     pub fn overlaps(self, other: Self) -> bool {
@@ -636,6 +645,16 @@ pub struct AgentPlan {
     pub address: Ipv4Addr,
     /// Its architecture.
     pub arch: Arch,
+}
+
+impl AgentPlan {
+    /// Returns its second address, where there is a metadata service for it: one of the network that the
+    /// service's own address (169.254.169.254) is in, so that no route is needed.
+    #[must_use]
+    pub fn link_local(&self) -> Ipv4Addr {
+        let [.., host] = self.address.octets();
+        Ipv4Addr::new(169, 254, 10, host)
+    }
 }
 
 #[cfg(test)]

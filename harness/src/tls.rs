@@ -203,25 +203,49 @@ impl Authority {
         if !own.is_empty() {
             names.extend([own.to_owned(), "localhost".to_owned()]);
         }
-        let mut params = CertificateParams::new(names).map_err(what)?;
+        // Agents dial and listen, so that both sides of every connection ask for both.
+        let usages = [
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        self.signed(&name, names, addresses, &usages).map_err(what)
+    }
+
+    /// Makes the leaf of a server that is none of Nomad's, by its names.
+    ///
+    /// # Errors
+    /// When the system gives no randomness, or a name is none.
+    pub fn server_leaf(&self, names: Vec<String>) -> Result<Pair, TlsError> {
+        let name = names.first().cloned().unwrap_or_default();
+        let signed = self.signed(&name, names, &[], &[ExtendedKeyUsagePurpose::ServerAuth]);
+        signed.map_err(|source| TlsError {
+            what: format!("certificate of `{name}`"),
+            source,
+        })
+    }
+
+    fn signed(
+        &self,
+        name: &str,
+        names: Vec<String>,
+        addresses: &[Ipv4Addr],
+        usages: &[ExtendedKeyUsagePurpose],
+    ) -> Result<Pair, rcgen::Error> {
+        let mut params = CertificateParams::new(names)?;
         let san = |address: &Ipv4Addr| SanType::IpAddress((*address).into());
         params.subject_alt_names.extend(addresses.iter().map(san));
-        params.distinguished_name = named(&name);
+        params.distinguished_name = named(name);
         params.serial_number = Some(SerialNumber::from_slice(&serial()));
         params.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,
             KeyUsagePurpose::KeyEncipherment,
         ];
-        // Agents dial and listen, so that both sides of every connection ask for both.
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages = usages.to_vec();
         params.use_authority_key_identifier_extension = true;
         params.not_before = self.now - CLOCK_LAG_MAX;
         params.not_after = self.now + LEAF_LIFE;
-        let key = new_key().map_err(what)?;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(what)?;
+        let key = new_key()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Pair {
             certificate: certificate.pem(),
             key: sec1_pem(&key),
@@ -406,6 +430,22 @@ mod tests {
         }
         for name in ["client.global.nomad", "server-2", "10.84.3.12"] {
             handshake(&authority.pair().certificate, &agent, &cli, name).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn another_server_is_known_by_its_names_alone() {
+        let authority = authority("global");
+        let names = ["ec2.us-east-2.amazonaws.com", "ec2.us-east-1.amazonaws.com"];
+        let leaf = authority
+            .server_leaf(names.map(str::to_owned).into())
+            .unwrap();
+        let cli = authority.cli_leaf().unwrap();
+        for name in names {
+            handshake(&authority.pair().certificate, &leaf, &cli, name).unwrap();
+        }
+        for name in ["server.global.nomad", "ec2.eu-west-1.amazonaws.com"] {
+            handshake(&authority.pair().certificate, &leaf, &cli, name).unwrap_err();
         }
     }
 

@@ -8,7 +8,9 @@ use super::keys::Key;
 use super::{
     CLIENT_COMPUTE_MHZ, CLIENT_DISK_MB, CLIENT_MEMORY_MB, DATA_DIR, HTTP_CONNECTIONS_MAX, TLS_DIR,
 };
-use crate::spec::{Adopted, AgentPlan, ClusterSpec, RPC_PORT, Role, SERF_PORT, Substitution};
+use crate::spec::{
+    Adopted, AgentPlan, CloudJoin, ClusterSpec, RPC_PORT, Role, SERF_PORT, Substitution,
+};
 
 /// Keys by which an agent finds the servers.
 const JOINING: &[&str] = &[
@@ -26,7 +28,9 @@ struct Change {
     key: String,
     /// The expression; nothing where the key is left out.
     ours: Option<String>,
-    /// Shown in place of a secret.
+    /// Whether theirs is a secret.
+    hidden: bool,
+    /// Shown in place of ours, which is a secret.
     shown: Option<&'static str>,
     why: String,
 }
@@ -66,7 +70,7 @@ pub fn substitutions(
 ) -> Vec<Substitution> {
     let declare = |change: Change| {
         let setting = adopted.settings.iter().find(|one| one.key == change.key);
-        let hidden = change.shown.is_some();
+        let hidden = change.hidden;
         Substitution {
             theirs: setting.map(|one| match hidden {
                 true => "a secret".to_owned(),
@@ -109,11 +113,12 @@ fn changes(
             "the address in the cluster's network, which is known before the start",
         );
     }
-    all.joins(plan, agent);
+    all.joins(spec, plan, agent);
     if all.theirs("server.encrypt").is_some() {
         all.made.push(Change {
             key: "server.encrypt".to_owned(),
             ours: Some(quote(gossip_key)),
+            hidden: true,
             shown: Some("a key of this cluster's own"),
             why: "secrets stay where they are".to_owned(),
         });
@@ -166,6 +171,7 @@ impl Changes<'_> {
             self.made.push(Change {
                 key: key.to_owned(),
                 ours: Some(ours),
+                hidden: false,
                 shown: None,
                 why: why.to_owned(),
             });
@@ -183,21 +189,28 @@ impl Changes<'_> {
             self.made.push(Change {
                 key: setting.key.clone(),
                 ours: None,
+                hidden: false,
                 shown: None,
                 why,
             });
         }
     }
 
-    fn joins(&mut self, plan: &[AgentPlan], agent: &AgentPlan) {
+    fn joins(&mut self, spec: &ClusterSpec, plan: &[AgentPlan], agent: &AgentPlan) {
+        let cloud = spec.adoption.as_ref().and_then(|one| one.cloud.as_ref());
         for key in JOINING {
-            let Some(theirs) = self.theirs(key) else {
+            let Some(theirs) = self.theirs(key).map(serde_json::Value::to_string) else {
                 continue;
             };
-            let why = if theirs.to_string().contains("provider=") {
-                "no cloud is there to ask: the servers' addresses"
-            } else {
-                "the servers' addresses here"
+            // An older form that the table of keys lacks is kept, as the agent takes it.
+            self.made.retain(|change| change.key != *key);
+            let asks_a_cloud = theirs.contains("provider=");
+            let why = match cloud {
+                Some(CloudJoin::Answered(_)) if asks_a_cloud => continue,
+                Some(CloudJoin::Replaced(why)) if asks_a_cloud => {
+                    format!("{why}: the servers' addresses")
+                }
+                _ => "the servers' addresses here".to_owned(),
             };
             let port = if key.starts_with("server.") {
                 SERF_PORT
@@ -209,13 +222,13 @@ impl Changes<'_> {
                 .filter(|one| one.role == Role::Server && one.name != agent.name)
                 .map(|one| format!("{}:{port}", one.address));
             let addresses = list(servers);
-            // An older form that the table of keys lacks is kept, as the agent takes it.
-            self.made.retain(|change| change.key != *key);
             self.made.push(Change {
                 key: (*key).to_owned(),
+                // Keys of an account may stand in it.
+                hidden: theirs.contains("secret_access_key"),
                 ours: Some(addresses),
                 shown: None,
-                why: why.to_owned(),
+                why,
             });
         }
     }
@@ -330,6 +343,60 @@ mod tests {
         for line in ["prometheus_metrics = true", "name = \"web-server\""] {
             assert!(text.contains(line), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_that_asks_a_cloud_stays_where_the_cloud_is_answered_for() {
+        let mut adopted = adopted(
+            Role::Server,
+            &[
+                (
+                    "server.server_join.retry_join",
+                    json!(["provider=aws tag_key=a tag_value=b secret_access_key=hush"]),
+                ),
+                ("server.retry_join", json!(["10.0.0.1"])),
+            ],
+        );
+        let version: Version = "1.8.3".parse().unwrap();
+        let plan = ClusterSpec::new("demo", Arch::Amd64).plan("10.20.0.0/24".parse().unwrap());
+        adopted.name = plan[0].name.clone();
+        let told = |cloud: Option<CloudJoin>| {
+            let mut spec = ClusterSpec::new("demo", Arch::Amd64);
+            spec.adoption = Some(crate::spec::Adoption {
+                source: "terraform".to_owned(),
+                prefer: None,
+                agents: Vec::new(),
+                closed_there: Vec::new(),
+                filters: Vec::new(),
+                cloud,
+            });
+            let text = tree(&adopted, &spec, &plan, &plan[0], &version, "").write();
+            let declared = substitutions(&adopted, &spec, &plan, &plan[0], &version);
+            let key = |key: &str| declared.iter().find(|one| one.key == key).cloned();
+            let join = key("server.server_join.retry_join");
+            let plain = key("server.retry_join").unwrap();
+            assert_eq!(plain.why, "the servers' addresses here");
+            (text, join)
+        };
+        let answered = CloudJoin::Answered(crate::spec::Cloud {
+            region: "us-east-2".to_owned(),
+            asked: ["us-east-2".to_owned()].into(),
+            machines: Vec::new(),
+            unsure: Vec::new(),
+        });
+        let (text, join) = told(Some(answered));
+        assert!(text.contains("provider=aws tag_key=a"), "{text}");
+        assert_eq!(join, None);
+        let replaced = CloudJoin::Replaced("this Nomad cannot ask AWS".to_owned());
+        let (text, join) = told(Some(replaced));
+        assert!(!text.contains("provider="), "{text}");
+        let join = join.unwrap();
+        assert_eq!(
+            join.why,
+            "this Nomad cannot ask AWS: the servers' addresses"
+        );
+        assert_eq!(join.theirs.as_deref(), Some("a secret"));
+        assert!(join.ours.unwrap().contains("10.20.0.12:4648"));
     }
 
     #[test]

@@ -8,10 +8,12 @@ use crate::owner::Owner;
 pub const CLUSTER: &str = "rehearse.cluster";
 /// The run that made the object: one `up`, unique.
 pub const RUN: &str = "rehearse.run";
-/// `server`, `client`, or [`TOOL`].
+/// `server`, `client`, [`TOOL`] or [`RESPONDER`].
 pub const ROLE: &str = "rehearse.role";
 /// The role of helpers.
 pub const TOOL: &str = "tool";
+/// The role of what answers in AWS's place.
+pub const RESPONDER: &str = "responder";
 /// The agent's name.
 pub const AGENT: &str = "rehearse.agent";
 /// Who made it: machine, boot, process and its start, as [`crate::owner::Owner`] writes them.
@@ -35,6 +37,12 @@ pub fn get<'a>(labels: &'a Labels, key: &str) -> Option<&'a str> {
 #[must_use]
 pub fn is_tool(labels: &Labels) -> bool {
     get(labels, ROLE) == Some(TOOL)
+}
+
+/// Whether an object is an agent's own container.
+#[must_use]
+pub fn is_agent(labels: &Labels) -> bool {
+    get(labels, AGENT).is_some() && !is_tool(labels)
 }
 
 /// Returns the labels of a container of no cluster that lives for a moment: what a killed process

@@ -120,6 +120,8 @@ pub enum Attachment {
         id: String,
         /// The address.
         address: Ipv4Addr,
+        /// A second address, of 169.254.0.0/16: who has one reaches all others in the network that do.
+        link_local: Option<Ipv4Addr>,
     },
     /// The one of another container, shared: same interfaces, same routes.
     Shared {
@@ -169,6 +171,8 @@ pub struct ContainerPlan {
     pub labels: Labels,
     /// Its network.
     pub network: Attachment,
+    /// Names that it finds at these addresses, whatever name servers say.
+    pub hosts: Vec<(String, Ipv4Addr)>,
     /// Its volume.
     pub volume: Option<VolumePlan>,
     /// Its published ports.
@@ -196,6 +200,7 @@ impl ContainerPlan {
             hostname: String::new(),
             labels: Labels::new(),
             network: Attachment::None,
+            hosts: Vec::new(),
             volume: None,
             ports: Vec::new(),
             init: false,

@@ -38,7 +38,9 @@ fn host(plan: &ContainerPlan) -> models::HostConfig {
         .iter()
         .map(|p| (format!("{}/tcp", p.container), Some(vec![bind(p.host)])))
         .collect();
+    let host = |(name, address): &(String, std::net::Ipv4Addr)| format!("{name}:{address}");
     models::HostConfig {
+        extra_hosts: Some(plan.hosts.iter().map(host).collect()),
         network_mode: plan.network.mode(),
         port_bindings: Some(ports),
         mounts: plan.volume.as_ref().map(|volume| vec![mount(volume)]),
@@ -70,12 +72,18 @@ fn mount(volume: &VolumePlan) -> models::Mount {
 }
 
 fn networking(plan: &ContainerPlan) -> Option<models::NetworkingConfig> {
-    let Attachment::Network { id, address } = &plan.network else {
+    let Attachment::Network {
+        id,
+        address,
+        link_local,
+    } = &plan.network
+    else {
         return None;
     };
     let endpoint = models::EndpointSettings {
         ipam_config: Some(models::EndpointIpamConfig {
             ipv4_address: Some(address.to_string()),
+            link_local_ips: link_local.map(|address| vec![address.to_string()]),
             ..models::EndpointIpamConfig::default()
         }),
         ..models::EndpointSettings::default()

@@ -163,7 +163,7 @@ pub(super) async fn ask_version(
 }
 
 /// Runs a command in a container of its own and returns what it says.
-async fn run_once(
+pub(super) async fn run_once(
     shop: &Workshop<'_>,
     image: &str,
     command: &[String],

@@ -3,6 +3,7 @@
 
 mod assembly;
 mod binary;
+mod cloud;
 mod elf;
 mod foreign;
 mod image;
@@ -30,6 +31,7 @@ use crate::target::EngineInfo;
 use crate::time_scale::TimeScale;
 
 pub(crate) use assembly::{BUILT_IN, USER as AGENT_USER};
+pub use cloud::asks_aws;
 pub use elf::ElfError;
 pub use license::{License, LicenseError, license};
 pub use next::{Next, provide_next};

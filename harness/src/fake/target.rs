@@ -16,6 +16,8 @@ pub(crate) struct FakeTarget {
     engine: EngineInfo,
     agents: Vec<AgentInfo>,
     pub(crate) capabilities: BTreeSet<Capability>,
+    /// What reports of it say.
+    pub(crate) notes: Vec<String>,
     pub(crate) cluster: Shared,
     /// What every agent's log says, where it is not its name.
     pub(crate) log: Option<String>,
@@ -76,6 +78,7 @@ impl FakeTarget {
                 Capability::Pause,
                 Capability::Isolate,
             ]),
+            notes: Vec::new(),
             cluster,
             log: None,
         }
@@ -124,6 +127,10 @@ impl Target for FakeTarget {
 
     fn engine(&self) -> &EngineInfo {
         &self.engine
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 
     fn agents(&self) -> &[AgentInfo] {

@@ -120,7 +120,8 @@ async fn play(scenario: &Scenario, target: &dyn Target, options: Options) -> Rep
     } = options;
     let recorder = Recorder::new(listener);
     let mut report = blank(scenario, target, seed, &recorder);
-    report.notes = notes;
+    report.notes = target.notes();
+    report.notes.extend(notes);
     report.evidence = folder.as_ref().map(|folder| folder.shown());
     let missing = match scenario.missing_on(target) {
         None => lacking(scenario, target).await,

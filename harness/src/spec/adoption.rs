@@ -1,5 +1,7 @@
 //! Agents that are taken over from another cluster's configuration: data.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::{AgentName, Role, Subnet};
@@ -19,9 +21,111 @@ pub struct Adoption {
     /// The same for every port, agent by agent: what is closed here, too. Empty where nothing is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
+    /// How agents that ask AWS for the servers (`provider=aws`) find them here; nothing where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud: Option<CloudJoin>,
+}
+
+/// How agents that ask a cloud for the servers find them here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CloudJoin {
+    /// As there: AWS is answered for here.
+    Answered(Cloud),
+    /// By the servers' addresses, and why.
+    Replaced(String),
+}
+
+impl CloudJoin {
+    /// Says it in a line.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Answered(cloud) => format!(
+                "`provider=aws` is used as it stands: EC2 ({}) and the metadata service are answered by \
+                 rehearse's responder, by the machines' tags, roles and tokens",
+                cloud.asked.iter().cloned().collect::<Vec<_>>().join(", ")
+            ),
+            Self::Replaced(why) => {
+                format!("the servers' addresses take the place of `provider=aws`: {why}")
+            }
+        }
+    }
+}
+
+/// What is known of AWS: what it would answer those who look for servers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cloud {
+    /// The machines' region.
+    pub region: String,
+    /// The regions that are asked, the machines' own among them.
+    pub asked: BTreeSet<String>,
+    /// The agents' machines.
+    pub machines: Vec<CloudMachine>,
+    /// What is not known of them, and so taken to be as it should.
+    pub unsure: Vec<String>,
+}
+
+impl Cloud {
+    /// Returns EC2's names that are asked.
+    pub fn hosts(&self) -> impl Iterator<Item = String> {
+        let host = |region: &String| format!("ec2.{region}.amazonaws.com");
+        self.asked.iter().map(host)
+    }
+}
+
+/// A machine as EC2 has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CloudMachine {
+    /// The agent on it.
+    pub agent: AgentName,
+    /// Its type.
+    pub instance_type: String,
+    /// Its image.
+    pub image: String,
+    /// Its zone.
+    pub zone: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Whether its metadata service answers.
+    pub metadata: bool,
+    /// Whether that wants tokens.
+    pub tokens: bool,
+    /// Its role; nothing where it has none.
+    pub role: Option<String>,
+    /// Whether the role may call `ec2:DescribeInstances`.
+    pub may_describe: bool,
 }
 
 impl Adoption {
+    /// Returns what answers for AWS; nothing where nobody asks, or addresses take its place.
+    #[must_use]
+    pub fn answered(&self) -> Option<&Cloud> {
+        match &self.cloud {
+            Some(CloudJoin::Answered(cloud)) => Some(cloud),
+            _ => None,
+        }
+    }
+
+    /// Says in a line in what the agents are not as there.
+    #[must_use]
+    pub fn note(&self) -> String {
+        let keys: BTreeSet<&str> = { self.agents.iter() }
+            .flat_map(|agent| &agent.substitutions)
+            .map(|change| change.key.as_str())
+            .collect();
+        let cloud = self
+            .cloud
+            .as_ref()
+            .map(|cloud| format!("; {}", cloud.text()));
+        format!(
+            "agents as in {}, but for {} keys that are declared (cluster.json){}",
+            self.source,
+            keys.len(),
+            cloud.unwrap_or_default()
+        )
+    }
+
     /// Returns what an agent does not let in; nothing where all is open to it.
     pub fn filters_of(&self, agent: &AgentName) -> impl Iterator<Item = &Filter> {
         self.filters.iter().filter(move |one| one.to == *agent)
@@ -120,4 +224,49 @@ pub struct Substitution {
     pub why: String,
     /// The file and line that says it there.
     pub place: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_says_how_a_cloud_is_met() {
+        let change = |key: &str| Substitution {
+            key: key.to_owned(),
+            theirs: None,
+            ours: None,
+            why: String::new(),
+            place: None,
+        };
+        let agent = |name: &str| Adopted {
+            name: AgentName(name.to_owned()),
+            role: Role::Server,
+            settings: Vec::new(),
+            substitutions: vec![change("data_dir"), change("server.encrypt")],
+        };
+        let mut adoption = Adoption {
+            source: "terraform".to_owned(),
+            prefer: None,
+            agents: vec![agent("server-1"), agent("server-2")],
+            closed_there: Vec::new(),
+            filters: Vec::new(),
+            cloud: None,
+        };
+        let plain = "agents as in terraform, but for 2 keys that are declared (cluster.json)";
+        assert_eq!(adoption.note(), plain);
+        adoption.cloud = Some(CloudJoin::Answered(Cloud {
+            region: "us-east-2".to_owned(),
+            asked: ["us-east-2".to_owned()].into(),
+            machines: Vec::new(),
+            unsure: Vec::new(),
+        }));
+        let answered = "; `provider=aws` is used as it stands: EC2 (us-east-2) and the metadata service are \
+                        answered by rehearse's responder";
+        assert!(adoption.note().starts_with(&format!("{plain}{answered}")));
+        adoption.cloud = Some(CloudJoin::Replaced("this Nomad lacks it".to_owned()));
+        let replaced =
+            "; the servers' addresses take the place of `provider=aws`: this Nomad lacks it";
+        assert_eq!(adoption.note(), format!("{plain}{replaced}"));
+    }
 }

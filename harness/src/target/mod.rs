@@ -343,6 +343,10 @@ pub trait Target: Send + Sync {
     fn regions(&self) -> Vec<&str> {
         Vec::new()
     }
+    /// Returns what every report of it has to say: in what it is not what it stands for.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Returns the levers that are there.
     fn capabilities(&self) -> &BTreeSet<Capability>;
     /// Returns the client of one agent's HTTP API, with the management token.

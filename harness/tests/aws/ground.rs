@@ -91,7 +91,7 @@ impl Ground {
         };
         let folder = tempfile::tempdir().unwrap();
         let http = http();
-        let (server, endpoint) = started(&program, folder.path(), &http).await;
+        let (server, endpoint) = started(&program, folder.path(), &http, &[]).await;
         let mut ground = Self {
             ids: Vec::new(),
             addresses: Vec::new(),
@@ -253,9 +253,28 @@ impl Ground {
         for (key, value) in parameters {
             body.push_str(&format!("&{key}={value}"));
         }
+        let (status, text) = self.post(body).await;
+        assert!(status == 200, "{action}: {text}");
+        text
+    }
+
+    /// Sends a form, whatever is answered: status and text.
+    pub async fn post(&self, body: String) -> (u16, String) {
+        self.post_to(&self.endpoint, body).await
+    }
+
+    /// Sends a form to a moto that looks at keys and knows none.
+    pub async fn post_as_stranger(&self, body: String) -> (u16, String) {
+        let program = moto().expect("one runs already");
+        let strict = [("INITIAL_NO_AUTH_ACTION_COUNT", "0")];
+        let (_server, endpoint) = started(&program, self.folder.path(), &self.http, &strict).await;
+        self.post_to(&endpoint, body).await
+    }
+
+    async fn post_to(&self, endpoint: &str, body: String) -> (u16, String) {
         let answer = self
             .http
-            .post(format!("{}/", self.endpoint))
+            .post(format!("{endpoint}/"))
             .header("content-type", "application/x-www-form-urlencoded")
             .header(
                 "authorization",
@@ -265,9 +284,7 @@ impl Ground {
             .send()
             .await
             .unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "{action}: {text}");
-        text
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// Gives a machine a tag.
@@ -306,7 +323,12 @@ impl Ground {
 }
 
 /// Starts moto's server on a port of this machine, and waits until it answers.
-async fn started(program: &Path, folder: &Path, http: &reqwest::Client) -> (Child, String) {
+async fn started(
+    program: &Path,
+    folder: &Path,
+    http: &reqwest::Client,
+    more: &[(&str, &str)],
+) -> (Child, String) {
     let port = {
         let held = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         held.local_addr().unwrap().port()
@@ -315,6 +337,7 @@ async fn started(program: &Path, folder: &Path, http: &reqwest::Client) -> (Chil
     let server = Command::new(program)
         .args(["-H", "127.0.0.1", "-p", &port.to_string()])
         .env("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+        .envs(more.iter().copied())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .kill_on_drop(true)

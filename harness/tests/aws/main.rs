@@ -5,6 +5,7 @@
 //! `REHEARSE_REQUIRE_MOTO=1` that is a failure. With `REHEARSE_TERRAFORM_PLUGINS=DIR`, a mirror of
 //! providers, our own Terraform is applied there, too.
 
+mod discovery;
 mod ground;
 mod stand_in;
 

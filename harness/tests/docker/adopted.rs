@@ -1,5 +1,8 @@
 //! Agents of a configuration for AWS, stood up here: `rehearse up --from`.
 
+use futures::StreamExt as _;
+use nomad_harness::docker::{ContainerState, DockerEngine as _};
+
 use super::Stage;
 
 /// Tries connections between the agents' containers.
@@ -61,7 +64,8 @@ async fn agents_of_aws_come_up_with_their_own_configuration_but_for_what_is_decl
     ];
     let out = stage.run_well(&up).await;
     for declared in [
-        "3 servers: server.server_join.retry_join: [\"provider=aws ",
+        "`provider=aws` is used as it stands: EC2 (eu-central-1) and the metadata service are answered by \
+         rehearse's responder",
         "3 servers: server.encrypt: a secret there",
         "3 clients: plugin.raw_exec.config.enabled: false there, true here",
         "what its security groups close between agents is closed here, too",
@@ -70,6 +74,11 @@ async fn agents_of_aws_come_up_with_their_own_configuration_but_for_what_is_decl
     ] {
         assert!(out.contains(declared), "{declared}\n{out}");
     }
+    assert!(
+        !out.contains("retry_join") && !out.contains("taken for granted"),
+        "{out}"
+    );
+    assert_asked(&stage, "adopted").await;
 
     // Closed is what they close, before and after a start, and only that.
     assert_closed(&stage).await;
@@ -78,6 +87,13 @@ async fn agents_of_aws_come_up_with_their_own_configuration_but_for_what_is_decl
         .await;
     stage.run_well(&["start", "adopted"]).await;
     assert_closed(&stage).await;
+    // All of it, and what answers for AWS, as after a restart of Docker: it is started before the agents.
+    stage.run_well(&["stop", "adopted"]).await;
+    let responder = "rehearse-adopted.aws";
+    stage.docker.stop_container(responder, 10).await.unwrap();
+    stage.run_well(&["start", "adopted"]).await;
+    let found = stage.docker.container(responder).await.unwrap();
+    assert_eq!(found.state, ContainerState::Running);
 
     // Nothing but what is declared differs, and the version, which is the simulator's.
     let compare = [
@@ -94,6 +110,7 @@ async fn agents_of_aws_come_up_with_their_own_configuration_but_for_what_is_decl
         .collect();
     assert_eq!(drifts, ["Nomad's version"], "{out}");
     assert!(differences.len() > 5, "{out}");
+    assert!(!out.contains("retry_join"), "{out}");
     assert!(!outcome["not_compared"].as_array().unwrap().is_empty());
 
     stage.run_well(&["down", "adopted"]).await;
@@ -135,4 +152,96 @@ async fn servers_whose_security_group_closes_gossip_do_not_come_up_and_the_error
         "{err}"
     );
     stage.assert_nothing_left("mute").await;
+}
+
+/// What the responder of a cluster told, line by line.
+async fn told(stage: &Stage, cluster: &str) -> String {
+    let responder = format!("rehearse-{cluster}.aws");
+    let mut log = stage.docker.logs(&responder, None, false);
+    let mut text = String::new();
+    while let Some(piece) = log.next().await {
+        text.push_str(&String::from_utf8_lossy(piece.unwrap().bytes()));
+    }
+    text
+}
+
+/// Every agent asked EC2 with its role's keys, and found the servers.
+async fn assert_asked(stage: &Stage, cluster: &str) {
+    let text = told(stage, cluster).await;
+    let asked = |line: &&str| line.contains(" POST / 200: found server-1, server-2, server-3");
+    assert!(text.lines().filter(asked).count() >= 6, "{text}");
+    let tokens = |line: &&str| line.contains(" PUT /latest/api/token 200");
+    assert!(text.lines().filter(tokens).count() >= 6, "{text}");
+    // Nothing of what it gave out is in its log.
+    assert!(
+        !text.contains("ASIA") && !text.contains("SecretAccessKey"),
+        "{text}"
+    );
+}
+
+/// Stands our own configuration up with a file of it changed; returns exit code and what it said.
+async fn up_changed(
+    stage: &Stage,
+    name: &str,
+    edit: (&str, &str, &str),
+    more: &[&str],
+) -> (i32, String) {
+    let scratch = tempfile::tempdir().unwrap();
+    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    super::copy(&ours, scratch.path());
+    let (file, from, to) = edit;
+    let file = scratch.path().join(file);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&file, text.replace(from, to)).unwrap();
+    let dir = scratch.path().to_str().unwrap();
+    let mut up = vec!["up", name, "--from", dir, "-var", VAR];
+    up.extend(["--engine", "simulator", "--timeout", "15s"]);
+    up.extend(more);
+    let (code, out, err) = stage.run(&up).await;
+    (code, out + &err)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_join_tag_is_a_cluster_that_finds_nobody() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    // The fault: agents look for another value than the servers carry.
+    let edit = (
+        "locals.tf",
+        "tag_value=${local.join_tag.value}",
+        "tag_value=other",
+    );
+    let (code, said) = up_changed(&stage, "lost", edit, &[]).await;
+    assert_eq!(code, 20, "{said}");
+    let told = "EC2, answered here, told `server-1`: no machine of eu-central-1 has tag:rehearse-join=other and \
+                instance-state-name=running";
+    assert!(said.contains(told), "{said}");
+    stage.assert_nothing_left("lost").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_look_is_refused_as_on_aws() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    // The fault: the role lacks the one permission that discovery needs.
+    let edit = ("iam.tf", "ec2:DescribeInstances", "ec2:DescribeTags");
+    let (code, said) = up_changed(&stage, "denied", edit, &[]).await;
+    assert_eq!(code, 20, "{said}");
+    let told = "told `server-1`: UnauthorizedOperation";
+    assert!(said.contains(told), "{said}");
+    stage.assert_nothing_left("denied").await;
+    // By addresses the same agents find each other, and that is declared.
+    let (code, said) = up_changed(&stage, "denied", edit, &["--static-join"]).await;
+    assert_eq!(code, 0, "{said}");
+    for declared in [
+        "the servers' addresses take the place of `provider=aws`: so `--static-join` says",
+        "3 servers: server.server_join.retry_join: [\"provider=aws ",
+    ] {
+        assert!(said.contains(declared), "{said}");
+    }
+    stage.run_well(&["down", "denied"]).await;
+    stage.assert_nothing_left("denied").await;
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use nomad_harness::spec::{Adoption, ClusterSpec, Role, Substitution};
+use nomad_harness::spec::{Adoption, CloudJoin, ClusterSpec, Role, Substitution};
 use nomad_harness::target::docker::{DockerCluster, Options, bring_up};
 use nomad_harness::target::{AgentInfo, EngineInfo, Target as _};
 use nomad_harness::terraform::Configuration;
@@ -36,6 +36,9 @@ pub struct Args {
     /// Leave the ports open between the agents that the configuration's security groups close.
     #[arg(long, requires = "from")]
     open_ports: bool,
+    /// Put the servers' addresses in the place of `provider=aws ...`, instead of answering for AWS.
+    #[arg(long, requires = "from")]
+    static_join: bool,
     #[command(flatten)]
     values: ValueArgs,
     /// Leave what was made when the cluster does not come up.
@@ -68,6 +71,14 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             && let Some(adoption) = &mut spec.adoption
         {
             adoption.filters.clear();
+        }
+        if args.static_join
+            && let Some(CloudJoin::Answered(_)) =
+                spec.adoption.as_ref().and_then(|one| one.cloud.as_ref())
+            && let Some(adoption) = &mut spec.adoption
+        {
+            let why = "so `--static-join` says".to_owned();
+            adoption.cloud = Some(CloudJoin::Replaced(why));
         }
     }
     // What makes no sense is told before Docker is asked.
@@ -141,6 +152,15 @@ fn declared(adoption: &Adoption) -> String {
     };
     for closed in &adoption.closed_there {
         text.push_str(&format!("\n  closed there, {here}: {closed}"));
+    }
+    if let Some(cloud) = &adoption.cloud {
+        text.push_str(&format!("\n  {}", cloud.text()));
+    }
+    if let Some(CloudJoin::Answered(cloud)) = &adoption.cloud {
+        text.push_str("; ids and account are made up, and so are zones that are not known");
+        for unsure in &cloud.unsure {
+            text.push_str(&format!("\n  not known, and taken for granted: {unsure}"));
+        }
     }
     for ((role, key), (count, change)) in lines {
         let or_nothing =

@@ -198,13 +198,17 @@ async fn a_cluster_whose_timers_are_too_fast_is_skipped_and_one_at_the_limit_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_run_is_given_to_say_stands_in_its_report() {
-    let target = fake(Defects::default()).await;
+    let mut target = fake(Defects::default()).await;
+    target.notes = vec!["not what it stands for".to_owned()];
     let options = Options {
         notes: vec!["not as was asked for".to_owned()],
         ..Options::with_seed(1)
     };
     let report = run(&scenario(vec![hold(1)]), &target, options).await;
-    assert_eq!(report.notes, ["not as was asked for"]);
+    assert_eq!(
+        report.notes,
+        ["not what it stands for", "not as was asked for"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

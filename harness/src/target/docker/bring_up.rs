@@ -19,7 +19,7 @@ use super::folder::{AgentRecord, Folder, FolderError, Lock, Phase, Record, State
 use super::plan::{self, Common, FilesError};
 use super::sweep::{self, InTheWay, SweepError};
 use super::tool::{ToolError, log_end};
-use super::{DockerCluster, OpenOrFolder, lifecycle};
+use super::{DockerCluster, OpenOrFolder, lifecycle, responder};
 use crate::agent_config::{self, ConfigError, Secrets};
 use crate::docker::{
     Death, DockerEngine, DockerError, EngineFacts, NetworkPlan, SubnetTaken, Surroundings, Trouble,
@@ -32,7 +32,7 @@ use crate::nomad::{ApiError, Token};
 use crate::owner::{Owner, now_secs};
 use crate::progress::{Event, Progress};
 use crate::slowness::Slowness;
-use crate::spec::{AgentName, AgentPlan, Arch, ClusterSpec, Role, SpecError, Subnet};
+use crate::spec::{AgentName, AgentPlan, Arch, CloudJoin, ClusterSpec, Role, SpecError, Subnet};
 use crate::tls::{Authority, TlsError};
 
 /// Starts of one container with another port each time, before giving up.
@@ -118,6 +118,9 @@ pub enum UpError {
         /// Why.
         source: ToolError,
     },
+    /// What answers in AWS's place cannot be had.
+    #[error("EC2 and the metadata service cannot be answered here: {0}")]
+    Responder(#[source] ToolError),
     /// An agent ended while the others came up.
     #[error(
         "{called} of cluster `{cluster}` ended with exit code {code}{} while the cluster came up{}",
@@ -137,7 +140,12 @@ pub enum UpError {
         log: String,
     },
     /// It was not ready in time.
-    #[error("{}{}", unready_text(.cluster, .unready, .agent.as_ref(), .log), closed_text(.closed))]
+    #[error(
+        "{}{}{}",
+        unready_text(.cluster, .unready, .agent.as_ref(), .log),
+        closed_text(.closed),
+        told_text(.told)
+    )]
     NotReady {
         /// The cluster.
         cluster: String,
@@ -145,6 +153,8 @@ pub enum UpError {
         unready: Unready,
         /// Which of the agents' ports security groups close, as `clients to servers: 4648/tcp`.
         closed: Vec<String>,
+        /// What EC2's stand-in told the agents, as `` `server-1`: found: nobody``.
+        told: Vec<String>,
         /// The agent whose log is shown.
         agent: Option<AgentName>,
         /// The end of its log.
@@ -180,6 +190,10 @@ impl UpError {
             Self::Sweep(error) => error.hint(),
             Self::Ports { .. } => Some(
                 "rehearse up ... --open-ports    # stands the agents up without packet filters"
+                    .to_owned(),
+            ),
+            Self::Responder(_) => Some(
+                "rehearse up ... --static-join    # the servers' addresses in the place of `provider=aws`"
                     .to_owned(),
             ),
             Self::NotReady {
@@ -248,6 +262,14 @@ fn closed_text(closed: &[String]) -> String {
         "\n  closed by the security groups, there and here: {}",
         closed.join("; ")
     )
+}
+
+/// Lines of what EC2's stand-in told that an error shows.
+const TOLD_LINES: usize = 8;
+
+fn told_text(told: &[String]) -> String {
+    let line = |one: &String| format!("\n  EC2, answered here, told {one}");
+    told.iter().take(TOLD_LINES).map(line).collect()
 }
 
 /// Brings a cluster up, and returns it when it is ready.
@@ -353,6 +375,7 @@ struct Extras {
     tools: Option<ToolImage>,
     next: Option<Next>,
     license: Option<License>,
+    cloud: Option<CloudJoin>,
 }
 
 /// The program that speaks for all: they are of one kind and version.
@@ -397,18 +420,19 @@ impl Attempt<'_> {
         let version = &main_program(&programs).version;
         agent_config::check_settings(self.spec, version).map_err(UpError::Settings)?;
         let tools = self.tools(&facts, &programs).await?;
+        let cloud = self.cloud_join(&programs, tools.is_some()).await?;
         let license = engine::license(self.request, version, self.environment)?;
         let extras = Extras {
             tools,
             license,
             next: self.next(&programs).await?,
+            cloud,
         };
         let (network, planned) = self.lay_out(&facts, programs, extras).await?;
         let deaths = self.docker.deaths(&[(labels::RUN, Some(&self.common.run))]);
         let mut ends = deaths.filter(|death| {
             // A tool beside an agent names it, too, and is meant to end.
-            let of_agent = labels::get(&death.labels, labels::AGENT).is_some();
-            std::future::ready(of_agent && !labels::is_tool(&death.labels))
+            std::future::ready(labels::is_agent(&death.labels))
         });
         tokio::select! {
             biased;
@@ -438,6 +462,39 @@ impl Attempt<'_> {
             self.progress,
         )
         .await
+    }
+
+    /// Returns how adopted agents find their servers: by asking AWS where they do and can.
+    async fn cloud_join(
+        &self,
+        programs: &BTreeMap<Arch, Program>,
+        tools: bool,
+    ) -> Result<Option<CloudJoin>, UpError> {
+        let cloud = self
+            .spec
+            .adoption
+            .as_ref()
+            .and_then(|one| one.cloud.clone());
+        if !matches!(cloud, Some(CloudJoin::Answered(_))) {
+            return Ok(cloud);
+        }
+        let replaced = |why: String| Ok(Some(CloudJoin::Replaced(why)));
+        if !tools {
+            let why = "no image here has the built-in program, which would answer in AWS's place";
+            return replaced(why.to_owned());
+        }
+        for (arch, program) in programs {
+            let label = program.info.label();
+            let docker = self.docker.as_ref();
+            match engine::asks_aws(program, *arch, self.environment, docker).await? {
+                Some(true) => {}
+                Some(false) => {
+                    return replaced(format!("{label} is built without go-discover's `aws`"));
+                }
+                None => return replaced(format!("whether {label} can ask AWS cannot be tried")),
+            }
+        }
+        Ok(cloud)
     }
 
     /// Gets what scenarios may upgrade the agents to.
@@ -644,7 +701,11 @@ impl Attempt<'_> {
             })
             .collect();
         let main = main_program(programs);
-        let mut spec = declared(self.spec, &main.version, &plan);
+        let mut asked = self.spec.clone();
+        if let Some(adoption) = &mut asked.adoption {
+            adoption.cloud = extras.cloud;
+        }
+        let mut spec = declared(&asked, &main.version, &plan);
         let slow = |agent: &AgentRecord| agent.emulated && agent.plan.role == Role::Server;
         if agents.iter().any(slow) {
             plan::slow_down(&mut spec);
@@ -677,6 +738,7 @@ impl Attempt<'_> {
         planned: &Planned,
     ) -> Result<DockerCluster, UpError> {
         let mut cluster = self.assemble(planned.record.clone())?;
+        self.answer_for_aws(&cluster, network, planned).await?;
         let mut token = None;
         let further = self.spec.further_regions.iter();
         for region in std::iter::once(None).chain(further.map(|region| Some(region.as_str()))) {
@@ -825,6 +887,25 @@ impl Attempt<'_> {
         }
     }
 
+    /// Makes and starts what answers in AWS's place, where adopted agents ask AWS.
+    async fn answer_for_aws(
+        &self,
+        cluster: &DockerCluster,
+        network: &str,
+        planned: &Planned,
+    ) -> Result<(), UpError> {
+        let record = &planned.record;
+        let (Some(cloud), Some(tools)) = (responder::cloud(record), &record.tools) else {
+            return Ok(());
+        };
+        let files = responder::files(record, cloud, &planned.authority)?;
+        let container = responder::container(self.common, record, tools, network);
+        let made = self.docker.create_container(&container).await;
+        let id = made.map_err(|error| self.name_taken(error))?;
+        self.docker.upload(&id, files).await?;
+        cluster.start_responder().await.map_err(UpError::Responder)
+    }
+
     /// Makes and starts one agent's container; returns the port by which it is reached.
     async fn start(
         &self,
@@ -923,6 +1004,7 @@ impl Attempt<'_> {
         UpError::NotReady {
             cluster: self.spec.name.clone(),
             closed: filtered.flat_map(|one| one.closed_there.clone()).collect(),
+            told: cluster.told_by_ec2().await,
             unready,
             agent: blamed,
             log,

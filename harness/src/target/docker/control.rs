@@ -13,7 +13,7 @@ use crate::docker::{ContainerState, DockerError, Trouble};
 use crate::engine::AGENT_USER;
 use crate::nomad::Api;
 use crate::poll::rest;
-use crate::spec::{AgentName, HTTP_PORT, RPC_PORT, SERF_PORT};
+use crate::spec::{Adoption, AgentName, HTTP_PORT, RPC_PORT, SERF_PORT};
 use crate::target::{
     AgentInfo, AgentState, Capability, ControlError, EngineInfo, Line, Paper, Said, Target,
     Traffic, Way,
@@ -126,6 +126,11 @@ impl Target for DockerCluster {
 
     fn regions(&self) -> Vec<&str> {
         self.record.spec.regions().collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let adoption = self.record.spec.adoption.iter();
+        adoption.map(Adoption::note).collect()
     }
 
     fn capabilities(&self) -> &BTreeSet<Capability> {

@@ -95,6 +95,9 @@ pub enum LifecycleError {
         #[source]
         source: ToolError,
     },
+    /// What answers in AWS's place does not.
+    #[error("EC2 and the metadata service cannot be answered here")]
+    Responder(#[source] ToolError),
     /// It did not become ready again.
     #[error("cluster `{name}` is not ready {:.1} s after its start{}", .unready.after.as_secs_f64(), missing(.unready))]
     NotReady {
@@ -142,7 +145,9 @@ impl LifecycleError {
                 let agent = unready.missing.iter().find_map(|m| m.agent.as_ref())?;
                 Some(format!("rehearse logs {name} {agent}"))
             }
-            Self::NoAgent { .. } | Self::InUse { .. } | Self::Ports { .. } => None,
+            Self::NoAgent { .. } | Self::InUse { .. } | Self::Ports { .. } | Self::Responder(_) => {
+                None
+            }
         }
     }
 }
@@ -247,6 +252,9 @@ impl DockerCluster {
         };
         let (servers, clients): (Vec<&AgentName>, Vec<&AgentName>) =
             agents.iter().partition(is_server);
+        self.start_responder()
+            .await
+            .map_err(LifecycleError::Responder)?;
         // A client whose first registration is refused waits 15 to 30 s with the next.
         let mut silent = self.start_these(&servers).await?;
         silent.extend(self.start_these(&clients).await?);

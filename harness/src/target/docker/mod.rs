@@ -9,6 +9,7 @@ mod folder;
 mod lifecycle;
 mod papers;
 mod plan;
+mod responder;
 mod sweep;
 #[cfg(test)]
 mod tests;

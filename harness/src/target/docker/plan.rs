@@ -6,6 +6,7 @@ use rand::seq::SliceRandom as _;
 use sha2::{Digest as _, Sha256};
 
 use super::folder::{AgentRecord, Record};
+use super::responder;
 use crate::agent_config::{self, CONFIG_DIR, CONFIG_FILE, ConfigError, DATA_DIR, Secrets, TLS_DIR};
 use crate::docker::{
     Attachment, ContainerPlan, Labels, PublishedPort, VolumePlan, archive, labels,
@@ -158,6 +159,7 @@ pub(super) fn container(
     tags.insert(labels::ROLE.to_owned(), agent.plan.role.to_string());
     tags.insert(labels::AGENT.to_owned(), agent.plan.name.to_string());
     tags.insert(labels::ENGINE.to_owned(), program.info.record());
+    let cloud = responder::cloud(record);
     ContainerPlan {
         name: agent.container.clone(),
         image: program.image.clone(),
@@ -170,7 +172,12 @@ pub(super) fn container(
         network: Attachment::Network {
             id: network.to_owned(),
             address: agent.plan.address,
+            link_local: cloud.map(|_| agent.plan.link_local()),
         },
+        hosts: { cloud.iter() }
+            .flat_map(|cloud| cloud.hosts())
+            .map(|host| (host, record.subnet.responder()))
+            .collect(),
         volume: Some(VolumePlan {
             name: agent.container.clone(),
             path: DATA_DIR.to_owned(),
@@ -228,6 +235,12 @@ pub(super) fn files(
     ];
     if let Some(license) = license.filter(|_| agent.role == Role::Server) {
         files.push((format!("{CONFIG_DIR}/{LICENSE_FILE}"), license));
+    }
+    if responder::cloud(record).is_some() {
+        files.push((
+            responder::TRUST_FILE.to_owned(),
+            authority.pair().certificate.as_str(),
+        ));
     }
     // The data folder is a volume, whose owner an image that is not ours does not set.
     let folders = [(CONFIG_DIR, 0o700), (TLS_DIR, 0o700), (DATA_DIR, 0o700)];

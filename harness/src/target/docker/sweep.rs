@@ -132,7 +132,7 @@ impl Run {
 
     fn agents(&self) -> impl Iterator<Item = &ContainerFacts> {
         let all = self.containers.iter();
-        all.filter(|container| !labels::is_tool(&container.labels))
+        all.filter(|container| labels::is_agent(&container.labels))
     }
 
     /// Returns how it is, where it should have so many agents.

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::cloud::cloud_join;
 use super::{AwsCluster, Machine};
 use crate::spec::{
     Adopted, AdoptedSetting, Adoption, AgentName, Filter, HTTP_PORT, RPC_PORT, Role, SERF_PORT,
@@ -88,6 +89,7 @@ pub fn adopt(
         agents,
         closed_there: cluster.closed(),
         filters: filters(cluster),
+        cloud: cloud_join(configuration, cluster),
     };
     Ok(Agents {
         adoption,
@@ -274,6 +276,7 @@ fn network(configuration: &Configuration) -> Option<Subnet> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::CloudJoin;
     use crate::terraform::{Inputs, read};
 
     fn agents(edit: impl Fn(&str, String) -> String) -> Result<Agents, AdoptError> {
@@ -372,6 +375,78 @@ mod tests {
                 .iter()
                 .any(|one| one.key == "plugin.raw_exec.config.enabled")
         );
+    }
+
+    fn answered(edit: impl Fn(&str, String) -> String) -> Result<crate::spec::Cloud, String> {
+        match agents(edit).unwrap().adoption.cloud.unwrap() {
+            CloudJoin::Answered(cloud) => Ok(cloud),
+            CloudJoin::Replaced(why) => Err(why),
+        }
+    }
+
+    #[test]
+    fn what_aws_would_answer_is_known() {
+        let cloud = answered(|_, text| text).unwrap();
+        let region = cloud.region.clone();
+        assert_eq!(
+            cloud.hosts().collect::<Vec<_>>(),
+            [format!("ec2.{region}.amazonaws.com")]
+        );
+        assert_eq!(cloud.unsure, [""; 0]);
+        let tagged = |one: &&crate::spec::CloudMachine| one.tags.contains_key("rehearse-join");
+        let found: Vec<&str> = { cloud.machines.iter() }
+            .filter(tagged)
+            .map(|one| one.agent.as_str())
+            .collect();
+        assert_eq!(found, ["server-1", "server-2", "server-3"]);
+        for machine in &cloud.machines {
+            assert!(
+                machine.may_describe && machine.tokens && machine.metadata,
+                "{machine:?}"
+            );
+            assert!(
+                machine.role.is_some() && machine.zone.starts_with(&region),
+                "{machine:?}"
+            );
+        }
+        // The faults: no permission, no role, another tag.
+        let denied = answered(|name, text| match name {
+            "iam.tf" => text.replace("ec2:DescribeInstances", "ec2:DescribeTags"),
+            _ => text,
+        });
+        assert!(denied.unwrap().machines.iter().all(|one| !one.may_describe));
+        let bare = answered(|name, text| match name {
+            "machines.tf" => {
+                let kept = text
+                    .lines()
+                    .filter(|line| !line.contains("iam_instance_profile"));
+                kept.collect::<Vec<_>>().join("\n")
+            }
+            _ => text,
+        });
+        assert!(bare.unwrap().machines.iter().all(|one| one.role.is_none()));
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_met_is_replaced_and_the_reason_told() {
+        for (more, why) in [
+            ("addr_type=public_v4", "public addresses"),
+            ("access_key_id=AKIDEXAMPLE", "keys of their own"),
+            ("service=ecs", "they ask ECS"),
+            ("tag_value=x", "`tag_value` is there twice"),
+        ] {
+            let told = answered(|name, text| match name {
+                "locals.tf" => text.replace("\"provider=aws ", &format!("\"provider=aws {more} ")),
+                _ => text,
+            });
+            let told = told.unwrap_err();
+            assert!(told.contains(why), "{more}: {told}");
+        }
+        let other = answered(|name, text| match name {
+            "locals.tf" => text.replace("provider=aws", "provider=gce"),
+            _ => text,
+        });
+        assert!(other.unwrap_err().contains("they ask `gce`"));
     }
 
     #[test]

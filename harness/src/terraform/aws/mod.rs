@@ -3,11 +3,13 @@
 
 mod adopt;
 mod agent_files;
+mod cloud;
 pub mod cloud_config;
 mod fact;
 mod firewall;
 mod machines;
 pub mod parts;
+mod permissions;
 mod places;
 mod processors;
 mod script;
