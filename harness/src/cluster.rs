@@ -28,7 +28,7 @@ use crate::engine::{EngineKind, EngineRequest};
 use crate::environment::Environment;
 use crate::nomad::{Api, ApiError};
 use crate::progress::Progress;
-use crate::spec::{AgentName, Arch, ClusterSpec, Role};
+use crate::spec::{AgentName, Arch, ClusterSpec, DataSize, Role};
 use crate::target::docker::{DockerCluster, LifecycleError, Options, UpError, bring_up};
 use crate::target::{AgentInfo, AgentState, ControlError, EngineInfo, Target};
 use crate::time_scale::TimeScale;
@@ -62,6 +62,7 @@ pub struct ClusterBuilder {
     role_archs: Vec<(Role, Arch)>,
     engine: EngineRequest,
     settings: Vec<(String, String)>,
+    data_size: Option<DataSize>,
     timeout: Option<Duration>,
     environment: Environment,
     progress: Progress,
@@ -80,6 +81,7 @@ impl Default for ClusterBuilder {
             role_archs: Vec::new(),
             engine: EngineRequest::default(),
             settings: Vec::new(),
+            data_size: None,
             timeout: None,
             environment: Environment::of_process(),
             progress: Progress::silent(),
@@ -168,6 +170,13 @@ impl ClusterBuilder {
         self
     }
 
+    /// Gives each agent's data a file system of this size, in memory, so that it can be filled; `None`
+    /// leaves them on the engine's disk.
+    pub fn data_size(mut self, size: Option<DataSize>) -> Self {
+        self.data_size = size;
+        self
+    }
+
     /// Sets how long the cluster may take until it is ready.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -202,6 +211,7 @@ impl ClusterBuilder {
             spec.set_role_arch(role, arch);
         }
         spec.datacenter = self.datacenter;
+        spec.data_size = self.data_size;
         spec.set = self.settings.into_iter().collect();
         let docker = Arc::new(docker::connect(&self.environment).await?);
         let options = Options {

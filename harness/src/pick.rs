@@ -32,7 +32,7 @@ pub enum Pick {
     Majority,
     /// Every agent of a role.
     All(Role),
-    /// Every agent.
+    /// Every agent, clients first: what is healed in reverse begins with the servers.
     Everyone,
     /// By name.
     Named(Vec<AgentName>),
@@ -237,8 +237,9 @@ impl Pick {
             Self::Majority => some(names(agents, Role::Server), rng, |all| all / 2 + 1),
             Self::All(role) => names(agents, *role),
             Self::Everyone => {
-                let all = agents.all().iter();
-                all.map(|entry| entry.info.name.clone()).collect()
+                let mut all = names(agents, Role::Client);
+                all.extend(names(agents, Role::Server));
+                all
             }
             Self::Named(wanted) => {
                 let known = |name: &&AgentName| agents.get(name).is_some();

@@ -1,6 +1,7 @@
 //! What cluster is asked for: data, and the check that it makes sense. No I/O.
 
 mod adoption;
+mod data_size;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,6 +13,7 @@ pub use self::adoption::{
     Adopted, AdoptedSetting, Adoption, Cloud, CloudJoin, CloudMachine, Filter, Ports, Substitution,
     Transport,
 };
+pub use self::data_size::{DataSize, DataSizeError};
 
 /// What an agent does. A *node* in Nomad's words is a client's registration, never a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -178,6 +180,10 @@ pub struct ClusterSpec {
     pub agent_archs: BTreeMap<AgentName, Arch>,
     /// Extra agent configuration, `KEY` → `VALUE`, key as a dotted path (`server.raft_multiplier`).
     pub set: BTreeMap<String, String>,
+    /// How large the file system of each agent's data is; it is one in memory then. As large as the
+    /// engine's disk, where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_size: Option<DataSize>,
     /// The agents of another configuration, which are to stand here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption: Option<Adoption>,
@@ -198,6 +204,7 @@ impl ClusterSpec {
             arch,
             agent_archs: BTreeMap::new(),
             set: BTreeMap::new(),
+            data_size: None,
             adoption: None,
         }
     }

@@ -111,6 +111,7 @@ async fn on_a_cluster(
         .clients(u16::try_from(clients)?)
         .region(first)
         .federated_with(further)
+        .data_size(scenario.data_size())
         .environment(environment)
         .start()
         .await?;

@@ -360,6 +360,7 @@ mod tests {
             name: "data".to_owned(),
             path: "/data".to_owned(),
             labels: [("rehearse.run".to_owned(), "r1".to_owned())].into(),
+            size: Some(64 << 20),
         };
         let mut plan = ContainerPlan::alone(
             "one".to_owned(),
@@ -367,10 +368,12 @@ mod tests {
             "linux/amd64".to_owned(),
             vec!["/program".to_owned()],
         );
-        plan.volume = Some(volume);
+        plan.volumes = vec![volume];
         engine.create_container(&plan).await.unwrap();
         let asked: serde_json::Value = serde_json::from_str(&made.lock().unwrap()[0]).unwrap();
         assert_eq!(asked["Name"], "data");
         assert_eq!(asked["Labels"]["rehearse.run"], "r1");
+        assert_eq!(asked["DriverOpts"]["type"], "tmpfs");
+        assert_eq!(asked["DriverOpts"]["o"], "size=67108864");
     }
 }

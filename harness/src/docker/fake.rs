@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub(crate) taken_ports: BTreeSet<u16>,
     /// Every first port that is asked for counts as taken, this many times.
     pub(crate) ports_refused: usize,
+    /// The engine does not tell of itself, this many times.
+    pub(crate) facts_refused: usize,
     /// Nothing can be frozen, this many times.
     pub(crate) freezes_refused: usize,
     /// What a container says, by a part of its name.
@@ -58,7 +60,7 @@ pub(crate) struct State {
 /// An engine in memory.
 pub(crate) struct FakeDocker {
     pub(crate) state: Mutex<State>,
-    deaths: broadcast::Sender<Death>,
+    deaths: Mutex<broadcast::Sender<Death>>,
 }
 
 /// The reference of an image that says it is Nomad 1.8.3.
@@ -80,8 +82,27 @@ impl FakeDocker {
         };
         Self {
             state: Mutex::new(state),
-            deaths: broadcast::Sender::new(16),
+            deaths: Mutex::new(broadcast::Sender::new(16)),
         }
+    }
+
+    /// How many listen for deaths.
+    pub(crate) fn listeners(&self) -> usize {
+        self.deaths.lock().expect("nobody panics").receiver_count()
+    }
+
+    /// Ends all containers and every stream, and does not answer `refusals` times.
+    pub(crate) fn restart(&self, refusals: usize) {
+        self.with(|state| {
+            for container in state.containers.values_mut() {
+                container.state = ContainerState::Exited {
+                    code: 137,
+                    oom_killed: false,
+                };
+            }
+            state.facts_refused = refusals;
+        });
+        *self.deaths.lock().expect("nobody panics") = broadcast::Sender::new(16);
     }
 
     pub(crate) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -137,7 +158,7 @@ impl FakeDocker {
             }
         });
         // Nobody may be listening.
-        drop(self.deaths.send(death));
+        drop(self.deaths.lock().expect("nobody panics").send(death));
     }
 
     fn id_of(state: &State, name_or_id: &str) -> Option<String> {
@@ -201,6 +222,15 @@ fn facts(id: &str, container: &FakeContainer) -> ContainerFacts {
 #[async_trait]
 impl DockerEngine for FakeDocker {
     async fn facts(&self) -> Result<EngineFacts, DockerError> {
+        let refuses = self.with(|state| {
+            let left = state.facts_refused;
+            state.facts_refused = left.saturating_sub(1);
+            left > 0
+        });
+        if refuses {
+            let said = "connection refused";
+            return Err(refused("ask", "engine", Trouble::Unreachable, said));
+        }
         Ok(EngineFacts {
             id: "fake".to_owned(),
             version: "0".to_owned(),
@@ -344,13 +374,8 @@ impl DockerEngine for FakeDocker {
 
     async fn remove_volume(&self, name: &str) -> Result<(), DockerError> {
         self.with(|state| {
-            let mounts = |container: &FakeContainer| {
-                container
-                    .plan
-                    .volume
-                    .as_ref()
-                    .is_some_and(|v| v.name == name)
-            };
+            let mounts =
+                |container: &FakeContainer| container.plan.volumes.iter().any(|v| v.name == name);
             if state.containers.values().any(mounts) {
                 return Err(refused("remove volume", name, Trouble::Conflict, "in use"));
             }
@@ -387,13 +412,13 @@ impl DockerEngine for FakeDocker {
                     said,
                 ));
             }
-            if let Some(volume) = &plan.volume
-                && !state.volumes.iter().any(|known| known.name == volume.name)
-            {
-                state.volumes.push(VolumeFacts {
-                    name: volume.name.clone(),
-                    labels: volume.labels.clone(),
-                });
+            for volume in &plan.volumes {
+                if !state.volumes.iter().any(|known| known.name == volume.name) {
+                    state.volumes.push(VolumeFacts {
+                        name: volume.name.clone(),
+                        labels: volume.labels.clone(),
+                    });
+                }
             }
             state.next_id += 1;
             let id = format!("id-{}", state.next_id);
@@ -555,7 +580,7 @@ impl DockerEngine for FakeDocker {
 
     fn deaths(&self, filter: LabelFilter<'_>) -> BoxStream<'static, Death> {
         let filter = owned(filter);
-        let receiver = self.deaths.subscribe();
+        let receiver = self.deaths.lock().expect("nobody panics").subscribe();
         let next = |mut receiver: broadcast::Receiver<Death>| async move {
             receiver.recv().await.ok().map(|death| (death, receiver))
         };

@@ -8,12 +8,14 @@ use crate::owner::Owner;
 pub const CLUSTER: &str = "rehearse.cluster";
 /// The run that made the object: one `up`, unique.
 pub const RUN: &str = "rehearse.run";
-/// `server`, `client`, [`TOOL`] or [`RESPONDER`].
+/// `server`, `client`, [`TOOL`], [`RESPONDER`] or [`KEEPER`].
 pub const ROLE: &str = "rehearse.role";
 /// The role of helpers.
 pub const TOOL: &str = "tool";
 /// The role of what answers in AWS's place.
 pub const RESPONDER: &str = "responder";
+/// The role of what keeps data that are in memory, and lives as long as the cluster.
+pub const KEEPER: &str = "keeper";
 /// The agent's name.
 pub const AGENT: &str = "rehearse.agent";
 /// Who made it: machine, boot, process and its start, as [`crate::owner::Owner`] writes them.

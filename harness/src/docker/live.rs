@@ -173,6 +173,24 @@ fn output(log: bollard::container::LogOutput) -> Output {
 }
 
 impl Docker {
+    /// Makes a volume, with what its driver is told.
+    async fn make_volume(
+        &self,
+        name: &str,
+        labels: &Labels,
+        options: Option<HashMap<String, String>>,
+    ) -> Result<(), DockerError> {
+        let request = models::VolumeCreateRequest {
+            name: Some(name.to_owned()),
+            labels: Some(labels.clone().into_iter().collect()),
+            driver_opts: options,
+            ..models::VolumeCreateRequest::default()
+        };
+        let made = self.client.create_volume(request).await;
+        made.map(drop)
+            .map_err(|error| wrap("create volume", name, error))
+    }
+
     /// Puts files into a container that never ran, and makes an image of it.
     async fn fill_and_commit(
         &self,
@@ -397,14 +415,7 @@ impl DockerEngine for Docker {
     }
 
     async fn create_volume(&self, name: &str, labels: &Labels) -> Result<(), DockerError> {
-        let request = models::VolumeCreateRequest {
-            name: Some(name.to_owned()),
-            labels: Some(labels.clone().into_iter().collect()),
-            ..models::VolumeCreateRequest::default()
-        };
-        let made = self.client.create_volume(request).await;
-        made.map(drop)
-            .map_err(|error| wrap("create volume", name, error))
+        self.make_volume(name, labels, None).await
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), DockerError> {
@@ -451,8 +462,10 @@ impl DockerEngine for Docker {
     async fn create_container(&self, plan: &ContainerPlan) -> Result<String, DockerError> {
         if self.podman {
             // It would make them without their labels, by which they are found and removed.
-            if let Some(volume) = &plan.volume {
-                self.create_volume(&volume.name, &volume.labels).await?;
+            for volume in &plan.volumes {
+                let options = volume.size.map(super::request::in_memory);
+                self.make_volume(&volume.name, &volume.labels, options)
+                    .await?;
             }
         }
         let options = query::CreateContainerOptionsBuilder::new()

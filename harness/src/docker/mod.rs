@@ -139,6 +139,9 @@ pub struct VolumePlan {
     pub path: String,
     /// Its labels.
     pub labels: Labels,
+    /// Its size in bytes, for one in memory that is empty again once no running container has it;
+    /// `None` for one on the engine's disk, as large as that.
+    pub size: Option<u64>,
 }
 
 /// A port of a container that this machine's loopback forwards to.
@@ -173,8 +176,8 @@ pub struct ContainerPlan {
     pub network: Attachment,
     /// Names that it finds at these addresses, whatever name servers say.
     pub hosts: Vec<(String, Ipv4Addr)>,
-    /// Its volume.
-    pub volume: Option<VolumePlan>,
+    /// Its volumes.
+    pub volumes: Vec<VolumePlan>,
     /// Its published ports.
     pub ports: Vec<PublishedPort>,
     /// Whether Docker's own init is process 1 and reaps orphans.
@@ -201,7 +204,7 @@ impl ContainerPlan {
             labels: Labels::new(),
             network: Attachment::None,
             hosts: Vec::new(),
-            volume: None,
+            volumes: Vec::new(),
             ports: Vec::new(),
             init: false,
             capabilities: Vec::new(),

@@ -43,7 +43,7 @@ fn host(plan: &ContainerPlan) -> models::HostConfig {
         extra_hosts: Some(plan.hosts.iter().map(host).collect()),
         network_mode: plan.network.mode(),
         port_bindings: Some(ports),
-        mounts: plan.volume.as_ref().map(|volume| vec![mount(volume)]),
+        mounts: Some(plan.volumes.iter().map(mount).collect()),
         init: Some(plan.init),
         cap_add: Some(plan.capabilities.clone()),
         sysctls: Some(plan.sysctls.clone().into_iter().collect()),
@@ -65,10 +65,27 @@ fn mount(volume: &VolumePlan) -> models::Mount {
         typ: Some(models::MountType::VOLUME),
         volume_options: Some(models::MountVolumeOptions {
             labels: Some(volume.labels.clone().into_iter().collect()),
+            driver_config: volume
+                .size
+                .map(|size| models::MountVolumeOptionsDriverConfig {
+                    name: Some("local".to_owned()),
+                    options: Some(in_memory(size)),
+                }),
             ..models::MountVolumeOptions::default()
         }),
         ..models::Mount::default()
     }
+}
+
+/// The one kind of volume of a fixed size that every engine makes, whatever its disk.
+pub(super) fn in_memory(size: u64) -> HashMap<String, String> {
+    let options = [
+        ("type", "tmpfs".to_owned()),
+        ("device", "tmpfs".to_owned()),
+        ("o", format!("size={size}")),
+    ];
+    let options = options.map(|(key, value)| (key.to_owned(), value));
+    HashMap::from(options)
 }
 
 fn networking(plan: &ContainerPlan) -> Option<models::NetworkingConfig> {

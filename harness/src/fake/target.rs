@@ -205,6 +205,15 @@ impl Target for FakeTarget {
         Ok(lock(&self.cluster).network[agent].clone())
     }
 
+    async fn restart_engine(&self) -> Result<(), ControlError> {
+        let mut cluster = lock(&self.cluster);
+        cluster.calls.push("restart engine".to_owned());
+        for state in cluster.states.values_mut() {
+            *state = ENDED;
+        }
+        Ok(())
+    }
+
     fn next_version(&self) -> Option<semver::Version> {
         Some(semver::Version::new(0, 0, 1))
     }

@@ -4,12 +4,13 @@
 //! Healing is safe to do twice and safe to do on an agent that the fault never reached: the
 //! runner heals whatever it tried to inject, also when the attempt failed half-way.
 //!
-//! Missing: full disks, clocks.
+//! Missing: clocks.
 
 mod block;
 mod certificate;
 mod corrupt_log;
 mod detach;
+mod full_disk;
 mod gossip_key;
 mod isolate;
 mod kill;
@@ -18,6 +19,7 @@ mod node;
 mod partition;
 mod pause;
 mod restart;
+mod restart_engine;
 mod shape;
 mod starve;
 mod stop;
@@ -81,6 +83,10 @@ pub enum Fault {
     Starve,
     /// It has hardly any memory more than it holds; healed by giving it all.
     LittleMemory,
+    /// The file system of its data is full; healed by making room, and a start where it ended.
+    FullDisk,
+    /// The engine below all of them is restarted; healed by a start of what ended.
+    RestartEngine,
     /// Its node takes no new work; healed by making it eligible.
     Ineligible,
     /// Its node is drained; healed by ending that and making it eligible.
@@ -88,7 +94,7 @@ pub enum Fault {
 }
 
 /// Every fault, for scripts, messages and references.
-pub const FAULTS: [Fault; 24] = [
+pub const FAULTS: [Fault; 26] = [
     Fault::Kill,
     Fault::Stop,
     Fault::Pause,
@@ -111,6 +117,8 @@ pub const FAULTS: [Fault; 24] = [
     Fault::WrongGossipKey,
     Fault::Starve,
     Fault::LittleMemory,
+    Fault::FullDisk,
+    Fault::RestartEngine,
     Fault::Ineligible,
     Fault::Drain,
 ];
@@ -166,6 +174,8 @@ impl Fault {
             Self::WrongGossipKey => &gossip_key::WrongGossipKey,
             Self::Starve => &starve::Starve,
             Self::LittleMemory => &little_memory::LittleMemory,
+            Self::FullDisk => &full_disk::FullDisk,
+            Self::RestartEngine => &restart_engine::RestartEngine,
             Self::Ineligible => &node::Ineligible,
             Self::Drain => &node::Drain,
         }

@@ -54,8 +54,16 @@ const SCRIPTS: &[(&str, &str)] = &[
         include_str!("../../carried/scenarios/corrupt-raft-log.scenario.hcl"),
     ),
     (
+        "engine-restart.scenario.hcl",
+        include_str!("../../carried/scenarios/engine-restart.scenario.hcl"),
+    ),
+    (
         "follower-loss.scenario.hcl",
         include_str!("../../carried/scenarios/follower-loss.scenario.hcl"),
+    ),
+    (
+        "full-disk.scenario.hcl",
+        include_str!("../../carried/scenarios/full-disk.scenario.hcl"),
     ),
     (
         "gossip-key-rotation.scenario.hcl",
@@ -76,6 +84,10 @@ const SCRIPTS: &[(&str, &str)] = &[
     (
         "leader-failover.scenario.hcl",
         include_str!("../../carried/scenarios/leader-failover.scenario.hcl"),
+    ),
+    (
+        "leader-full-disk.scenario.hcl",
+        include_str!("../../carried/scenarios/leader-full-disk.scenario.hcl"),
     ),
     (
         "leader-isolated.scenario.hcl",

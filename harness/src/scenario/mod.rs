@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-use crate::spec::Role;
+use crate::spec::{DataSize, Role};
 use crate::step::Step;
 use crate::target::{Capability, Target};
 use crate::time_scale::TimeScale;
@@ -102,6 +102,15 @@ impl Scenario {
         let further = self.regions.get(1).map(|_| Capability::Federation);
         let own = self.capabilities.iter().copied();
         of_steps.chain(own).chain(further).collect()
+    }
+
+    /// Returns how large agents' data are to be where that is nobody's choice: of a fixed size for
+    /// scenarios that fill them.
+    #[must_use]
+    pub fn data_size(&self) -> Option<DataSize> {
+        self.needs()
+            .contains(&Capability::Fill)
+            .then_some(DataSize::USUAL)
     }
 
     /// Returns why the scenario cannot run on a target, `None` when it can.

@@ -537,6 +537,10 @@ impl Reader<'_> {
             Pick::NodeRunning { .. } | Pick::Everyone => true,
             _ => false,
         };
+        if fault == Fault::RestartEngine && pick != Pick::Everyone {
+            let message = format!("`{fault}` hits every agent: `on = everyone`");
+            self.tell(on.value.span(), message);
+        }
         if client && fault == Fault::WrongGossipKey {
             let message = format!("`{fault}` is for servers: clients take no part in gossip");
             self.tell(on.value.span(), message);

@@ -195,11 +195,12 @@ fn every_probe_workload_fault_and_pick_can_be_written() {
         with_steps(&steps).unwrap_or_else(|error| panic!("{}: {error}", word.name));
     }
     for fault in FAULTS {
-        let role = match fault {
-            Fault::WrongGossipKey => "server",
-            _ => "client",
+        let on = match fault {
+            Fault::WrongGossipKey => "any(server)",
+            Fault::RestartEngine => "everyone",
+            _ => "any(client)",
         };
-        let steps = format!("inject \"{fault}\" {{\non = any({role})\n}}\nheal \"{fault}\" {{}}");
+        let steps = format!("inject \"{fault}\" {{\non = {on}\n}}\nheal \"{fault}\" {{}}");
         with_steps(&steps).unwrap_or_else(|error| panic!("{fault}: {error}"));
     }
     for pick in [
@@ -490,4 +491,18 @@ fn the_document_shows_the_reference_as_it_is() {
             "REHEARSE_UPDATE_DOCS=1 cargo test -p nomad-harness reference"
         );
     }
+}
+
+#[test]
+fn the_engine_is_restarted_below_every_agent_or_none() {
+    let on = |pick: &str| format!("  inject \"restart-engine\" {{\n    on = {pick}\n  }}");
+    let message = "7:10: `restart-engine` hits every agent: `on = everyone`";
+    for pick in ["leader", "all(server)", "\"client-1\""] {
+        starts(&told(&on(pick)), &[message]);
+    }
+    let scenario = with_steps(&on("everyone")).unwrap();
+    assert!(scenario.needs().contains(&Capability::RestartEngine));
+    assert_eq!(scenario.data_size(), None);
+    let fills = with_steps("  inject \"full-disk\" {\n    on = leader\n  }").unwrap();
+    assert_eq!(fills.data_size(), Some(DataSize::USUAL));
 }

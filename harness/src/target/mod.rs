@@ -47,6 +47,10 @@ pub enum Capability {
     Squeeze,
     /// Damage an agent's Raft log while it is down.
     Spoil,
+    /// Fill the file system of an agent's data.
+    Fill,
+    /// Restart what the agents run on, and everybody else's containers with it.
+    RestartEngine,
     /// Replace an agent's program by another version.
     Upgrade,
     /// Several regions in one gossip pool.
@@ -55,7 +59,7 @@ pub enum Capability {
 
 impl Capability {
     /// All levers that there can be.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Kill,
         Self::StopStart,
         Self::Pause,
@@ -70,6 +74,8 @@ impl Capability {
         Self::Throttle,
         Self::Squeeze,
         Self::Spoil,
+        Self::Fill,
+        Self::RestartEngine,
         Self::Upgrade,
         Self::Federation,
     ];
@@ -78,6 +84,11 @@ impl Capability {
     #[must_use]
     pub fn had_by(self) -> Option<&'static str> {
         match self {
+            Self::Fill => Some("rehearse up --data-size 1GiB"),
+            Self::RestartEngine => Some(
+                "rehearse run --restart-engine-with 'sudo systemctl restart docker', which ends \
+                 everybody's containers on that engine",
+            ),
             Self::Upgrade => Some("rehearse run --upgrade-to VERSION or PATH"),
             Self::Federation => Some(
                 "rehearse up --region east,west, with Nomad itself: simulated agents know one region",
@@ -325,6 +336,11 @@ impl ControlError {
     }
 }
 
+/// Whom a lever is about that is about all.
+fn all_agents() -> AgentName {
+    AgentName("the cluster".to_owned())
+}
+
 /// A running cluster, wherever it runs.
 #[async_trait]
 pub trait Target: Send + Sync {
@@ -370,7 +386,8 @@ pub trait Target: Send + Sync {
     async fn heal(&self, agent: &AgentName) -> Result<(), ControlError>;
     /// Returns the agent's network state (routes, filters) as text, for the residue check.
     async fn network_state(&self, agent: &AgentName) -> Result<String, ControlError>;
-    /// Returns the agent's limits of processors and memory as lines, for the residue check.
+    /// Returns the agent's limits of processors and memory, and what fills its disk, as lines, for the
+    /// residue check.
     async fn limits(&self, _: &AgentName) -> Result<String, ControlError> {
         Ok(String::new())
     }
@@ -428,8 +445,10 @@ pub trait Target: Send + Sync {
     }
     /// Notes the gossip key that the cluster has from now on.
     async fn keep_gossip_key(&self, _: &str) -> Result<(), ControlError> {
-        let all = AgentName("the cluster".to_owned());
-        Err(ControlError::absent("keep the gossip key of", &all))
+        Err(ControlError::absent(
+            "keep the gossip key of",
+            &all_agents(),
+        ))
     }
     /// Grants the agent only so many processors; `None` grants it all again.
     async fn throttle(&self, agent: &AgentName, _: Option<f64>) -> Result<(), ControlError> {
@@ -446,6 +465,23 @@ pub trait Target: Send + Sync {
     /// Whether [`Target::spoil_log`] was done, and the data not removed since.
     async fn log_is_spoiled(&self, agent: &AgentName) -> Result<bool, ControlError> {
         Err(ControlError::absent("look at the Raft log of", agent))
+    }
+    /// Fills the file system of the agent's data to the last byte; [`Target::unfill`] undoes it.
+    async fn fill(&self, agent: &AgentName) -> Result<(), ControlError> {
+        Err(ControlError::absent("fill the disk of", agent))
+    }
+    /// Removes what fills the file system of the agent's data.
+    async fn unfill(&self, agent: &AgentName) -> Result<(), ControlError> {
+        Err(ControlError::absent("make room on the disk of", agent))
+    }
+    /// Restarts what the agents run on, and everybody else's containers with it; returns when it answers
+    /// again.
+    async fn restart_engine(&self) -> Result<(), ControlError> {
+        Err(ControlError::absent("restart what runs", &all_agents()))
+    }
+    /// Waits until what the agents run on answers.
+    async fn engine_is_back(&self) -> Result<(), ControlError> {
+        Ok(())
     }
     /// Returns the version that [`Target::upgrade`] brings.
     fn next_version(&self) -> Option<Version> {

@@ -268,3 +268,76 @@ async fn a_damaged_log_is_not_taken_for_a_good_one_and_healing_it_costs_its_data
     assert!(!leader.unwrap().is_empty());
     cluster.tear_down().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_takes_nothing_more_and_making_room_costs_no_data() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let size = Some("64MiB".parse().unwrap());
+    let builder = stage.builder().name("full").clients(0).data_size(size);
+    let cluster = builder.start().await.unwrap();
+    let target = cluster.target();
+    assert_eq!(target.lacks(Capability::Fill).await, None);
+    let leader = cluster.leader().await.unwrap();
+    let follower = cluster.servers().find(|s| s.name() != leader.name());
+    let follower = follower.unwrap();
+    assert_eq!(target.limits(follower.name()).await.unwrap(), "");
+
+    let full = Fault::FullDisk;
+    full.inject(target, follower.name(), &[]).await.unwrap();
+    let filled = target.limits(follower.name()).await.unwrap();
+    let bytes = filled.strip_suffix(" bytes fill its disk\n").unwrap();
+    assert!((32 << 20..=64 << 20).contains(&bytes.parse::<u64>().unwrap()));
+    // The same is said again and again: more than what was written before leaves room for.
+    let noise = "x".repeat(100_000);
+    let job = serde_json::json!({
+        "ID": "large", "Name": "large", "Type": "service", "Datacenters": ["dc1"],
+        "Meta": { "noise": noise },
+        "TaskGroups": [{ "Name": "web", "Count": 1, "Tasks": [{
+            "Name": "main", "Driver": "raw_exec", "Config": { "command": "/bin/true" },
+        }] }],
+    });
+    let ended = || async {
+        let registered = leader.api().register(&job).await;
+        match (registered, follower.state().await) {
+            (Ok(_), Ok(AgentState::Exited { code, .. })) => Look::Done(code),
+            other => Look::NotYet(format!("{other:?}")),
+        }
+    };
+    let code = eventually(SOON, TICK, "the agent gives up", ended).await;
+    assert_ne!(code.unwrap(), 0);
+    let log = follower.logs(20).await.unwrap();
+    assert!(log.contains("No space left on device"), "{log}");
+    // No process of the agent's is left, and its data are all the same.
+    assert_eq!(target.limits(follower.name()).await.unwrap(), filled);
+
+    full.heal(target, follower.name()).await.unwrap();
+    full.heal(target, follower.name()).await.unwrap();
+    assert_eq!(target.limits(follower.name()).await.unwrap(), "");
+    let knows = || async {
+        match follower.api().stale().job("large").await {
+            Ok(_) => Look::Done(()),
+            Err(error) => Look::NotYet(error.to_string()),
+        }
+    };
+    eventually(SOON, TICK, "it has caught up", knows)
+        .await
+        .unwrap();
+    cluster.tear_down().await.unwrap();
+    stage.assert_nothing_left("full").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_of_no_fixed_size_is_not_filled() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let cluster = stage.builder().servers(1).clients(0).start().await.unwrap();
+    let (target, server) = (cluster.target(), cluster.agent("server-1").unwrap());
+    assert!(!target.capabilities().contains(&Capability::Fill));
+    let error = target.fill(server.name()).await.unwrap_err();
+    let said = error.source.to_string();
+    assert!(said.contains("not `data fill /opt/nomad/data`"), "{said}");
+    cluster.tear_down().await.unwrap();
+}

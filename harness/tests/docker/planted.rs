@@ -126,6 +126,9 @@ const TABLE: &[(&str, Finder)] = &[
         "service-kept",
         PatientLaw("a_stopped_jobs_services_are_gone"),
     ),
+    ("write-waits-for-all", Scenario("full-disk", 1)),
+    // `engine-restart` finds it, too, where an engine may be restarted.
+    ("writes-not-synced", Scenario("cluster-stop-start", 10)),
 ];
 
 /// What is told of it.
@@ -285,9 +288,11 @@ async fn verdict(stage: &Stage, name: &str, scale: u32, plant: Option<&str>) -> 
         Some(plant) => builder.plant(plant),
         None => builder,
     };
+    let scenario = scenario.unwrap();
+    let builder = builder.data_size(scenario.data_size());
     let cluster = builder.start().await.unwrap();
     let options = runner::Options::with_seed(1);
-    let report = runner::run(scenario.unwrap(), cluster.target(), options).await;
+    let report = runner::run(scenario, cluster.target(), options).await;
     cluster.tear_down().await.unwrap();
     let summary = nomad_harness::report::summary(std::slice::from_ref(&report));
     (report.verdict, summary)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nomad_harness::engine::{EngineKind, EngineRequest};
 use nomad_harness::scenario::{self, Scenario};
-use nomad_harness::spec::{AgentName, Arch, ClusterSpec, Role};
+use nomad_harness::spec::{AgentName, Arch, ClusterSpec, DataSize, Role};
 use nomad_harness::time_scale::TimeScale;
 
 use super::failure::Failure;
@@ -82,6 +82,10 @@ pub struct ClusterArgs {
     /// Nomad's datacenter.
     #[arg(long, default_value = "dc1")]
     datacenter: String,
+    /// Give each agent's data a file system of this size, in memory, so that scenarios can fill it: 64MiB
+    /// to 64GiB [default: the engine's disk, or 1GiB where a scenario needs it].
+    #[arg(long, value_name = "SIZE")]
+    data_size: Option<DataSize>,
     /// How long it may take until the cluster is ready, as `90s` or `5m` [default: 60s, and as many
     /// times more as emulated agents are slower].
     #[arg(long, value_name = "TIME", value_parser = scenario::duration_or_seconds)]
@@ -102,6 +106,8 @@ pub struct Size {
     pub regions: Vec<String>,
     /// How many times faster its timers run; of simulated agents only.
     pub time_scale: TimeScale,
+    /// How large the file systems of its agents' data are, where that is fixed.
+    pub data_size: Option<DataSize>,
 }
 
 impl Default for Size {
@@ -111,6 +117,7 @@ impl Default for Size {
             clients: 3,
             regions: Vec::new(),
             time_scale: TimeScale::default(),
+            data_size: None,
         }
     }
 }
@@ -132,6 +139,10 @@ impl ClusterArgs {
             scenario.clients,
             self.time_scale.min(most),
         );
+        let size = Size {
+            data_size: size.data_size.or_else(|| scenario.data_size()),
+            ..size
+        };
         if scenario.regions.is_empty() || self.region.len() > 1 {
             return size;
         }
@@ -153,6 +164,7 @@ impl ClusterArgs {
             clients: self.clients.unwrap_or_else(|| usual.clients.max(clients)),
             regions: usual.regions,
             time_scale,
+            data_size: self.data_size,
         }
     }
 
@@ -211,6 +223,7 @@ impl ClusterArgs {
         let mut regions = regions.iter().cloned();
         spec.region = regions.next().unwrap_or_default();
         spec.further_regions = regions.collect();
+        spec.data_size = size.data_size;
         self.read_archs(&mut spec)?;
         spec.datacenter.clone_from(&self.datacenter);
         for text in &self.set {

@@ -42,6 +42,10 @@ pub struct Args {
     /// How often each scenario is run; each time with the next seed.
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
+    /// Let scenarios restart the Docker engine, with this command, as `sudo systemctl restart docker`:
+    /// everybody's containers on that engine end with it. Without one, such scenarios are skipped.
+    #[arg(long, value_name = "COMMAND")]
+    restart_engine_with: Option<String>,
     /// Leave the cluster and its jobs as they are when a run does not pass, and end there.
     #[arg(long)]
     keep_failed: bool,
@@ -70,6 +74,12 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             "`--attach` and `--yes` go with `--target aws`",
         ));
     }
+    if args.restart_engine_with.is_some() && (live || args.jobs > 1) {
+        return Err(Failure::input(
+            "`--restart-engine-with` does not go with `--jobs`, whose other clusters it would end, or with \
+             `--target aws`",
+        ));
+    }
     rehearsal::try_out(&args.report)?;
     let first_seed = args.seed.unwrap_or_else(rehearsal::any_seed);
     let works = (0..args.repeat)
@@ -92,6 +102,7 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         keep_failed: args.keep_failed,
         interrupt: rehearsal::interrupt(),
         jobs: usize::from(args.jobs),
+        restart_engine_with: args.restart_engine_with.as_deref(),
         until: None,
     };
     let played = rehearsal::play(&orders, works).await;

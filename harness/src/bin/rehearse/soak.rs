@@ -74,6 +74,7 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         keep_failed: args.keep_failed,
         interrupt: rehearsal::interrupt(),
         jobs: 1,
+        restart_engine_with: None,
         until: Some(args.lasting),
     };
     let played = rehearsal::play(&orders, vec![Work { scenario, seed }]).await;

@@ -228,3 +228,37 @@ async fn an_upgrade_takes_one_at_a_time_and_leaves_a_cluster_that_no_other_may_u
     assert_eq!(target.calls(), ["upgrade server-2", "upgrade server-3"]);
     assert!(!report.cluster_fit, "{report:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_is_restarted_once_for_all_and_servers_are_started_first() {
+    let mut target = fake(Defects::default()).await;
+    let script = scenario(vec![
+        Step::Inject {
+            fault: Fault::RestartEngine,
+            on: Pick::Everyone,
+        },
+        Step::Heal {
+            fault: Fault::RestartEngine,
+        },
+    ]);
+    let report = run(&script, &target, Options::with_seed(1)).await;
+    assert_eq!(report.verdict, Verdict::Skipped, "{report:?}");
+    let why = reason(&report);
+    assert!(why.contains("--restart-engine-with '"), "{why}");
+    assert_eq!(target.calls(), [] as [&str; 0]);
+    target.capabilities.insert(Capability::RestartEngine);
+    let report = run(&script, &target, Options::with_seed(1)).await;
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    assert_eq!(
+        target.calls(),
+        [
+            "restart engine",
+            "start server-3",
+            "start server-2",
+            "start server-1",
+            "start client-3",
+            "start client-2",
+            "start client-1",
+        ]
+    );
+}

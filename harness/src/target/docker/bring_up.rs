@@ -110,6 +110,9 @@ pub enum UpError {
     /// A client of the HTTP API could not be made.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// Data of a fixed size are kept by the built-in program.
+    #[error("data of a fixed size take the built-in program, which the agents' image has not")]
+    NoKeeper,
     /// What an agent's security groups close could not be closed.
     #[error("cannot close what the security groups of {agent} close: {source}")]
     Ports {
@@ -188,6 +191,9 @@ impl UpError {
             Self::Docker(error) => error.hint(),
             Self::Subnet(error) => error.hint(),
             Self::Sweep(error) => error.hint(),
+            Self::NoKeeper => {
+                Some("rehearse up ...    # without --data-size, or without --image".to_owned())
+            }
             Self::Ports { .. } => Some(
                 "rehearse up ... --open-ports    # stands the agents up without packet filters"
                     .to_owned(),
@@ -739,6 +745,7 @@ impl Attempt<'_> {
     ) -> Result<DockerCluster, UpError> {
         let mut cluster = self.assemble(planned.record.clone())?;
         self.answer_for_aws(&cluster, network, planned).await?;
+        self.keep_data(planned).await?;
         let mut token = None;
         let further = self.spec.further_regions.iter();
         for region in std::iter::once(None).chain(further.map(|region| Some(region.as_str()))) {
@@ -904,6 +911,23 @@ impl Attempt<'_> {
         let id = made.map_err(|error| self.name_taken(error))?;
         self.docker.upload(&id, files).await?;
         cluster.start_responder().await.map_err(UpError::Responder)
+    }
+
+    /// Starts what keeps the agents' data, where they are in memory: before the agents, whose folders
+    /// are put there first.
+    async fn keep_data(&self, planned: &Planned) -> Result<(), UpError> {
+        let record = &planned.record;
+        if record.spec.data_size.is_none() {
+            return Ok(());
+        }
+        let tools = record.tools.as_ref().ok_or(UpError::NoKeeper)?;
+        let tags = |agent: &AgentRecord| {
+            plan::tags(self.common, &planned.programs[&agent.plan.arch], agent)
+        };
+        let keeper = plan::keeper(self.common, tools, record, &tags);
+        let made = self.docker.create_container(&keeper).await;
+        let id = made.map_err(|error| self.name_taken(error))?;
+        Ok(self.docker.start_container(&id).await?)
     }
 
     /// Makes and starts one agent's container; returns the port by which it is reached.

@@ -16,7 +16,7 @@ use crate::poll::rest;
 use crate::spec::{Adoption, AgentName, HTTP_PORT, RPC_PORT, SERF_PORT};
 use crate::target::{
     AgentInfo, AgentState, Capability, ControlError, EngineInfo, Line, Paper, Said, Target,
-    Traffic, Way,
+    Traffic, Way, all_agents,
 };
 
 /// How long an agent may take to end itself before it is killed.
@@ -218,7 +218,14 @@ impl Target for DockerCluster {
         let memory = limits
             .memory
             .map(|bytes| format!("{bytes} bytes of memory\n"));
-        Ok(cpus.into_iter().chain(memory).collect())
+        let filler = match self.record.spec.data_size {
+            Some(_) => {
+                let told = self.data_tool(agent, "filled").await;
+                Some(told.map_err(self.failed("look at the disk of", agent))?)
+            }
+            None => None,
+        };
+        Ok(cpus.into_iter().chain(memory).chain(filler).collect())
     }
 
     async fn logs(&self, agent: &AgentName, lines: usize) -> Result<String, ControlError> {
@@ -249,6 +256,11 @@ impl Target for DockerCluster {
                 let tried = self.docker.limit_memory(self.container(agent), None).await;
                 tried.map_err(|error| with_source(&error))
             }
+            Capability::Fill => {
+                let kept = self.data_are_kept().await;
+                kept.map_err(|error| error.to_string())
+            }
+            Capability::RestartEngine => self.bears_a_restart_of_the_engine(),
             Capability::Upgrade => match self.upgraded() {
                 Some(agent) => Err(format!(
                     "`{agent}` was upgraded already, and nothing leads back"
@@ -338,9 +350,8 @@ impl Target for DockerCluster {
     }
 
     async fn keep_gossip_key(&self, key: &str) -> Result<(), ControlError> {
-        let all = AgentName("the cluster".to_owned());
         let outcome = self.folder.write_gossip_key(key);
-        outcome.map_err(self.failed("keep the gossip key of", &all))
+        outcome.map_err(self.failed("keep the gossip key of", &all_agents()))
     }
 
     async fn throttle(&self, agent: &AgentName, cpus: Option<f64>) -> Result<(), ControlError> {
@@ -373,6 +384,30 @@ impl Target for DockerCluster {
         outcome
             .map(|said| said.trim() == "yes")
             .map_err(self.failed("look at the Raft log of", agent))
+    }
+
+    async fn fill(&self, agent: &AgentName) -> Result<(), ControlError> {
+        let outcome = self.data_tool(agent, "fill").await;
+        outcome
+            .map(drop)
+            .map_err(self.failed("fill the disk of", agent))
+    }
+
+    async fn unfill(&self, agent: &AgentName) -> Result<(), ControlError> {
+        let outcome = self.data_tool(agent, "unfill").await;
+        outcome
+            .map(drop)
+            .map_err(self.failed("make room on the disk of", agent))
+    }
+
+    async fn restart_engine(&self) -> Result<(), ControlError> {
+        let outcome = self.end_and_start_engine().await;
+        outcome.map_err(self.failed("restart the engine of", &all_agents()))
+    }
+
+    async fn engine_is_back(&self) -> Result<(), ControlError> {
+        let outcome = self.engine_answers().await;
+        outcome.map_err(self.failed("reach the engine of", &all_agents()))
     }
 
     fn next_version(&self) -> Option<Version> {

@@ -65,6 +65,12 @@ pub enum LifecycleError {
         #[source]
         source: DockerError,
     },
+    /// The agents' data were in memory (`--data-size`) and went with an end of Docker, or of the machine.
+    #[error("the data of cluster `{cluster}` were in memory (`--data-size`), and are gone")]
+    DataGone {
+        /// The cluster.
+        cluster: String,
+    },
     /// An agent that was started ended.
     #[error(
         "{called} of cluster `{cluster}` ended with exit code {code}{} after its start{}{}",
@@ -133,6 +139,9 @@ impl LifecycleError {
             Self::Agent {
                 source, cluster, ..
             } if source.trouble == Trouble::NotFound => Some(format!(
+                "rehearse down {cluster} && rehearse up {cluster}    # makes it anew"
+            )),
+            Self::DataGone { cluster } => Some(format!(
                 "rehearse down {cluster} && rehearse up {cluster}    # makes it anew"
             )),
             Self::Docker(error) | Self::Agent { source: error, .. } => error.hint(),
@@ -344,6 +353,9 @@ impl DockerCluster {
                     cluster: self.record.spec.name.clone(),
                     agent,
                     source,
+                },
+                ToolError::DataGone => LifecycleError::DataGone {
+                    cluster: self.record.spec.name.clone(),
                 },
                 source => LifecycleError::Ports { agent, source },
             })?;

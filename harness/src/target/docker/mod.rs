@@ -5,6 +5,7 @@ mod bring_up;
 mod conditions;
 mod configuration;
 mod control;
+mod engine_restart;
 mod folder;
 mod lifecycle;
 mod papers;
@@ -26,6 +27,7 @@ use crate::target::{AgentInfo, Capability, EngineInfo};
 
 pub use bring_up::{Options, UpError, bring_up};
 pub use conditions::{Missing, Unready};
+pub use engine_restart::RestartError;
 pub use folder::{AgentRecord, CliFiles, Folder, FolderError, Lock, Phase, Record, StateRoot};
 pub use lifecycle::{LifecycleError, tear_down};
 pub use papers::PaperError;
@@ -40,6 +42,8 @@ pub struct DockerCluster {
     agents: Vec<AgentInfo>,
     apis: BTreeMap<AgentName, Api>,
     capabilities: BTreeSet<Capability>,
+    /// The command that restarts the engine, where somebody gave one.
+    restart_engine_with: Option<String>,
 }
 
 impl std::fmt::Debug for DockerCluster {
@@ -180,6 +184,7 @@ impl DockerCluster {
         if record.tools.is_some() {
             capabilities.extend([Capability::Isolate, Capability::Block]);
             capabilities.extend([Capability::Wipe, Capability::Spoil]);
+            capabilities.extend(record.spec.data_size.map(|_| Capability::Fill));
             capabilities.extend([Capability::Delay, Capability::Loss, Capability::Rate]);
         }
         Ok(Self {
@@ -189,6 +194,7 @@ impl DockerCluster {
             agents,
             apis,
             capabilities,
+            restart_engine_with: None,
         })
     }
 

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use rand::seq::SliceRandom as _;
 use sha2::{Digest as _, Sha256};
 
-use super::folder::{AgentRecord, Record};
+use super::folder::{AgentRecord, Record, ToolImage};
 use super::responder;
 use crate::agent_config::{self, CONFIG_DIR, CONFIG_FILE, ConfigError, DATA_DIR, Secrets, TLS_DIR};
 use crate::docker::{
@@ -13,7 +13,7 @@ use crate::docker::{
 };
 use crate::engine::{AGENT_USER, BUILT_IN, Program};
 use crate::owner::Owner;
-use crate::spec::{AgentPlan, ClusterSpec, HTTP_PORT, RPC_PORT, Role};
+use crate::spec::{AgentPlan, ClusterSpec, DataSize, HTTP_PORT, RPC_PORT, Role};
 use crate::tls::{self, Authority, TlsError};
 
 /// Ports offered to clusters: below the range from which the kernel gives ports to outgoing
@@ -87,6 +87,11 @@ impl Common {
         format!("rehearse-{}-{}", self.cluster, agent.name)
     }
 
+    /// Returns the name of the container that keeps the agents' data, where they are in memory.
+    pub(super) fn keeper(&self) -> String {
+        format!("rehearse-{}-keeper", self.cluster)
+    }
+
     /// Returns the name of the volume that says: it came up whole.
     pub(super) fn marker(&self) -> String {
         format!("rehearse-{}-ready", self.cluster)
@@ -147,6 +152,50 @@ fn command(program: &Program, agent: &AgentRecord, record: &Record) -> Vec<Strin
     command
 }
 
+/// Returns the labels of an agent's container and volume.
+pub(super) fn tags(common: &Common, program: &Program, agent: &AgentRecord) -> Labels {
+    let mut tags = common.labels.clone();
+    tags.insert(labels::ROLE.to_owned(), agent.plan.role.to_string());
+    tags.insert(labels::AGENT.to_owned(), agent.plan.name.to_string());
+    tags.insert(labels::ENGINE.to_owned(), program.info.record());
+    tags
+}
+
+/// Returns an agent's volume.
+fn data(agent: &AgentRecord, record: &Record, path: String, labels: Labels) -> VolumePlan {
+    VolumePlan {
+        name: agent.container.clone(),
+        path,
+        labels,
+        size: record.spec.data_size.map(DataSize::bytes),
+    }
+}
+
+/// Returns the plan of the container that keeps the agents' data: the engine empties a file system in
+/// memory when no running container has it any more, and an agent's is to outlive its process.
+pub(super) fn keeper(
+    common: &Common,
+    tools: &ToolImage,
+    record: &Record,
+    tags: &dyn Fn(&AgentRecord) -> Labels,
+) -> ContainerPlan {
+    let command = [BUILT_IN, "data", "keep"].map(str::to_owned).into();
+    let platform = tools.arch.platform();
+    let mut plan = ContainerPlan::alone(common.keeper(), tools.image.clone(), platform, command);
+    plan.user = AGENT_USER.to_string();
+    // As process 1 it would not end when it is asked to.
+    plan.init = true;
+    plan.labels = common.labels.clone();
+    let role = labels::KEEPER.to_owned();
+    plan.labels.insert(labels::ROLE.to_owned(), role);
+    let volume = |agent: &AgentRecord| {
+        let path = format!("/data/{}", agent.plan.name);
+        data(agent, record, path, tags(agent))
+    };
+    plan.volumes = record.agents.iter().map(volume).collect();
+    plan
+}
+
 /// Returns the plan of an agent's container.
 pub(super) fn container(
     common: &Common,
@@ -155,10 +204,7 @@ pub(super) fn container(
     record: &Record,
     network: &str,
 ) -> ContainerPlan {
-    let mut tags = common.labels.clone();
-    tags.insert(labels::ROLE.to_owned(), agent.plan.role.to_string());
-    tags.insert(labels::AGENT.to_owned(), agent.plan.name.to_string());
-    tags.insert(labels::ENGINE.to_owned(), program.info.record());
+    let tags = tags(common, program, agent);
     let cloud = responder::cloud(record);
     ContainerPlan {
         name: agent.container.clone(),
@@ -178,11 +224,7 @@ pub(super) fn container(
             .flat_map(|cloud| cloud.hosts())
             .map(|host| (host, record.subnet.responder()))
             .collect(),
-        volume: Some(VolumePlan {
-            name: agent.container.clone(),
-            path: DATA_DIR.to_owned(),
-            labels: tags,
-        }),
+        volumes: vec![data(agent, record, DATA_DIR.to_owned(), tags)],
         ports: vec![PublishedPort {
             container: HTTP_PORT,
             host: agent.api_port,

@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::owner::Owner;
 use crate::progress::{Event, Progress};
 use crate::spec::{AgentName, Arch, ClusterSpec};
-use crate::target::{AgentState, Capability, Target as _};
+use crate::target::{AgentState, Capability, ControlError, Target as _};
 
 struct Place {
     docker: Arc<FakeDocker>,
@@ -40,6 +40,15 @@ impl Place {
             },
             _folder: folder,
         }
+    }
+
+    /// Where the built-in program runs in the agents' image.
+    fn equipped() -> Self {
+        let place = Self::new();
+        let said = "Nomad v1.8.3\nUsage: nomad agent\n".to_owned();
+        let says = vec![("rehearse-version".to_owned(), said)];
+        place.docker.with(|state| state.says = says);
+        place
     }
 
     fn root(&self) -> StateRoot {
@@ -103,6 +112,13 @@ fn spec() -> ClusterSpec {
     ClusterSpec::new("demo", Arch::Amd64)
 }
 
+fn spec_of_fixed_size() -> ClusterSpec {
+    ClusterSpec {
+        data_size: Some("64MiB".parse().unwrap()),
+        ..spec()
+    }
+}
+
 /// Labels of a run whose maker is gone.
 fn tags_of_the_dead(run: &str, cluster: &str) -> Labels {
     let this = Owner::this().to_string();
@@ -118,22 +134,92 @@ fn tags_of_the_dead(run: &str, cluster: &str) -> Labels {
 
 #[tokio::test]
 async fn whatever_call_fails_nothing_is_left() {
+    // A version's container (made, started), the built-in program on top of the image, a container
+    // that tries it, a network, and three calls for each of six agents.
+    let calls = 2 + 1 + 2 + 1 + 3 * 6;
+    assert_eq!(failures_of(&spec(), Place::new).await, calls);
+    // And what keeps their data.
+    let fixed = failures_of(&spec_of_fixed_size(), Place::equipped).await;
+    assert_eq!(fixed, calls + 2);
+}
+
+/// Fails one call after the other; returns how many there are.
+async fn failures_of(spec: &ClusterSpec, place: impl Fn() -> Place) -> usize {
     let mut failures = 0;
     for number in 0.. {
-        let place = Place::new();
+        let place = place();
         place
             .docker
             .with(|state| state.fails = Some((number, Trouble::Other)));
-        let outcome = place.up(&spec()).await;
+        let outcome = place.up(spec).await;
         let asked = place.docker.with(|state| state.calls.get(number).cloned());
         let Some(asked) = asked else { break };
         let error = outcome.expect_err(&asked);
         place.assert_nothing_left(&format!("{asked}: {error}"));
         failures += 1;
     }
-    // A version's container (made, started), the built-in program on top of the image, a container
-    // that tries it, a network, and three calls for each of six agents.
-    assert_eq!(failures, 2 + 1 + 2 + 1 + 3 * 6);
+    failures
+}
+
+#[tokio::test]
+async fn without_the_built_in_program_nothing_keeps_data_of_a_fixed_size() {
+    let place = Place::new();
+    let error = place.up(&spec_of_fixed_size()).await.unwrap_err();
+    assert!(matches!(error, UpError::NoKeeper), "{error}");
+    assert!(error.hint().unwrap().contains("without --data-size"));
+    place.assert_nothing_left("no keeper");
+}
+
+#[tokio::test]
+async fn data_of_a_fixed_size_are_kept_by_a_container_that_goes_with_the_cluster() {
+    let place = Place::equipped();
+    let spec = spec_of_fixed_size();
+    let kept = place.up_with(&spec, true, &Progress::silent()).await;
+    kept.unwrap_err();
+    let root = place.root();
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
+    let cluster = cluster.await.unwrap();
+    let containers = place.docker.with(|state| state.containers.clone());
+    let agents: Vec<_> = containers
+        .values()
+        .filter(|made| labels::is_agent(&made.plan.labels))
+        .map(|made| &made.plan)
+        .collect();
+    let keeper = containers
+        .iter()
+        .find(|(_, made)| made.plan.name == "rehearse-demo-keeper");
+    let (keeper_id, keeper) = keeper.unwrap();
+    assert_eq!((agents.len(), containers.len()), (6, 7));
+    for agent in agents {
+        let own = &agent.volumes[0];
+        assert_eq!(own.size, Some(64 << 20));
+        let there = keeper.plan.volumes.iter().find(|one| one.name == own.name);
+        let there = there.unwrap();
+        assert_eq!((there.size, &there.labels), (own.size, &own.labels));
+    }
+
+    let listed = list(place.docker.as_ref(), &root).await.unwrap();
+    assert_eq!((listed[0].agents, &listed[0].health), (6, &Health::Running));
+    assert!(cluster.capabilities().contains(&Capability::Fill));
+    assert_eq!(cluster.lacks(Capability::Fill).await, None);
+
+    // An end of Docker, or of the machine.
+    place.docker.die(keeper_id, 137);
+    let gone = "the agents' data were in memory, and nothing keeps them any more";
+    assert_eq!(cluster.lacks(Capability::Fill).await.unwrap(), gone);
+    let agent = cluster.agents()[0].name.clone();
+    cluster.kill(&agent).await.unwrap();
+    let error = cluster.start_agents(&[agent]).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the data of cluster `demo` were in memory (`--data-size`), and are gone"
+    );
+    assert!(error.hint().unwrap().starts_with("rehearse down demo"));
+    let silent = Progress::silent();
+    tear_down("demo", place.docker.as_ref(), &root, &silent)
+        .await
+        .unwrap();
+    place.assert_nothing_left("down");
 }
 
 #[tokio::test]
@@ -279,6 +365,75 @@ async fn an_agent_that_cannot_be_frozen_at_once_is_frozen_a_moment_later() {
     );
     assert!(start.elapsed() >= control::FREEZE_WITHIN);
     assert_eq!(cluster.state(&agent).await.unwrap(), AgentState::Running);
+}
+
+#[tokio::test]
+async fn the_engine_is_restarted_only_when_its_command_is_given_and_is_seen_to_have_been_away() {
+    let place = Place::new();
+    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
+    kept.unwrap_err();
+    let root = place.root();
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
+    let mut cluster = cluster.await.unwrap();
+    assert!(!cluster.capabilities().contains(&Capability::RestartEngine));
+    let told = |error: ControlError| format!("{error}: {}", error.source);
+    let error = cluster.restart_engine().await.unwrap_err();
+    assert_eq!(
+        told(error),
+        "cannot restart the engine of `the cluster`: nobody gave a command for it"
+    );
+
+    cluster.allow_engine_restart("exit 3".to_owned());
+    assert!(cluster.capabilities().contains(&Capability::RestartEngine));
+    assert_eq!(cluster.lacks(Capability::RestartEngine).await, None);
+    let error = told(cluster.restart_engine().await.unwrap_err());
+    assert!(
+        error.contains("`exit 3` ended with exit status: 3"),
+        "{error}"
+    );
+
+    // A command that restarts nothing, or another engine.
+    cluster.allow_engine_restart("true".to_owned());
+    let error = told(cluster.restart_engine().await.unwrap_err());
+    assert!(
+        error.contains("`true` ended well, and within 3 s"),
+        "{error}"
+    );
+
+    let docker = place.docker.clone();
+    let listened = async |wanted: bool| {
+        while (docker.listeners() > 0) != wanted {
+            tokio::task::yield_now().await;
+        }
+    };
+    listened(false).await;
+    let refusals = 3;
+    let (outcome, ()) = futures::join!(cluster.restart_engine(), async {
+        listened(true).await;
+        docker.restart(refusals);
+    });
+    outcome.unwrap();
+    assert_eq!(place.docker.with(|state| state.facts_refused), 0);
+    for agent in cluster.agents() {
+        let ended = cluster.state(&agent.name).await.unwrap();
+        assert!(matches!(ended, AgentState::Exited { .. }), "{ended:?}");
+        cluster.engine_is_back().await.unwrap();
+        cluster.start(&agent.name).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_engine_is_not_restarted_below_data_that_are_in_memory() {
+    let place = Place::equipped();
+    let spec = spec_of_fixed_size();
+    let kept = place.up_with(&spec, true, &Progress::silent()).await;
+    kept.unwrap_err();
+    let root = place.root();
+    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
+    let mut cluster = cluster.await.unwrap();
+    cluster.allow_engine_restart("true".to_owned());
+    let why = cluster.lacks(Capability::RestartEngine).await.unwrap();
+    assert!(why.contains("in memory (`--data-size 64MiB`)"), "{why}");
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@ use futures::StreamExt as _;
 use super::DockerCluster;
 use crate::agent_config::DATA_DIR;
 use crate::docker::{
-    Attachment, ContainerPlan, DockerEngine, DockerError, Labels, VolumePlan, labels,
+    Attachment, ContainerFacts, ContainerPlan, ContainerState, DockerEngine, DockerError, Labels,
+    VolumePlan, labels,
 };
 use crate::engine::{AGENT_USER, BUILT_IN};
 use crate::owner::Owner;
-use crate::spec::{AgentName, Filter, Ports};
+use crate::spec::{AgentName, DataSize, Filter, Ports};
 
 /// A tool did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum ToolError {
         /// The image.
         image: String,
     },
+    /// The agents' data were in memory.
+    #[error("the agents' data were in memory, and nothing keeps them any more")]
+    DataGone,
     /// The tool says no.
     #[error("`{command}` ended with exit code {code}: {said}")]
     Failed {
@@ -53,6 +57,7 @@ impl DockerCluster {
 
     /// Starts the agent's container, and closes to it what its security groups close: it waits for that.
     pub(super) async fn start_container(&self, agent: &AgentName) -> Result<(), ToolError> {
+        self.data_are_kept().await?;
         self.docker.start_container(self.container(agent)).await?;
         self.close_ports(agent).await
     }
@@ -84,19 +89,40 @@ impl DockerCluster {
         Some(format!("{}={}", from.address, ranges.join(",")))
     }
 
+    /// Where the agents' data are in memory, sees whether they are still there.
+    pub(super) async fn data_are_kept(&self) -> Result<(), ToolError> {
+        if self.record.spec.data_size.is_none() {
+            return Ok(());
+        }
+        let filter = [
+            (labels::RUN, Some(self.record.run.as_str())),
+            (labels::ROLE, Some(labels::KEEPER)),
+        ];
+        let found = self.docker.containers(&filter).await?;
+        let runs = |keeper: &ContainerFacts| keeper.state == ContainerState::Running;
+        if found.iter().any(runs) {
+            Ok(())
+        } else {
+            Err(ToolError::DataGone)
+        }
+    }
+
     /// Runs `rehearse-agent data VERB` on the folder of the agent's data, and returns what it printed.
     pub(super) async fn data_tool(
         &self,
         agent: &AgentName,
         verb: &str,
     ) -> Result<String, ToolError> {
-        let arguments = [verb.to_owned(), DATA_DIR.to_owned()];
+        let size = self.record.spec.data_size.map(DataSize::bytes);
+        let mut arguments = vec![verb.to_owned(), DATA_DIR.to_owned()];
+        arguments.extend(size.filter(|_| verb == "fill").map(|size| size.to_string()));
         let mut plan = self.tool_plan(agent, "data", &arguments)?;
-        plan.volume = Some(VolumePlan {
+        plan.volumes = vec![VolumePlan {
             name: self.container(agent).to_owned(),
             path: DATA_DIR.to_owned(),
             labels: Labels::new(),
-        });
+            size,
+        }];
         self.use_tool(&plan).await
     }
 

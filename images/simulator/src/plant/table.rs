@@ -61,6 +61,10 @@ pub enum Plant {
     KillTimeoutIgnored,
     /// Services of stopped allocations stay registered.
     ServiceKept,
+    /// A write is acknowledged only once every server has it.
+    WriteWaitsForAll,
+    /// Entries are acknowledged before they are on disk.
+    WritesNotSynced,
 }
 
 /// A row of the table.
@@ -225,5 +229,15 @@ pub(super) const TABLE: &[Planted] = &[
         Plant::ServiceKept,
         "service-kept",
         "services of stopped allocations stay registered",
+    ),
+    Planted::new(
+        Plant::WriteWaitsForAll,
+        "write-waits-for-all",
+        "a write is acknowledged only once every server has it",
+    ),
+    Planted::new(
+        Plant::WritesNotSynced,
+        "writes-not-synced",
+        "entries are acknowledged before they are on disk",
     ),
 ];

@@ -13,12 +13,12 @@ use openraft::{BasicNode, Config, SnapshotPolicy};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::Handle;
 use super::contacts::Contacts;
 use super::leadership;
 use super::machine::{Machine, View};
 use super::network::Network;
 use super::store::{Store, StoreError};
+use super::{Handle, LogId};
 use crate::clock;
 use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer, PeerChange};
 use crate::events::EventLog;
@@ -182,6 +182,18 @@ impl Replica {
         }
     }
 
+    /// Waits until every server has an entry.
+    async fn everywhere(&self, index: u64) {
+        let mut metrics = self.raft.metrics();
+        let has = |at: &Option<LogId>| at.is_some_and(|at| at.index >= index);
+        let all = metrics.wait_for(|seen| {
+            let matched = seen.replication.as_ref();
+            matched.is_none_or(|matched| matched.values().all(has))
+        });
+        // Raft has ended: nothing is waited for.
+        drop(all.await);
+    }
+
     async fn confirm(&self) -> Result<(), ConsensusError> {
         match self.raft.ensure_linearizable().await {
             Ok(_) => Ok(()),
@@ -266,8 +278,15 @@ impl Consensus for Replica {
         }
         // From here on the entry may be in the log: whatever goes wrong, it may still commit.
         let lost = || ConsensusError::NoQuorum("leadership lost while committing log".to_owned());
+        let write = async {
+            let written = self.raft.client_write(command).await;
+            if let (Ok(reply), true) = (&written, plant::is(Plant::WriteWaitsForAll)) {
+                self.everywhere(reply.log_id.index).await;
+            }
+            written
+        };
         tokio::select! {
-            written = self.raft.client_write(command) => match written {
+            written = write => match written {
                 Ok(reply) => Ok(reply.data),
                 Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(lost()),
                 Err(RaftError::APIError(e @ ClientWriteError::ChangeMembershipError(_))) => {

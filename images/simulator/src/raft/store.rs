@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{LogId, SnapshotMeta, StorageError, TypeConfig, encode};
+use crate::plant::{self, Plant};
 
 /// Entries by index, in JSON.
 const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
@@ -309,7 +310,12 @@ impl RaftLogStorage<TypeConfig> for Store {
             .into_iter()
             .map(|entry| (entry.log_id.index, encode(&entry)))
             .collect();
-        self.write(Durability::Immediate, move |write| {
+        let durability = if plant::is(Plant::WritesNotSynced) {
+            Durability::None
+        } else {
+            Durability::Immediate
+        };
+        self.write(durability, move |write| {
             let mut table = write.open_table(LOG)?;
             for (index, json) in &encoded {
                 table.insert(index, json.as_slice())?;

@@ -1,9 +1,17 @@
-//! What happens to an agent's data while it is down. `data wipe FOLDER` removes all that is in a
-//! folder, and leaves the folder itself, which is a volume. `data spoil FOLDER` damages the Raft
-//! log in it, and `data spoiled FOLDER` tells whether that was done.
+//! What happens to an agent's data. `data wipe FOLDER` removes all that is in a folder, and leaves the
+//! folder itself, which is a volume. `data spoil FOLDER` damages the Raft log in it, and `data spoiled
+//! FOLDER` tells whether that was done; both while the agent is down.
+//!
+//! `data fill FOLDER BYTES` fills the folder's file system, which must be one of that size, `data filled
+//! FOLDER` tells by how much, and `data unfill FOLDER` makes room again. `data keep` does nothing for ever:
+//! a file system in memory is there as long as a process that has it.
 
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::statvfs::statvfs;
 
 /// Where servers keep their log, in Nomad's data folder: `raft.db`, or segments in `wal`.
 const RAFT: &str = "server/raft";
@@ -17,12 +25,34 @@ const HEADS: usize = 2;
 const LEAST_BYTES: u64 = ((HEADS + 1) * PAGE_BYTES) as u64;
 /// The note that says the log was damaged; it goes with the data.
 const MARK: &str = "rehearse-spoiled";
+/// What takes the room.
+const FILLER: &str = "rehearse-filler";
+/// How much of it is written at once.
+const FILL_BYTES: usize = 1 << 20;
 
 /// The tool did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DataError {
-    #[error("expected `data wipe|spoil|spoiled FOLDER`, not `data {0}`")]
+    #[error(
+        "expected `data wipe|spoil|spoiled|filled|unfill FOLDER`, `data fill FOLDER BYTES` or `data keep`, \
+         not `data {0}`"
+    )]
     Usage(String),
+    #[error(
+        "the file system of `{}` has {found} bytes, expected {expected}: it is not filled",
+        .path.display()
+    )]
+    OtherSize {
+        path: PathBuf,
+        found: u64,
+        expected: u64,
+    },
+    #[error("cannot {action} `{}`: {source}", .path.display())]
+    Filler {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("no Raft log in `{}`", .0.display())]
     NoLog(PathBuf),
     #[error("cannot damage `{}`: {source}", .path.display())]
@@ -42,6 +72,16 @@ pub(super) fn run(args: &[String]) -> Result<String, DataError> {
         [verb, folder] if verb == "wipe" => wipe(Path::new(folder)),
         [verb, folder] if verb == "spoil" => spoil(Path::new(folder)),
         [verb, folder] if verb == "spoiled" => Ok(spoiled(Path::new(folder))),
+        [verb, folder, bytes] if verb == "fill" => {
+            let bytes = bytes.parse();
+            let bytes = bytes.map_err(|_| DataError::Usage(args.join(" ")))?;
+            fill(Path::new(folder), bytes)
+        }
+        [verb, folder] if verb == "filled" => filled(Path::new(folder)),
+        [verb, folder] if verb == "unfill" => unfill(Path::new(folder)),
+        [verb] if verb == "keep" => loop {
+            std::thread::park();
+        },
         _ => Err(DataError::Usage(args.join(" "))),
     }
 }
@@ -119,6 +159,79 @@ fn spoiled(folder: &Path) -> String {
     if there { "yes\n" } else { "no\n" }.to_owned()
 }
 
+/// Writes until nothing more is taken. A folder on another file system than the one that was made for it
+/// is left alone: that may be this machine's own disk.
+fn fill(folder: &Path, expected: u64) -> Result<String, DataError> {
+    let path = folder.join(FILLER);
+    let failed = |action| {
+        let path = path.clone();
+        move |source| DataError::Filler {
+            action,
+            path,
+            source,
+        }
+    };
+    let stat = statvfs(folder).map_err(|errno| failed("look at the disk of")(errno.into()))?;
+    // The kernel's numbers have another width on every platform.
+    #[allow(clippy::unnecessary_cast, clippy::cast_lossless)]
+    let (found, free) = {
+        let fragment = stat.fragment_size() as u64;
+        (
+            stat.blocks() as u64 * fragment,
+            stat.blocks_available() as u64 * fragment,
+        )
+    };
+    if found != expected {
+        return Err(DataError::OtherSize {
+            path: folder.to_owned(),
+            found,
+            expected,
+        });
+    }
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.create(true).append(true).mode(0o600).open(&path);
+    let mut file = opened.map_err(failed("open"))?;
+    // Most of it at once, without a byte being written; what is refused as a whole is written.
+    let free = i64::try_from(free).unwrap_or(i64::MAX);
+    let _refused = fallocate(&file, FallocateFlags::empty(), 0, free);
+    let mut piece = vec![0xA5; FILL_BYTES];
+    while !piece.is_empty() {
+        match file.write(&piece) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::StorageFull => piece.truncate(piece.len() / 2),
+            Err(error) => return Err(failed("write")(error)),
+        }
+    }
+    filled(folder)
+}
+
+/// Tells what takes the room; nothing where that is nothing.
+fn filled(folder: &Path) -> Result<String, DataError> {
+    let path = folder.join(FILLER);
+    match std::fs::metadata(&path) {
+        Ok(facts) => Ok(format!("{} bytes fill its disk\n", facts.len())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(DataError::Filler {
+            action: "look at",
+            path,
+            source,
+        }),
+    }
+}
+
+fn unfill(folder: &Path) -> Result<String, DataError> {
+    let path = folder.join(FILLER);
+    match std::fs::remove_file(&path) {
+        Ok(()) => Ok(format!("removed {}\n", path.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(DataError::Filler {
+            action: "remove",
+            path,
+            source,
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,5 +292,36 @@ mod tests {
         assert!(!std::fs::read(&snapshot).unwrap().contains(&0xA5));
         tool("wipe").unwrap();
         assert_eq!(tool("spoiled").unwrap(), "no\n");
+    }
+
+    #[test]
+    fn only_the_file_system_that_was_meant_is_filled_and_making_room_twice_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().display().to_string();
+        let tool = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            run(&words)
+        };
+        // This machine's own disk, and not one of 1 GiB.
+        let error = tool(&["fill", &text, "1073741824"]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("expected 1073741824: it is not filled"),
+            "{error}"
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(tool(&["fill", &text, "much"]).is_err());
+        assert!(tool(&["fill", &text]).is_err());
+
+        assert_eq!(tool(&["filled", &text]).unwrap(), "");
+        std::fs::write(folder.path().join(FILLER), [0; 5000]).unwrap();
+        assert_eq!(
+            tool(&["filled", &text]).unwrap(),
+            "5000 bytes fill its disk\n"
+        );
+        assert!(tool(&["unfill", &text]).unwrap().starts_with("removed "));
+        assert_eq!(tool(&["unfill", &text]).unwrap(), "");
+        assert_eq!(tool(&["filled", &text]).unwrap(), "");
     }
 }

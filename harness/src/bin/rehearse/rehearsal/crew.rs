@@ -46,6 +46,8 @@ pub struct Orders<'o> {
     pub interrupt: Interrupt,
     /// How many clusters at a time, at most.
     pub jobs: usize,
+    /// The command with which scenarios may restart the Docker engine.
+    pub restart_engine_with: Option<&'o str>,
     /// Ends a run's middle after this long (a soak's).
     pub until: Option<std::time::Duration>,
 }

@@ -51,13 +51,16 @@ impl<'o> Stage<'o> {
             self.give_up().await.map_err(NoCluster::Failed)?;
         }
         if self.cluster.is_none() {
-            let made = match self.orders.ground {
+            let mut made = match self.orders.ground {
                 Ground::Given { name } => {
                     let opened = self.orders.context.open(name).await;
                     opened.map_err(NoCluster::Failed)?
                 }
                 Ground::Own { .. } => self.make(size).await?,
             };
+            if let Some(command) = self.orders.restart_engine_with {
+                made.allow_engine_restart(command.to_owned());
+            }
             self.cluster = Some((size.clone(), made));
         }
         Ok(&self.cluster.as_ref().expect("it was just made").1)

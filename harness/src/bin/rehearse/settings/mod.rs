@@ -54,13 +54,15 @@ impl std::fmt::Display for Origin {
 }
 
 /// A consent is given for one command, by whoever types it.
-const CONSENT: &str = "yes";
+const CONSENTS: [&str; 2] = ["yes", "restart-engine-with"];
 
 /// Returns the variable that says an option: `--nomad-version` is `REHEARSE_NOMAD_VERSION`. Hidden
 /// options and consents have none, and cannot stand in the file.
 fn variable(arg: &Arg) -> Option<String> {
     let usual = !["help", "version"].contains(&arg.get_id().as_str()) && !arg.is_hide_set();
-    let long = arg.get_long().filter(|long| usual && *long != CONSENT)?;
+    let long = arg
+        .get_long()
+        .filter(|long| usual && !CONSENTS.contains(long))?;
     Some(PREFIX.to_owned() + &key(long).to_uppercase())
 }
 
@@ -297,8 +299,10 @@ mod tests {
             "REHEARSE_AGENT",
             "REHEARSE_PLANT",
             "REHEARSE_REQUIRE_DOCKER",
-            // Nothing agrees to a change of a live cluster but the one who types it.
+            // Nothing agrees to a change of a live cluster, or to an end of others' containers, but
+            // the one who types it.
             "REHEARSE_YES",
+            "REHEARSE_RESTART_ENGINE_WITH",
         ] {
             assert!(!found.iter().any(|name| name == own), "{own}");
         }
