@@ -78,7 +78,7 @@ replace-with = "vendored"
 [source.vendored]
 directory = "/build/vendor"
 END
-  in_image=(docker run --rm --network none --user "$(id -u):$(id -g)"
+  in_image=(docker run --rm --interactive --network none --user "$(id -u):$(id -g)"
     -v "$PWD:/build/src:ro" -v "$vendor:/build/vendor:ro" -v "$PWD/$work:/build/out"
     -w /build/src -e CARGO_TARGET_DIR=/build/out -e CARGO_HOME=/build/out/home)
   local setting
@@ -91,7 +91,7 @@ END
   mkfifo "$pipe"
   exec 9<>"$pipe"
   local with_us='exec 3<&0; "$@" & build=$!; { cat >/dev/null; kill $build; } <&3 & wait $build'
-  "${in_image[@]:0:2}" -i "${in_image[@]:2}" sh -c "$with_us" sh \
+  "${in_image[@]}" sh -c "$with_us" sh \
     cargo --config /build/out/vendored.toml "${build_arguments[@]}" --offline <"$pipe" 9>&-
   exec 9>&-
   readelf=in_image_readelf
@@ -99,7 +99,7 @@ END
 
 in_image_readelf() {
   local file=${!#}
-  "${in_image[@]}" readelf "${@:1:$#-1}" "/build/out/${file#"$work"/}"
+  "${in_image[@]}" readelf "${@:1:$#-1}" "/build/out/${file#"$work"/}" </dev/null
 }
 
 # The program must be of the asked architecture, need no loader, and be small.

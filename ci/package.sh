@@ -5,15 +5,15 @@
 #   ci/package.sh      takes as long as a first build
 set -euo pipefail
 cd "$(dirname "$0")/.."
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+. ci/archive.sh
 out=$PWD/target/package-test
 mkdir -p "$out"
 # Where there are changes that are not committed, they are packed, too.
-pack() { cargo package --no-verify --allow-dirty --quiet --target-dir "$out" "$@"; }
+crate_of() { cargo package --no-verify --allow-dirty --quiet --target-dir "$out" "$@"; }
 # The registry has no crate of that name of ours.
 own() { echo "patch.crates-io.agent.path='$1'"; }
-pack --package agent
-pack --package nomad-harness --config "$(own "$PWD/images/simulator")"
+crate_of --package agent
+crate_of --package nomad-harness --config "$(own "$PWD/images/simulator")"
 
 away=$(mktemp -d)
 trap 'rm -rf "$away"' EXIT

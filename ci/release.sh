@@ -9,6 +9,7 @@
 # Wanted: this machine's compiler with the target's standard library (`rustup target add`) and linker.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. ci/archive.sh
 
 [ $# = 1 ] || {
   echo "error: which architecture? ci/release.sh ARCH (amd64, arm64, s390x)" >&2
@@ -61,7 +62,6 @@ writer=$program
   writer=target/release/rehearse
 }
 
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 name=rehearse-$version-linux-$arch
 out=target/release-archives
 rm -rf "$out/$name" "$out/$name.tar.gz" "$out/$name.tar.gz.sha256"
@@ -75,10 +75,7 @@ for shell in bash zsh fish powershell; do
 done
 chmod -R u=rwX,go=rX "$out/$name"
 
-# The last change's time, or where there is no history that of nothing.
-time=$(git log -1 --format=%ct 2>/dev/null || echo 0)
-tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$time" --format=ustar \
-  -C "$out" -cf - "$name" | gzip -9 -n >"$out/$name.tar.gz"
+pack -C "$out" -cf - "$name" | gzip -9 -n >"$out/$name.tar.gz"
 rm -rf "${out:?}/$name"
 (cd "$out" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")
 echo "$out/$name.tar.gz ($(($(wc -c <"$out/$name.tar.gz") / 1024)) KiB)"

@@ -17,16 +17,13 @@ case ${1:-} in
     ;;
 esac
 dir=${2:-target/release-archives}
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+. ci/archive.sh
 archive=$dir/rehearse-$version-linux-$arch.tar.gz
 [ -e "$archive" ] || {
   echo "error: there is no $archive" >&2
   echo "  hint: ci/release.sh $arch" >&2
   exit 10
 }
-# The last change's time, or where there is no history that of nothing.
-time=$(git log -1 --format=%ct 2>/dev/null || echo 0)
-pack() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$time" --format=ustar "$@"; }
 hash_of() { sha256sum "$1" | cut -d' ' -f1; }
 
 work=$(mktemp -d)

@@ -218,8 +218,15 @@ impl ClusterSpec {
 
     /// Returns all regions, the first one (which is authoritative) first.
     pub fn regions(&self) -> impl Iterator<Item = &str> {
+        let first = self.region.as_str();
+        self.regions_of_agents()
+            .map(move |region| region.unwrap_or(first))
+    }
+
+    /// Returns all regions as their agents carry them: the first one as `None`.
+    pub fn regions_of_agents(&self) -> impl Iterator<Item = Option<&str>> {
         let further = self.further_regions.iter();
-        std::iter::once(self.region.as_str()).chain(further.map(String::as_str))
+        std::iter::once(None).chain(further.map(|region| Some(region.as_str())))
     }
 
     /// Returns an agent's region.
@@ -386,8 +393,7 @@ impl ClusterSpec {
         };
         let mut plan = Vec::new();
         for (role, count) in [(Role::Server, self.servers), (Role::Client, self.clients)] {
-            for (index, region) in (0..).zip(self.regions()) {
-                let further = (index > 0).then_some(region);
+            for (index, further) in (0..).zip(self.regions_of_agents()) {
                 plan.extend((1..=count).map(|number| {
                     let name = further.map_or_else(
                         || self.name_of(role, number),

@@ -113,8 +113,7 @@ impl Watch<'_> {
 
     /// Says whether an emulated agent ended because its emulation is gone.
     async fn unstarted(&self, agent: &AgentName) -> bool {
-        let mut all = self.target.agents().iter();
-        if !all.any(|info| info.name == *agent && info.emulated) {
+        if !self.target.agent(agent).is_some_and(|info| info.emulated) {
             return false;
         }
         let log = self.target.logs(agent, LOG_LINES).await;

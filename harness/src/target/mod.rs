@@ -350,9 +350,13 @@ pub trait Target: Send + Sync {
     fn engine(&self) -> &EngineInfo;
     /// Returns the agents, servers first.
     fn agents(&self) -> &[AgentInfo];
+    /// Returns the agent of this name.
+    fn agent(&self, name: &AgentName) -> Option<&AgentInfo> {
+        self.agents().iter().find(|agent| agent.name == *name)
+    }
     /// Returns how errors name an agent: see [`AgentInfo::called`].
     fn called(&self, agent: &AgentName) -> String {
-        let known = self.agents().iter().find(|known| known.name == *agent);
+        let known = self.agent(agent);
         known.map_or_else(|| format!("`{agent}`"), AgentInfo::called)
     }
     /// Returns the names of the regions, the authoritative one first; empty where they are not known.

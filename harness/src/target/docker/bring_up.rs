@@ -747,8 +747,7 @@ impl Attempt<'_> {
         self.answer_for_aws(&cluster, network, planned).await?;
         self.keep_data(planned).await?;
         let mut token = None;
-        let further = self.spec.further_regions.iter();
-        for region in std::iter::once(None).chain(further.map(|region| Some(region.as_str()))) {
+        for region in self.spec.regions_of_agents() {
             let (raised, known) = self.raise(cluster, network, planned, region, token).await?;
             cluster = raised;
             cluster.set_token(&known);
@@ -770,8 +769,7 @@ impl Attempt<'_> {
         region: Option<&str>,
         token: Option<Token>,
     ) -> Result<(DockerCluster, Token), UpError> {
-        let here = |agent: &&AgentRecord| agent.plan.region.as_deref() == region;
-        let agents = planned.record.agents.iter().filter(here);
+        let agents = planned.record.agents_of(region);
         let (of, secret) = (&cluster, token.as_ref());
         let starts = agents.map(|agent| self.start(of, network, planned, agent, secret));
         let began = Instant::now();
@@ -826,8 +824,7 @@ impl Attempt<'_> {
             }
             ports = &mut starts => {
                 let ports = ports?;
-                let agents = cluster.record.agents.iter();
-                let agents = agents.filter(|agent| agent.plan.region.as_deref() == region);
+                let agents = cluster.record.agents_of(region);
                 let planned = agents.map(|agent| agent.api_port);
                 if planned.eq(ports.iter().copied()) {
                     waiting.await.map(Waited::Ready)

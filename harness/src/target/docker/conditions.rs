@@ -302,8 +302,7 @@ pub(super) async fn again(
     deadline: Duration,
     progress: &Progress,
 ) -> Result<(), Unready> {
-    let further = cluster.record.spec.further_regions.iter();
-    let regions = std::iter::once(None).chain(further.map(|region| Some(region.as_str())));
+    let regions = cluster.record.spec.regions_of_agents();
     let waits = regions.map(|region| again_in(cluster, region, token, deadline, progress));
     try_join_all(waits).await.map(drop)
 }

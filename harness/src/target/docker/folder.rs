@@ -195,6 +195,12 @@ impl Record {
     pub fn schema() -> u32 {
         SCHEMA
     }
+
+    /// Returns the agents of a region; of the cluster's first, where none is named.
+    pub fn agents_of(&self, region: Option<&str>) -> impl Iterator<Item = &AgentRecord> {
+        let agents = self.agents.iter();
+        agents.filter(move |agent| agent.plan.region.as_deref() == region)
+    }
 }
 
 /// The folder of all clusters.

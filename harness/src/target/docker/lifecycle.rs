@@ -123,6 +123,10 @@ pub enum LifecycleError {
     Sweep(#[from] SweepError),
 }
 
+fn anew(cluster: &str) -> String {
+    format!("rehearse down {cluster} && rehearse up {cluster}    # makes it anew")
+}
+
 fn missing(unready: &Unready) -> String {
     let line = |missing: &conditions::Missing| format!("\n  missing: {missing}");
     unready.missing.iter().map(line).collect()
@@ -138,12 +142,8 @@ impl LifecycleError {
             // Its data went with its container: only a new cluster has that agent again.
             Self::Agent {
                 source, cluster, ..
-            } if source.trouble == Trouble::NotFound => Some(format!(
-                "rehearse down {cluster} && rehearse up {cluster}    # makes it anew"
-            )),
-            Self::DataGone { cluster } => Some(format!(
-                "rehearse down {cluster} && rehearse up {cluster}    # makes it anew"
-            )),
+            } if source.trouble == Trouble::NotFound => Some(anew(cluster)),
+            Self::DataGone { cluster } => Some(anew(cluster)),
             Self::Docker(error) | Self::Agent { source: error, .. } => error.hint(),
             Self::Sweep(error) => error.hint(),
             Self::Ended {
@@ -256,8 +256,8 @@ impl DockerCluster {
         agents: &[AgentName],
     ) -> Result<Vec<AgentName>, LifecycleError> {
         let is_server = |name: &&AgentName| {
-            let mut all = self.agents.iter();
-            all.any(|agent| agent.name == **name && agent.role == Role::Server)
+            let agent = self.agent(name);
+            agent.is_some_and(|agent| agent.role == Role::Server)
         };
         let (servers, clients): (Vec<&AgentName>, Vec<&AgentName>) =
             agents.iter().partition(is_server);
@@ -304,8 +304,7 @@ impl DockerCluster {
         // Where the engine has not written the last lines down, yet.
         drop(self.docker.wait_container(container).await);
         let log = log_end(self.docker.as_ref(), container).await;
-        let info = self.agents.iter().find(|info| info.name == *agent);
-        let emulation = match info.filter(|info| info.emulated) {
+        let emulation = match self.agent(agent).filter(|info| info.emulated) {
             Some(info) => self.emulation_fault(info.arch).await,
             None => None,
         };

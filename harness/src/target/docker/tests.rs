@@ -51,8 +51,22 @@ impl Place {
         place
     }
 
+    /// Returns one with a cluster `demo`, which nobody answers for: it was kept to be looked at.
+    async fn kept() -> Self {
+        let place = Self::new();
+        let kept = place.up_with(&spec(), true, &Progress::silent()).await;
+        kept.unwrap_err();
+        place
+    }
+
     fn root(&self) -> StateRoot {
         StateRoot::new(&self.environment.state_root)
+    }
+
+    async fn open(&self) -> DockerCluster {
+        let root = self.root();
+        let cluster = DockerCluster::open("demo", &root, self.docker.clone());
+        cluster.await.unwrap()
     }
 
     async fn up(&self, spec: &ClusterSpec) -> Result<DockerCluster, UpError> {
@@ -177,8 +191,7 @@ async fn data_of_a_fixed_size_are_kept_by_a_container_that_goes_with_the_cluster
     let kept = place.up_with(&spec, true, &Progress::silent()).await;
     kept.unwrap_err();
     let root = place.root();
-    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
-    let cluster = cluster.await.unwrap();
+    let cluster = place.open().await;
     let containers = place.docker.with(|state| state.containers.clone());
     let agents: Vec<_> = containers
         .values()
@@ -260,8 +273,7 @@ async fn what_is_kept_can_be_looked_at_and_removed() {
     let swept = sweep(place.docker.as_ref(), &place.root()).await.unwrap();
     assert_eq!(swept, [], "what is kept is no garbage");
     let root = place.root();
-    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
-    assert_eq!(cluster.await.unwrap().agents().len(), 6);
+    assert_eq!(place.open().await.agents().len(), 6);
     let silent = Progress::silent();
     let removed = tear_down("demo", place.docker.as_ref(), &root, &silent).await;
     assert_eq!(removed.unwrap().len(), 1);
@@ -270,9 +282,7 @@ async fn what_is_kept_can_be_looked_at_and_removed() {
 
 #[tokio::test]
 async fn an_upgraded_agent_keeps_all_but_its_program() {
-    let place = Place::new();
-    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
-    kept.unwrap_err();
+    let place = Place::kept().await;
     let root = place.root();
     let folder = root.cluster("demo");
     let mut record = folder.read().unwrap();
@@ -302,8 +312,7 @@ async fn an_upgraded_agent_keeps_all_but_its_program() {
     let volumes = || place.docker.with(|state| state.volumes.clone());
     let (before, volumes_before) = (all(), volumes());
 
-    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
-    let cluster = cluster.await.unwrap();
+    let cluster = place.open().await;
     assert_eq!(cluster.next_version(), Some(Version::new(1, 9, 4)));
     assert_eq!(cluster.lacks(Capability::Upgrade).await, None);
     let agent = cluster.agents()[1].name.clone();
@@ -340,12 +349,8 @@ async fn an_upgraded_agent_keeps_all_but_its_program() {
 
 #[tokio::test]
 async fn an_agent_that_cannot_be_frozen_at_once_is_frozen_a_moment_later() {
-    let place = Place::new();
-    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
-    kept.unwrap_err();
-    let root = place.root();
-    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
-    let cluster = cluster.await.unwrap();
+    let place = Place::kept().await;
+    let cluster = place.open().await;
     let agent = cluster.agents()[1].name.clone();
 
     place.docker.with(|state| state.freezes_refused = 3);
@@ -369,12 +374,8 @@ async fn an_agent_that_cannot_be_frozen_at_once_is_frozen_a_moment_later() {
 
 #[tokio::test]
 async fn the_engine_is_restarted_only_when_its_command_is_given_and_is_seen_to_have_been_away() {
-    let place = Place::new();
-    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
-    kept.unwrap_err();
-    let root = place.root();
-    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
-    let mut cluster = cluster.await.unwrap();
+    let place = Place::kept().await;
+    let mut cluster = place.open().await;
     assert!(!cluster.capabilities().contains(&Capability::RestartEngine));
     let told = |error: ControlError| format!("{error}: {}", error.source);
     let error = cluster.restart_engine().await.unwrap_err();
@@ -428,9 +429,7 @@ async fn the_engine_is_not_restarted_below_data_that_are_in_memory() {
     let spec = spec_of_fixed_size();
     let kept = place.up_with(&spec, true, &Progress::silent()).await;
     kept.unwrap_err();
-    let root = place.root();
-    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
-    let mut cluster = cluster.await.unwrap();
+    let mut cluster = place.open().await;
     cluster.allow_engine_restart("true".to_owned());
     let why = cluster.lacks(Capability::RestartEngine).await.unwrap();
     assert!(why.contains("in memory (`--data-size 64MiB`)"), "{why}");
@@ -455,9 +454,7 @@ async fn an_agent_that_dies_is_named_with_its_log() {
 
 #[tokio::test]
 async fn an_agent_that_ends_at_its_start_is_told_with_what_it_ran_on() {
-    let place = Place::new();
-    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
-    kept.unwrap_err();
+    let place = Place::kept().await;
     let root = place.root();
     let folder = root.cluster("demo");
     let mut record = folder.read().unwrap();
@@ -472,8 +469,7 @@ async fn an_agent_that_ends_at_its_start_is_told_with_what_it_ran_on() {
         let probed = "exec /probe: exec format error\n".to_owned();
         state.says.push(("probe".to_owned(), probed));
     });
-    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
-    let cluster = cluster.await.unwrap();
+    let cluster = place.open().await;
     let names: Vec<AgentName> = cluster.agents().iter().map(|a| a.name.clone()).collect();
 
     cluster.stop_agents(&names).await.unwrap();
@@ -498,12 +494,8 @@ async fn an_agent_that_ends_at_its_start_is_told_with_what_it_ran_on() {
 
 #[tokio::test]
 async fn an_agent_that_runs_and_does_not_answer_is_named() {
-    let place = Place::new();
-    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
-    kept.unwrap_err();
-    let root = place.root();
-    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
-    let cluster = cluster.await.unwrap();
+    let place = Place::kept().await;
+    let cluster = place.open().await;
     let client = cluster.agents()[3].name.clone();
     cluster
         .stop_agents(std::slice::from_ref(&client))
@@ -558,9 +550,7 @@ async fn a_taken_port_is_replaced_and_written_down() {
     assert_eq!(taken.len(), 2);
     assert_eq!(ports.len(), 6, "the refused ones were removed");
     assert!(ports.iter().all(|port| !taken.contains(port)));
-    let root = place.root();
-    let cluster = DockerCluster::open("demo", &root, place.docker.clone());
-    for agent in cluster.await.unwrap().agents() {
+    for agent in place.open().await.agents() {
         let port: u16 = agent.api_addr.rsplit(':').next().unwrap().parse().unwrap();
         assert!(
             ports.contains(&port),
@@ -644,9 +634,7 @@ async fn what_is_left_of_another_and_stays_is_told_and_keeps_nobody() {
 
 #[tokio::test]
 async fn a_name_in_use_is_refused_and_nothing_of_it_touched() {
-    let place = Place::new();
-    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
-    kept.unwrap_err();
+    let place = Place::kept().await;
     let before = place.docker.left();
     let error = place.up(&spec()).await.unwrap_err();
     assert_eq!(
@@ -723,9 +711,7 @@ async fn settings_that_the_version_does_not_read_are_refused_before_anything_is_
 
 #[tokio::test]
 async fn containers_are_made_as_planned() {
-    let place = Place::new();
-    let kept = place.up_with(&spec(), true, &Progress::silent()).await;
-    kept.unwrap_err();
+    let place = Place::kept().await;
     let mut shown = place.docker.with(|state| {
         let by_name = |name: &str| {
             let found = state
