@@ -21,6 +21,8 @@ pub struct Environment {
     pub path: Option<OsString>,
     /// `$REHEARSE_AGENT`: the program for containers, in place of this one.
     pub agent: Option<PathBuf>,
+    /// Whether this process is `rehearse`, which serves in containers, too, whatever its file is called.
+    pub is_program: bool,
     /// `$DOCKER_HOST`.
     pub docker_host: Option<String>,
     /// `$DOCKER_CONTEXT`.
@@ -135,6 +137,7 @@ impl Environment {
             runtime_dir: path("XDG_RUNTIME_DIR"),
             path: std::env::var_os("PATH"),
             agent: path("REHEARSE_AGENT"),
+            is_program: false,
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
             docker_tls: text("DOCKER_TLS_VERIFY").is_some(),

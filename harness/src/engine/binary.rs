@@ -12,6 +12,7 @@ use super::images::{self, Memory};
 use super::{EngineError, EngineRequest, Program, Workshop, image, simulator};
 use crate::agent_config::CONFIG_DIR;
 use crate::docker::archive::ImageRecipe;
+use crate::progress::Event;
 use crate::spec::Arch;
 use crate::target::EngineInfo;
 
@@ -62,8 +63,15 @@ async fn recipe(
 ) -> Result<(ImageRecipe, bool), EngineError> {
     let elf = assembly::check_program(shop, path)?;
     // Jobs run the built-in program as their workload. Where there is none for the architecture
-    // the agents work all the same.
-    let built_in = simulator::find(shop).await.ok();
+    // servers work all the same.
+    let built_in = match simulator::find(shop).await {
+        Ok(program) => Some(program),
+        Err(error) => {
+            shop.progress
+                .tell(Event::Note(without_built_in(&error, from)));
+            None
+        }
+    };
     let mut parts = vec![path];
     parts.extend(built_in.as_deref());
     let mut recipe = if let Some(reference) = from.base {
@@ -86,6 +94,17 @@ async fn recipe(
     };
     assembly::set_origin(&mut recipe, from.kind, &parts);
     Ok((recipe, built_in.is_some()))
+}
+
+/// Says what an image without the built-in program cannot do.
+fn without_built_in(error: &EngineError, from: &Origin<'_>) -> String {
+    let hint = error.hint().unwrap_or_default();
+    let disk = match from.base {
+        Some(_) => "",
+        // It asks `df` for its disk, in 2.0 as in 1.1 (client/fingerprint/storage_unix.go).
+        None => " does not begin, for want of a `df`, and",
+    };
+    format!("{error}: a client of Nomad{disk} has no program for its jobs (hint: {hint})")
 }
 
 /// Gets a Nomad from a file.

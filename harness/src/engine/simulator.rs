@@ -81,7 +81,7 @@ pub(super) async fn find(shop: &Workshop<'_>) -> Result<PathBuf, EngineError> {
         reason: reason.to_owned(),
     };
     let this = std::env::current_exe().map_err(EngineError::Assembly)?;
-    if this.file_stem().is_some_and(|name| name == "rehearse") {
+    if shop.environment.is_program {
         // The path of a program that was replaced while it runs names nothing any more.
         return Ok(if this.exists() {
             this

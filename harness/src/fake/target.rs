@@ -202,6 +202,8 @@ impl Target for FakeTarget {
     }
 
     async fn network_state(&self, agent: &AgentName) -> Result<String, ControlError> {
+        // A look takes its time, as Docker's does: what does not wait for it is seen to do so.
+        tokio::time::sleep(Duration::from_millis(20)).await;
         Ok(lock(&self.cluster).network[agent].clone())
     }
 

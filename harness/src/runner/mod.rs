@@ -31,6 +31,7 @@ pub use interrupt::{Interrupt, Interrupter};
 
 use heartbeat::Heartbeat;
 use observe::Observer;
+use residue::States;
 use strain::Strain;
 use watch::{Cut, Watch};
 
@@ -143,7 +144,7 @@ async fn play(scenario: &Scenario, target: &dyn Target, options: Options) -> Rep
     let heartbeat = Heartbeat::start(recorder.clone());
     let strain = Strain::start(recorder.clone());
     let observer = Observer::start(&scene.everywhere(), &recorder);
-    let end = act(scenario, &scene, &interrupt, until, &mut report).await;
+    let (end, before) = act(scenario, &scene, &interrupt, until, &mut report).await;
     let strained = strain.stop();
     let end = end.excused_by(heartbeat.stop());
     // A busy machine is an excuse for what came too late, not a doubt about what came in time.
@@ -156,7 +157,7 @@ async fn play(scenario: &Scenario, target: &dyn Target, options: Options) -> Rep
     if let End::Failed { why, .. } | End::Inconclusive { why } = end {
         report.reason = Some(why);
     }
-    leave_clean(&scene, keep_failed, &mut report).await;
+    leave_clean(&scene, keep_failed, before, &mut report).await;
     observer.stop();
     finish(report, &recorder, folder, target).await
 }
@@ -175,31 +176,33 @@ async fn lacking(scenario: &Scenario, target: &dyn Target) -> Option<String> {
     None
 }
 
-/// Runs the steps on a cluster that is healthy, and heals.
+/// Runs the steps on a cluster that is healthy, and heals. Returns, too, what the agents' networks and limits
+/// were before the first fault.
 async fn act(
     scenario: &Scenario,
     scene: &Scene<'_>,
     interrupt: &Interrupt,
     until: Option<Duration>,
     report: &mut Report,
-) -> End {
+) -> (End, States) {
     if let Some(dead) = fitness::not_running(scene.target).await {
         report.cluster_fit = false;
         let name = scene.target.name();
-        return End::Inconclusive {
-            why: format!(
-                "the cluster was not whole before the first step: {dead} (hint: rehearse start {name})"
-            ),
-        };
+        let why = format!(
+            "the cluster was not whole before the first step: {dead} (hint: rehearse start {name})"
+        );
+        return (End::Inconclusive { why }, States::default());
     }
     if let Err(unfit) = fitness::wait(scene).await {
         report.cluster_fit = false;
-        return End::Inconclusive {
-            why: format!("the cluster was not healthy before the first step: {unfit}"),
-        };
+        let why = format!("the cluster was not healthy before the first step: {unfit}");
+        return (End::Inconclusive { why }, States::default());
     }
-    let before = residue::read(scene.target, scenario).await;
-    let end = steps(scenario, scene, interrupt, until, report).await;
+    // It takes a container beside each agent: the steps that come before the first fault need not wait.
+    let before = residue::read(scene.target, scenario).shared();
+    let scene = &scene.no_fault_before(before.clone().map(drop));
+    let steps = steps(scenario, scene, interrupt, until, report);
+    let (before, end) = futures::join!(before, steps);
     let end = undo(scene, end, report).await;
     if let Some(version) = scene.upgraded() {
         report.cluster_fit = false;
@@ -207,16 +210,21 @@ async fn act(
             format!("agents were upgraded to {version}: no other scenario uses this cluster");
         report.notes.push(note);
     }
-    let residue = residue::compare(scene, before, &mut report.cluster_fit).await;
-    report.notes.extend(residue);
-    end
+    (end, before)
 }
 
-/// Removes the jobs and looks whether the cluster is as healthy as before.
-async fn leave_clean(scene: &Scene<'_>, keep_failed: bool, report: &mut Report) {
-    if !keep_failed || report.verdict == Verdict::Passed {
-        report.notes.extend(fitness::remove_jobs(scene).await);
-    }
+/// Removes the jobs, and looks whether anything of a fault stayed and whether the cluster is as healthy as before.
+async fn leave_clean(scene: &Scene<'_>, keep_failed: bool, before: States, report: &mut Report) {
+    let goes = !keep_failed || report.verdict == Verdict::Passed;
+    let jobs = async {
+        match goes {
+            true => fitness::remove_jobs(scene).await,
+            false => Vec::new(),
+        }
+    };
+    let (residue, jobs) = futures::join!(residue::compare(scene, before), jobs);
+    report.cluster_fit &= residue.is_clean;
+    report.notes.extend(residue.notes.into_iter().chain(jobs));
     // Where it is known to be broken, waiting for it to be healthy would only take long.
     if report.cluster_fit
         && let Err(unfit) = fitness::wait(scene).await

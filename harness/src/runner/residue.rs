@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use futures::future::join_all;
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, join_all};
 
 use crate::scenario::Scenario;
 use crate::spec::AgentName;
@@ -14,12 +15,11 @@ use crate::target::{ControlError, Target};
 pub(super) type States = BTreeMap<AgentName, Result<String, String>>;
 
 /// Reads the state of every agent, if the scenario injects anything.
-pub(super) async fn read(target: &dyn Target, scenario: &Scenario) -> States {
-    if scenario.needs().is_empty() {
-        return States::new();
-    }
-    let names: Vec<_> = target.agents().iter().map(|a| a.name.clone()).collect();
-    read_of(target, &names).await
+pub(super) fn read<'t>(target: &'t dyn Target, scenario: &Scenario) -> BoxFuture<'t, States> {
+    let injects = !scenario.needs().is_empty();
+    let agents = target.agents().iter().filter(|_| injects);
+    let names: Vec<_> = agents.map(|agent| agent.name.clone()).collect();
+    async move { read_of(target, &names).await }.boxed()
 }
 
 async fn read_of(target: &dyn Target, names: &[AgentName]) -> States {
@@ -36,9 +36,16 @@ async fn read_of(target: &dyn Target, names: &[AgentName]) -> States {
     .collect()
 }
 
-/// Compares the states of those whom a fault touched with what they were; returns what is to be
-/// said of it.
-pub(super) async fn compare(scene: &Scene<'_>, before: States, fit: &mut bool) -> Vec<String> {
+/// What the comparison says.
+pub(super) struct Residue {
+    /// Whether all that could be compared is what it was.
+    pub is_clean: bool,
+    /// What is to be said of it.
+    pub notes: Vec<String>,
+}
+
+/// Compares the states of those whom a fault touched with what they were.
+pub(super) async fn compare(scene: &Scene<'_>, before: States) -> Residue {
     let touched: Vec<_> = scene
         .ledger
         .ever_touched()
@@ -46,12 +53,12 @@ pub(super) async fn compare(scene: &Scene<'_>, before: States, fit: &mut bool) -
         .filter(|name| before.contains_key(name))
         .collect();
     let after = read_of(scene.target, &touched).await;
-    let mut notes = Vec::new();
+    let (mut is_clean, mut notes) = (true, Vec::new());
     for (name, state) in after {
         match (&before[&name], &state) {
             (Ok(was), Ok(is)) if was == is => {}
             (Ok(was), Ok(is)) => {
-                *fit = false;
+                is_clean = false;
                 notes.push(format!(
                     "`{name}`'s network or limits are not what they were: {}",
                     first_difference(was, is)
@@ -64,7 +71,7 @@ pub(super) async fn compare(scene: &Scene<'_>, before: States, fit: &mut bool) -
             }
         }
     }
-    notes
+    Residue { is_clean, notes }
 }
 
 fn first_difference(was: &str, is: &str) -> String {

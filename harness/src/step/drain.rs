@@ -64,9 +64,7 @@ pub(super) async fn run(
 ) -> Result<String, StepError> {
     let picked = scene.pick(on).await?;
     for agent in &picked {
-        scene.ledger.enter(Fault::Drain, agent);
-        let recorder = &scene.recorder;
-        recorder.record(Kind::Injecting, Some(agent), Fault::Drain.name());
+        scene.enter(Fault::Drain, agent, Fault::Drain.name()).await;
     }
     let drained = join_all(picked.iter().map(|agent| async move {
         fault::drain(scene.target, agent, spec).await?;

@@ -38,9 +38,7 @@ pub(super) async fn pull(
     picked: &[AgentName],
 ) -> Result<String, StepError> {
     for agent in picked {
-        scene.ledger.enter(fault, agent);
-        let recorder = &scene.recorder;
-        recorder.record(Kind::Injecting, Some(agent), fault.name());
+        scene.enter(fault, agent, fault.name()).await;
     }
     let (target, recorder) = (scene.target, &scene.recorder);
     let pulled = join_all(picked.iter().map(|agent| async move {

@@ -12,11 +12,12 @@ use semver::Version;
 
 use super::{Ledger, StepError, measure_in};
 use crate::directory::Directory;
+use crate::fault::Fault;
 use crate::measure::Measure;
 use crate::pick::{Pick, PickError};
 use crate::spec::AgentName;
 use crate::target::Target;
-use crate::timeline::Recorder;
+use crate::timeline::{Kind, Recorder};
 use crate::workload::{Outcome, Running};
 
 /// Comes when the run is to end at once, and says why.
@@ -38,6 +39,8 @@ pub struct Scene<'t> {
     /// Whose turn it is in a `for_each`.
     each: Option<AgentName>,
     cut: Cut<'t>,
+    /// What is to be over before the first fault.
+    first: Shared<BoxFuture<'t, ()>>,
     shared: Arc<Mutex<Shelf>>,
 }
 
@@ -83,6 +86,7 @@ impl<'t> Scene<'t> {
             region: None,
             each: None,
             cut: futures::future::pending().boxed().shared(),
+            first: futures::future::ready(()).boxed().shared(),
             shared: Arc::new(Mutex::new(shelf)),
         }
     }
@@ -94,6 +98,23 @@ impl<'t> Scene<'t> {
             cut,
             ..self.clone()
         }
+    }
+
+    /// Returns the same scene, in which no fault goes in before `first` is over. Who calls this sees to it
+    /// that `first` goes on whether a step waits for it or not.
+    #[must_use]
+    pub fn no_fault_before(&self, first: impl Future<Output = ()> + Send + 't) -> Self {
+        Self {
+            first: first.boxed().shared(),
+            ..self.clone()
+        }
+    }
+
+    /// Enters a fault that is about to be injected into the ledger and the timeline, as `word`.
+    pub(super) async fn enter(&self, fault: Fault, agent: &AgentName, word: &str) {
+        self.first.clone().await;
+        self.ledger.enter(fault, agent);
+        self.recorder.record(Kind::Injecting, Some(agent), word);
     }
 
     /// Returns the same scene, in which it is this agent's turn.

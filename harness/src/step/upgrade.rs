@@ -40,8 +40,7 @@ pub(super) async fn run(scene: &Scene<'_>, on: &Pick) -> Result<String, StepErro
     let (target, recorder) = (scene.target, &scene.recorder);
     for agent in &picked {
         // What fails half-way is healed as a restart is: by a start.
-        scene.ledger.enter(Fault::Restart, agent);
-        recorder.record(Kind::Injecting, Some(agent), WORD);
+        scene.enter(Fault::Restart, agent, WORD).await;
     }
     let upgraded = join_all(picked.iter().map(|agent| async move {
         target.upgrade(agent).await?;

@@ -70,6 +70,31 @@ async fn up_status_env_stop_start_down() {
     stage.assert_nothing_left("walk").await;
 }
 
+/// A release is kept under any name: what it is called says nothing of what it can be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_of_another_name_serves_in_containers() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let renamed = stage.folder.path().join("rehearse-0.1");
+    std::fs::copy(env!("CARGO_BIN_EXE_rehearse"), &renamed).expect("there is room");
+    let size = ["--servers", "1", "--clients", "1"];
+    let up = ["up", "renamed", "--engine", "simulator"];
+    for args in [[&up[..], &size].concat(), vec!["down", "renamed"]] {
+        let run = tokio::process::Command::new(&renamed)
+            .args(&args)
+            .env("XDG_STATE_HOME", stage.folder.path())
+            .env_remove("REHEARSE_AGENT")
+            .env("PATH", "")
+            .kill_on_drop(true)
+            .output();
+        let output = run.await.expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {said}");
+    }
+    stage.assert_nothing_left("renamed").await;
+}
+
 impl Stage {
     /// Runs a command that must be refused as bad input, with this problem and this hint.
     async fn assert_refused(&self, args: &[&str], problem: &str, hint: &str) {

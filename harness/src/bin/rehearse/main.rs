@@ -169,7 +169,10 @@ fn main() -> ExitCode {
         Err(error) => return Failure::environment(error).report(),
     };
     let context = Context {
-        environment: Environment::of_process(),
+        environment: Environment {
+            is_program: true,
+            ..Environment::of_process()
+        },
         format: cli.format,
         settings,
     };
