@@ -8,13 +8,15 @@ use nomad_harness::target::aws::Journal;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
+use crate::slow_ec2::SlowEc2;
 use crate::stand_in::StandIn;
 
 /// moto's server with the machines, until the value is dropped.
 pub struct Ground {
     pub ids: Vec<String>,
     addresses: Vec<String>,
-    endpoint: String,
+    pub endpoint: String,
+    ec2: Option<String>,
     ssm: Option<String>,
     folder: tempfile::TempDir,
     http: reqwest::Client,
@@ -96,6 +98,7 @@ impl Ground {
             ids: Vec::new(),
             addresses: Vec::new(),
             endpoint,
+            ec2: None,
             ssm: None,
             folder,
             http,
@@ -127,6 +130,12 @@ impl Ground {
     /// Asks Systems Manager at a stand-in from now on.
     pub fn with_ssm(mut self, stand_in: &StandIn) -> Self {
         self.ssm = Some(stand_in.address());
+        self
+    }
+
+    /// Asks EC2 at a stand-in from now on.
+    pub fn with_ec2(mut self, stand_in: &SlowEc2) -> Self {
+        self.ec2 = Some(stand_in.address.clone());
         self
     }
 
@@ -182,8 +191,11 @@ impl Ground {
             .args(["--target", "aws", "--attach"])
             .arg(self.file())
             .env("AWS_ENDPOINT_URL", &self.endpoint);
-        if let Some(ssm) = &self.ssm {
-            command.env("AWS_ENDPOINT_URL_SSM", ssm);
+        let stand_ins = [("EC2", &self.ec2), ("SSM", &self.ssm)];
+        for (service, stand_in) in stand_ins {
+            if let Some(address) = stand_in {
+                command.env(format!("AWS_ENDPOINT_URL_{service}"), address);
+            }
         }
         command
     }
@@ -389,7 +401,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A client without TLS: everything here is on loopback.
-fn http() -> reqwest::Client {
+pub fn http() -> reqwest::Client {
     let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -7,6 +7,7 @@
 
 mod discovery;
 mod ground;
+mod slow_ec2;
 mod stand_in;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use nomad_harness::poll::{self, Look};
 
 use ground::Ground;
+use slow_ec2::SlowEc2;
 use stand_in::StandIn;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -97,6 +99,26 @@ async fn a_machine_is_stopped_and_started_and_the_journal_knows_it_in_between() 
 
     ground.well(&["lever", "reboot", "server-2", "--yes"]).await;
     assert_eq!(std::fs::read_to_string(&journal).unwrap(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_between_two_states_is_waited_for_and_started_once() {
+    let Some(mut ground) = Ground::set().await else {
+        return;
+    };
+    for (said, expected) in [("pending", &[][..]), ("stopping", &["StartInstances"])] {
+        if said == "stopping" {
+            let id = ground.ids[1].clone();
+            ground.ec2("StopInstances", &[("InstanceId.1", &id)]).await;
+        }
+        // One look finds the machine, one is made while it is waited for.
+        let ec2 = SlowEc2::saying(&ground, 1, said, 2).await;
+        ground = ground.with_ec2(&ec2);
+        ground.well(&["lever", "start", "server-2", "--yes"]).await;
+        assert_eq!(ec2.looks_left(), 0, "{said}: it did not wait");
+        assert_eq!(ec2.actions(), expected, "{said}");
+        assert_eq!(ground.states().await[1], "running");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
