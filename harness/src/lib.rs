@@ -5,6 +5,7 @@
 pub mod agent_config;
 pub mod aws;
 pub mod boot;
+pub mod causes;
 pub mod cluster;
 pub mod conformance;
 #[cfg(feature = "testcontainers")]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("spec", &[]),
     ("environment", &[]),
+    ("causes", &[]),
     // Makes text only.
     ("soak", &[]),
     ("owner", &[]),
@@ -21,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tls", &["spec"]),
     ("agent_config", &["spec", "tls"]),
     ("pki", &["spec", "tls"]),
-    ("docker", &["environment", "owner", "spec"]),
+    ("docker", &["environment", "owner", "poll", "spec"]),
     ("boot", &["docker", "engine", "terraform"]),
     ("emulation", &["docker", "spec"]),
     ("matrix", &["engine", "spec"]),
@@ -46,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "target::docker",
         &[
             "agent_config",
+            "causes",
             "docker",
             "emulation",
             "engine",
@@ -84,6 +86,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "step",
         &[
+            "causes",
             "directory",
             "fault",
             "grammar",
@@ -126,6 +129,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "runner",
         &[
+            "causes",
             "directory",
             "emulation",
             "nomad",
@@ -172,6 +176,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "doctor",
         &[
+            "causes",
             "docker",
             "emulation",
             "engine",

@@ -2,6 +2,7 @@
 //! client library's own texts leave that out.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bollard::errors::Error;
@@ -15,6 +16,7 @@ use super::{
     EngineFacts, EngineSaid, ImageFacts, LabelFilter, Labels, LayerPlan, Limits, NetworkFacts,
     NetworkPlan, Output, Running, Trouble, VolumeFacts,
 };
+use crate::poll;
 use crate::spec::Subnet;
 
 /// A connection to a Docker engine. Clones share it.
@@ -222,6 +224,27 @@ impl Docker {
         };
         let committed = self.client.commit_container(options, config).await;
         committed.map(drop).map_err(failed)
+    }
+}
+
+/// How long Podman may take to clean up after a container that has ended.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
+const SETTLED_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Asks until the answer is one of Docker's: of a container that has ended and is not cleaned up yet Podman says
+/// `stopped`, which Docker's API does not know.
+async fn settled<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let begin = Instant::now();
+    loop {
+        match ask().await {
+            Err(Error::JsonDataError { .. }) if begin.elapsed() < SETTLED_WITHIN => {
+                poll::rest(SETTLED_INTERVAL).await;
+            }
+            told => return told,
+        }
     }
 }
 
@@ -434,18 +457,18 @@ impl DockerEngine for Docker {
             .all(true)
             .filters(&filters(filter))
             .build();
-        let containers = self
-            .client
-            .list_containers(Some(options))
+        let containers = settled(|| self.client.list_containers(Some(options.clone())))
             .await
             .map_err(|error| wrap("list", "containers", error))?;
         Ok(containers.into_iter().map(summary).collect())
     }
 
     async fn container(&self, id: &str) -> Result<ContainerFacts, DockerError> {
-        let found = self
-            .client
-            .inspect_container(id, None::<query::InspectContainerOptions>)
+        let inspect = || {
+            let no_options = None::<query::InspectContainerOptions>;
+            self.client.inspect_container(id, no_options)
+        };
+        let found = settled(inspect)
             .await
             .map_err(|error| wrap("inspect container", id, error))?;
         let config = found.config.unwrap_or_default();
@@ -786,6 +809,23 @@ impl Attachment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_is_none_of_dockers_is_asked_for_again() {
+        let asked = std::cell::Cell::new(0);
+        let stopped = || async {
+            asked.set(asked.get() + 1);
+            match asked.get() {
+                1 => Err(Error::JsonDataError {
+                    message: "unknown variant `stopped`".to_owned(),
+                    column: 631,
+                }),
+                _ => Ok(()),
+            }
+        };
+        settled(stopped).await.unwrap();
+        assert_eq!(asked.get(), 2);
+    }
 
     #[test]
     fn engines_words_tell_the_kind_of_trouble() {

@@ -12,6 +12,7 @@ use super::evidence::{
     Containers, Emulation, EngineEvidence, Evidence, HostEvidence, NoEngine, NomadEvidence,
     Registration, Trial,
 };
+use crate::causes::with_causes;
 use crate::docker::probe::{self, Privilege, Specimen};
 use crate::docker::{self, Docker, DockerEngine as _, DockerError, Labels, Surroundings, labels};
 use crate::emulation::{self, Place, ProbeError};
@@ -224,17 +225,6 @@ fn read_trial(trial: probe::Trial) -> Trial {
         probe::Trial::Refused(why) => Trial::Refused(why),
         probe::Trial::Hung(after) => Trial::Broken(format!("it did not end within {after:?}")),
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 fn look_at_host(environment: &Environment) -> HostEvidence {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::{Cluster, Defects, Shared, lock, nomad};
 use crate::nomad::{Api, ApiConfig, Token};
+use crate::poll;
 use crate::spec::{AgentName, Arch, Role};
 use crate::target::{AgentInfo, AgentState, Capability, ControlError, EngineInfo, Target};
 
@@ -203,7 +204,7 @@ impl Target for FakeTarget {
 
     async fn network_state(&self, agent: &AgentName) -> Result<String, ControlError> {
         // A look takes its time, as Docker's does: what does not wait for it is seen to do so.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        poll::rest(Duration::from_millis(20)).await;
         Ok(lock(&self.cluster).network[agent].clone())
     }
 

@@ -7,8 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::causes::with_causes;
 use crate::report::{self, Report, Verdict};
-use crate::step::with_causes;
 use crate::target::Target;
 use crate::timeline::Timeline;
 

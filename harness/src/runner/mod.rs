@@ -19,10 +19,11 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 
+use crate::causes::with_causes;
 use crate::report::{AgentReport, Report, SCHEMA, StepReport, Verdict};
 use crate::scenario::Scenario;
 use crate::spent;
-use crate::step::{Ledger, Place, Scene, Step, StepError, heal_all, with_causes};
+use crate::step::{Ledger, Place, Scene, Step, StepError, heal_all};
 use crate::target::Target;
 use crate::timeline::{Kind, Listener, Recorder, millis};
 

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 
+use crate::causes::with_causes;
 use crate::scenario::Scenario;
 use crate::spec::AgentName;
-use crate::step::{Scene, with_causes};
+use crate::step::Scene;
 use crate::target::{ControlError, Target};
 
 /// The agents' networks and limits, or why they are not known.

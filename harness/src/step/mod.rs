@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::causes::with_causes;
 use crate::fault::Fault;
 use crate::pick::{Pick, PickError};
 use crate::poll::PollError;
@@ -340,18 +341,6 @@ impl From<ControlError> for StepError {
             why: with_causes(&error),
         }
     }
-}
-
-/// Returns an error's words and those of its causes.
-#[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        words.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    words
 }
 
 impl Step {

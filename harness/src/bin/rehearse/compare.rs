@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use nomad_harness::causes::with_causes;
 use nomad_harness::parity::{self, Side, SideError, Tolerances};
 use nomad_harness::runner;
-use nomad_harness::step::with_causes;
 
 use super::Context;
 use super::drift;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use nomad_harness::step::with_causes;
+use nomad_harness::causes::with_causes;
 use nomad_harness::target::aws::{Done, Entry, Machines};
 
 use super::Context;

@@ -21,6 +21,7 @@ use super::sweep::{self, InTheWay, SweepError};
 use super::tool::{ToolError, log_end};
 use super::{DockerCluster, OpenOrFolder, lifecycle, responder};
 use crate::agent_config::{self, ConfigError, Secrets};
+use crate::causes::with_causes;
 use crate::docker::{
     Death, DockerEngine, DockerError, EngineFacts, NetworkPlan, SubnetTaken, Surroundings, Trouble,
     free_subnets, labels,
@@ -1044,6 +1045,7 @@ impl Attempt<'_> {
             cluster: self.spec.name.clone(),
         });
         if let Err(error) = lifecycle::remove_run(docker, &self.common.run).await {
+            let error = with_causes(&error);
             let text = format!("not all of it could be removed: {error}; rehearse sweep");
             self.progress.tell(Event::Note(text));
         }

@@ -72,7 +72,7 @@ impl Desk {
         if let Err(error) = self.write() {
             self.say(&format!(
                 "warning: {}",
-                nomad_harness::step::with_causes(&error)
+                nomad_harness::causes::with_causes(&error)
             ));
         }
     }
@@ -100,7 +100,7 @@ impl Desk {
             Format::Text => output::text(&report::summary(&reports)),
         }
         if let Err(error) = &written {
-            let problem = nomad_harness::step::with_causes(error);
+            let problem = nomad_harness::causes::with_causes(error);
             self.say(&format!(
                 "error: {problem}\n  hint: rehearse run --report DIR"
             ));
