@@ -80,7 +80,13 @@ scenario "certificate-rotation" {
   }
 
   # Raft is spoken over TLS: the leader cannot reach it, and autopilot finds it unhealthy after
-  # `last_contact_threshold`; the two others go on.
+  # `last_contact_threshold`, at its next look (each 2 s); the two others go on.
+  call {
+    path   = "/v1/operator/autopilot/health"
+    status = 429
+    check  = { "Healthy" = false }
+    within = "15s"
+  }
   expect "voters" {
     healthy = 3
     never   = "15s"

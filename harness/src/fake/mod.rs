@@ -42,6 +42,8 @@ pub(crate) struct Cluster {
     pub(crate) states: BTreeMap<AgentName, AgentState>,
     /// Who runs and never answers.
     pub(crate) hanging: Option<AgentName>,
+    /// Who runs and has heard of no leader.
+    pub(crate) unaware: Option<AgentName>,
     pub(crate) leader: Option<AgentName>,
     /// When an election under way ends, and who wins.
     pub(crate) election: Option<(Instant, AgentName)>,

@@ -68,7 +68,9 @@ async fn agent_api(
     }
     let stale = query.as_deref().unwrap_or_default().contains("stale");
     if path == "status/leader" {
-        let leader = cluster.leader.as_ref().map(address);
+        let known = cluster.leader.as_ref();
+        let known = known.filter(|_| cluster.unaware.as_ref() != Some(&agent));
+        let leader = known.map(address);
         return match (leader, stale) {
             (Some(leader), _) => axum::Json(leader).into_response(),
             (None, true) => axum::Json("").into_response(),

@@ -31,6 +31,7 @@ impl FakeTarget {
         let cluster = Cluster {
             states: BTreeMap::new(),
             hanging: None,
+            unaware: None,
             leader: Some(AgentName::new(Role::Server, 1)),
             election: None,
             outage,

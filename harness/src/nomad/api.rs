@@ -171,7 +171,7 @@ pub enum ApiError {
 /// What a server says when the fault is a missing leader or a broken path to it, and not the
 /// request (`nomad/structs/errors.go`, `hashicorp/raft`, `net`). A bare `rpc error:` is not in
 /// the list: Nomad puts it before every error that another server gave, final ones too.
-const PASSING_TROUBLES: [&str; 16] = [
+const PASSING_TROUBLES: [&str; 17] = [
     "No cluster leader",
     "Not ready to serve consistent reads",
     "failed to get conn",
@@ -188,6 +188,8 @@ const PASSING_TROUBLES: [&str; 16] = [
     "session shutdown",
     "stream closed",
     "lead thread didn't get connection",
+    // A leader whose disk is full gives way to another.
+    "no space left on device",
 ];
 
 impl ApiError {

@@ -1,7 +1,7 @@
 //! Who votes in Raft, and whether autopilot finds them healthy. Both are asked: a voter that is
 //! dead is still a voter, and autopilot's list may lag behind Raft's by its 2 s round.
 
-use super::Condition;
+use super::{Condition, leader};
 use crate::directory::Directory;
 use crate::grammar::{Arg, Type, Word};
 use crate::poll::Look;
@@ -9,7 +9,8 @@ use crate::poll::Look;
 /// As scripts name it.
 pub const WORD: Word<Condition> = Word {
     name: "voters",
-    about: "exactly so many servers vote in Raft, and autopilot finds each of them healthy",
+    about: "exactly so many servers vote in Raft, autopilot finds each of them healthy, and each that no fault touches \
+            names the leader",
     args: &[Arg::optional(
         "healthy",
         Type::Count,
@@ -21,7 +22,7 @@ pub const WORD: Word<Condition> = Word {
     },
 };
 
-/// Done when exactly `healthy` servers vote and autopilot finds each of them healthy.
+/// Done when exactly `healthy` servers vote, autopilot finds each of them healthy, and each names the leader.
 pub async fn look(agents: &Directory, healthy: usize) -> Look<String> {
     let configuration = agents
         .ask(|api| async move { api.raft_configuration().await })
@@ -52,7 +53,13 @@ pub async fn look(agents: &Directory, healthy: usize) -> Look<String> {
         .map(|peer| format!("`{}` ({})", peer.node, peer.address))
         .collect();
     if voters.len() == healthy && unfit.is_empty() && health.healthy {
-        return Look::Done(format!("{healthy} voters, all healthy"));
+        // Autopilot looks each 2 s: a server that ended and came back between two looks was healthy all the
+        // while. Who names a leader has heard of it.
+        return match leader::look(agents).await {
+            Look::Done(_) => Look::Done(format!("{healthy} voters, all healthy")),
+            Look::NotYet(seen) => Look::NotYet(format!("{healthy} voters, but {seen}")),
+            Look::Never(why) => Look::Never(why),
+        };
     }
     let mut seen = format!("{} voters", voters.len());
     if unfit.is_empty() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Choice, Form, Label, Scene, Step, StepError};
 use crate::grammar::{Arg, Type};
-use crate::poll::{self, Look};
+use crate::poll::{self, Look, PollError};
 use crate::probe::Condition;
 
 /// How often to look.
@@ -54,12 +54,16 @@ pub(super) async fn never(
 ) -> Result<String, StepError> {
     let agents = scene.untouched();
     let what = format!("never {that}");
-    let looks = poll::throughout(lasting, INTERVAL, &what, || async {
+    let looked = poll::throughout(lasting, INTERVAL, &what, || async {
         match that.look(&agents).await {
             Look::Done(seen) => Err(seen),
             Look::NotYet(_) | Look::Never(_) => Ok(()),
         }
-    })
-    .await?;
+    });
+    let looks = looked.await.map_err(|error| StepError::Failed {
+        // Nothing comes about because a machine is slow.
+        timed: matches!(error, PollError::TimedOut { .. }),
+        why: error.to_string(),
+    })?;
     Ok(format!("at none of {looks} looks"))
 }

@@ -318,8 +318,10 @@ pub enum StepError {
 
 impl From<PollError> for StepError {
     fn from(error: PollError) -> Self {
+        // Also what can never be so any more, and what was not so throughout: a client that had no time to
+        // send its heartbeat is taken for lost, and its work done again.
         Self::Failed {
-            timed: matches!(error, PollError::TimedOut { .. }),
+            timed: true,
             why: error.to_string(),
         }
     }

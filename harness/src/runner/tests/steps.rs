@@ -28,6 +28,29 @@ async fn each_agent_has_its_turn_one_after_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_names_no_leader_is_no_healthy_voter_whatever_autopilot_says() {
+    let target = fake(Defects::default()).await;
+    let cluster = target.cluster.clone();
+    let options = Options {
+        listener: Some(Box::new(move |event| {
+            let unaware = match event.kind {
+                Kind::StepStarted => Some(AgentName::new(Role::Server, 3)),
+                Kind::StepFailed => None,
+                _ => return,
+            };
+            lock(&cluster).unaware = unaware;
+        })),
+        ..Options::with_seed(1)
+    };
+    let voters = expect(Condition::Voters { healthy: None }, 300);
+    let report = run(&scenario(vec![voters]), &target, options).await;
+    assert_eq!(report.verdict, Verdict::Failed, "{report:?}");
+    let told = reason(&report);
+    assert!(told.contains("but"), "{told}");
+    assert!(told.contains("`server-3` knows no leader"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_step_inside_that_fails_ends_the_turns_and_the_run_is_healed() {
     let target = fake(Defects::default()).await;
     let steps = vec![Step::ForEach {
