@@ -320,6 +320,79 @@ fn an_arrow_that_points_up_is_seen() {
     assert_eq!(wrong_arrows(&planted).len(), 4);
 }
 
+const DOCUMENT: &str = "../docs/architecture.md";
+const BEGIN: &str = "<!-- arrows -->\n";
+const END: &str = "<!-- end of arrows -->";
+
+/// The arrows as the document lists them.
+fn listed() -> String {
+    let arrows: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    let line = |(module, used): (&&str, &&[&str])| {
+        let used = match used.is_empty() {
+            true => "nothing".to_owned(),
+            false => used.join(", "),
+        };
+        format!("{module:<14} -> {used}\n")
+    };
+    let lines: String = arrows.iter().map(line).collect();
+    format!("```text\n{lines}```\n")
+}
+
+#[test]
+fn the_document_lists_the_arrows() {
+    let path = root().join(DOCUMENT);
+    let text = fs::read_to_string(&path).expect("it is there");
+    let (before, rest) = text.split_once(BEGIN).expect("the list begins");
+    let (list, after) = rest.split_once(END).expect("the list ends");
+    if std::env::var_os("REHEARSE_UPDATE_DOCS").is_some() {
+        let text = format!("{before}{BEGIN}{}{END}{after}", listed());
+        fs::write(path, text).expect("it can be written");
+    } else {
+        let hint = "REHEARSE_UPDATE_DOCS=1 cargo test -p nomad-harness --test layers";
+        assert_eq!(list, listed(), "stale; write it anew by: {hint}");
+    }
+}
+
+/// What of the parts of the library (`spec.rs`, `fault/`) a document's tree lacks or invents.
+fn wrong_parts(document: &str, parts: &[String]) -> Vec<String> {
+    let drawn: Vec<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("  src/")?.split(' ').next())
+        .filter(|part| !part.starts_with("bin/"))
+        .collect();
+    let lacking = parts.iter().filter(|part| !drawn.contains(&part.as_str()));
+    let gone = drawn
+        .iter()
+        .filter(|part| !parts.iter().any(|is| is == *part));
+    let lacking = lacking.map(|part| format!("{part} is not drawn"));
+    lacking
+        .chain(gone.map(|part| format!("{part} is drawn, and is not there")))
+        .collect()
+}
+
+#[test]
+fn the_document_draws_every_part() {
+    let text = fs::read_to_string(root().join(DOCUMENT)).expect("it is there");
+    let mut parts = Vec::new();
+    for entry in fs::read_dir(root().join("src")).expect("a folder of this crate") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("it has one").to_string_lossy();
+        // What is a file and a folder of the same name is drawn as the file.
+        match path.is_dir() {
+            true if name == "bin" || path.with_extension("rs").exists() => {}
+            true => parts.push(format!("{name}/")),
+            false => parts.push(name.into_owned()),
+        }
+    }
+    let wrong = wrong_parts(&text, &parts);
+    assert!(wrong.is_empty(), "{DOCUMENT}: {}", wrong.join("\n"));
+
+    let planted = ["  src/a.rs  x", "  src/gone/  y", "  src/bin/rehearse/  z"].join("\n");
+    let parts = ["a.rs".to_owned(), "new/".to_owned()];
+    let expected = ["new/ is not drawn", "gone/ is drawn, and is not there"];
+    assert_eq!(wrong_parts(&planted, &parts), expected);
+}
+
 #[test]
 fn the_arrows_make_no_circle() {
     let arrows: BTreeMap<_, _> = ARROWS.iter().copied().collect();

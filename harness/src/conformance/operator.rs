@@ -18,6 +18,7 @@ pub(super) const CASES: &[Case] = &[
     law!(removing_an_unknown_peer_is_refused),
     law!(a_whole_cluster_is_healthy_in_autopilots_eyes),
     law!(autopilot_tells_of_each_server_since_when_it_is_stable),
+    law!(autopilots_health_is_the_leaders_also_for_those_who_take_a_stale_answer),
     law!(autopilots_health_wants_the_right_to_read_operators),
     law!(autopilots_durations_are_texts),
     law!(autopilots_configuration_is_changed_only_at_its_index).alone(),
@@ -117,6 +118,18 @@ async fn autopilot_tells_of_each_server_since_when_it_is_stable(ground: &Ground)
         demand!(contact.ends_with('s'), "got {server}");
         let since = server["StableSince"].as_str().unwrap_or_default();
         demand!(since.starts_with("20"), "got {server}");
+    }
+    Ok(())
+}
+
+/// `nomad/operator_endpoint.go` sets `AllowStale` back: a follower knows nothing of the others' contact.
+async fn autopilots_health_is_the_leaders_also_for_those_who_take_a_stale_answer(
+    ground: &Ground,
+) -> Law {
+    let asked = Exchange::new("GET", "operator/autopilot/health?stale");
+    for server in ground.directory.servers() {
+        // 429 where it is not healthy.
+        server.api.exchange(&asked).await?.status(200)?;
     }
     Ok(())
 }

@@ -152,9 +152,13 @@ fn offered(driver: &str, at: usize, ground: &Ground<'_>, notes: &mut Notes<'_>) 
             );
         }
         None if !REHEARSED_DRIVERS.contains(&driver) => {
+            let wanted = match driver {
+                "docker" => "needs a Docker engine that the agent reaches",
+                "exec" | "java" | "qemu" => "needs an agent that is root",
+                _ => "is none of Nomad's own: a plugin of that name has to be on the nodes",
+            };
             let message = format!(
-                "nodes of a rehearsed cluster offer `raw_exec` only: `{driver}` needs an agent that \
-                 is root, and stays pending here"
+                "nodes of a rehearsed cluster offer `raw_exec` only: `{driver}` {wanted}, and stays pending here"
             );
             notes.tell(at, Severity::Note, message);
         }

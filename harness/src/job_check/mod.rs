@@ -167,6 +167,7 @@ impl Notes<'_> {
 /// Checks one file.
 #[must_use]
 pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
+    let text = agent::without_mark(text);
     let mut notes = Notes {
         file,
         text,
@@ -175,6 +176,10 @@ pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
         until: None,
         findings: Vec::new(),
     };
+    if let Some(version) = notes.version.filter(|version| **version < OLDEST) {
+        let message = format!("what Nomad {version} takes is not known here: {OLDEST} or later");
+        notes.error(0, message);
+    }
     let job = match hcl_edit::parser::parse_body(text) {
         Ok(body) => {
             fields::walk(&body, &mut notes);
@@ -223,7 +228,9 @@ fn take_over(problems: &[jobspec::JobspecError], notes: &mut Notes<'_>) {
     for problem in problems {
         let message = problem.message.as_str();
         let unknown = ["unknown attribute", "unknown block"];
-        if unknown.iter().any(|begin| message.starts_with(begin)) && !message.contains("`config`") {
+        if unknown.iter().any(|begin| message.starts_with(begin))
+            && !message.contains("in `config`")
+        {
             continue;
         }
         let (severity, message) = if problem.only_simulator {

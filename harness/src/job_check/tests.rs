@@ -116,3 +116,39 @@ fn what_servers_refuse_is_told() {
     let told = told(&text, &Ground::default());
     assert!(told[0].contains("Job priority must be between"), "{told:?}");
 }
+
+#[test]
+fn a_version_that_is_not_known_is_not_said_to_take_it() {
+    let ground = Ground {
+        version: Some(Version::new(1, 0, 0)),
+        ..Ground::default()
+    };
+    let checked = check("job", PLAIN, &ground);
+    assert!(checked.is_refused());
+    let told = checked.findings[0].to_string();
+    let expected = "error: job:1:1: what Nomad 1.0.0 takes is not known here: 1.1.0 or later";
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let text = include_str!("../../../jobs/whoami.nomad.hcl");
+    let marked = format!("\u{feff}{text}");
+    let checked = check("job", &marked, &Ground::default());
+    assert_eq!(
+        checked.job.as_deref(),
+        Some("whoami"),
+        "{:?}",
+        checked.findings
+    );
+}
+
+#[test]
+fn an_unknown_block_is_told_once_and_an_unknown_driver_is_called_so() {
+    let text = "job \"x\" {\n  group \"g\" {\n    task \"t\" {\n      driver = \"bogus\"\n      confg {}\n    }\n  }\n}\n";
+    let checked = check("job", text, &Ground::default());
+    let told: Vec<String> = checked.findings.iter().map(ToString::to_string).collect();
+    let of = |word: &str| told.iter().filter(|one| one.contains(word)).count();
+    assert_eq!(of("`confg`"), 1, "{told:?}");
+    assert_eq!(of("`bogus` is none of Nomad's own"), 1, "{told:?}");
+}

@@ -45,6 +45,7 @@ fn lines(file: &str, problems: &[Problem]) -> String {
 /// # Errors
 /// [`MatrixError`], with every problem.
 pub fn read(file: &str, text: &str, scenarios: &[String]) -> Result<Matrix, MatrixError> {
+    let text = agent::without_mark(text);
     let body = hcl_edit::parser::parse_body(text).map_err(|error| MatrixError {
         file: file.to_owned(),
         problems: vec![Problem {

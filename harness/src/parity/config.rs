@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use super::windows;
+pub use super::windows::{Span, Window};
 use crate::spec::Role;
 
 /// An agent's configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Agent {
     /// Its name.
     pub name: String,
@@ -20,7 +22,7 @@ pub struct Agent {
 }
 
 /// A key that is set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Setting {
     /// Its dotted path.
     pub key: String,
@@ -61,6 +63,8 @@ pub struct Configurations {
     pub alike: usize,
     /// Keys that differ.
     pub differences: Vec<Difference>,
+    /// What the timers of both predict.
+    pub windows: Vec<Window>,
     /// What was not compared, and why.
     pub not_compared: Vec<String>,
 }
@@ -73,7 +77,7 @@ impl Configurations {
 }
 
 /// What Nomad takes where nothing is said (`nomad/config.go`, `command/agent/config.go`).
-fn default_of(key: &str) -> Option<Json> {
+pub(super) fn default_of(key: &str) -> Option<Json> {
     Some(match key {
         "region" => json!("global"),
         "datacenter" => json!("dc1"),
@@ -86,6 +90,7 @@ fn default_of(key: &str) -> Option<Json> {
         "server.heartbeat_grace" => json!("10s"),
         "server.min_heartbeat_ttl" => json!("10s"),
         "server.max_heartbeats_per_second" => json!(50.0),
+        "server.failover_heartbeat_ttl" => json!("5m"),
         "autopilot.cleanup_dead_servers" => json!(true),
         "disable_update_check"
         | "enable_debug"
@@ -158,7 +163,10 @@ pub fn compare(
     there: &[Agent],
     declared: &dyn Fn(&Agent, &str) -> Option<String>,
 ) -> Configurations {
-    let mut outcome = Configurations::default();
+    let mut outcome = Configurations {
+        windows: windows::predict(here, there),
+        ..Configurations::default()
+    };
     for role in [Role::Server, Role::Client] {
         let of = |side: &[Agent]| side.iter().filter(|one| one.role == role).count();
         if of(here) != of(there) {
@@ -178,6 +186,14 @@ pub fn compare(
                 "`{}`: there is no such {} there",
                 agent.name, agent.role
             )),
+        }
+    }
+    for agent in there {
+        if !here.iter().any(|one| twin(one, here, there) == Some(agent)) {
+            outcome.not_compared.push(format!(
+                "`{}` of there: there is no such {} here",
+                agent.name, agent.role
+            ));
         }
     }
     outcome
@@ -304,44 +320,6 @@ fn is_secret(key: &str) -> bool {
     .any(|word| last.ends_with(word))
 }
 
-/// Returns the comparison as text for people.
-#[must_use]
-pub fn to_text(outcome: &Configurations) -> String {
-    let said = |said: &Said| {
-        let value = said.value.as_deref().unwrap_or("not set");
-        match &said.place {
-            Some(place) => format!("{value} ({place})"),
-            None => value.to_owned(),
-        }
-    };
-    let mut text = String::new();
-    for one in &outcome.differences {
-        let agents = match one.agents.len() {
-            0 => String::new(),
-            _ => format!(" of {}", one.agents.join(", ")),
-        };
-        let (word, why) = match &one.declared {
-            None => ("drift", String::new()),
-            Some(why) => ("declared", format!(": {why}")),
-        };
-        let (here, there) = (said(&one.here), said(&one.there));
-        text.push_str(&format!(
-            "{word}: {}{agents}: {here} here, {there} there{why}\n",
-            one.key
-        ));
-    }
-    for reason in &outcome.not_compared {
-        text.push_str(&format!("not compared: {reason}\n"));
-    }
-    text.push_str(&format!(
-        "{} keys alike, {} drifts, {} declared differences\n",
-        outcome.alike,
-        outcome.drifts().count(),
-        outcome.differences.len() - outcome.drifts().count()
-    ));
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,8 +369,12 @@ mod tests {
         );
         assert_eq!(drifts[0].here.place.as_deref(), Some("server-1.hcl:1"));
         assert_eq!(outcome.alike, 2);
-        insta::assert_snapshot!(to_text(&outcome), @r"
+        insta::assert_snapshot!(super::super::drifts::to_text(&outcome), @r"
         drift: server.encrypt of server-1: set (server-1.hcl:1) here, not set there
+        predicted: a leader that falls silent is missed after 1 to 2 s on both sides
+        predicted: a leader that hears nobody steps down after 0.5 to 1 s on both sides
+        predicted: a client that falls silent is down after 20 to 30 s on both sides
+        predicted: a client that fell silent with the leader is down after 300 s on both sides
         2 keys alike, 1 drifts, 0 declared differences
         ");
     }

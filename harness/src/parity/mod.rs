@@ -2,17 +2,19 @@
 //! only: a comparison can be made long after the clusters are gone, on another machine.
 //!
 //! Here: runs of scenarios ([`runs`]): verdicts, the order of events, and measures as ratios; and the
-//! configurations of two clusters' agents ([`config`]), key by key.
+//! configurations of two clusters' agents ([`config`]), key by key, and what their timers predict ([`drifts`] shows it).
 //! A side may have run anywhere: on the simulator or on Nomad, on another architecture or
 //! version. What cannot be compared in earnest is listed, never left out in silence.
 
 pub mod config;
+pub mod drifts;
 mod html;
 mod order;
 pub mod runs;
 mod side;
 mod text;
 mod tolerance;
+mod windows;
 
 use std::fmt;
 
@@ -21,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use html::to_html;
 pub use runs::{Comparison, compare};
 pub use side::{Side, SideError};
-pub use text::to_text;
+pub use text::{to_markdown, to_text};
 pub use tolerance::{Tolerance, ToleranceError, Tolerances};
 
 /// Something that is not the same on two sides.

@@ -109,6 +109,10 @@ pub fn compare(sides: &[Side], tolerances: &Tolerances) -> Comparison {
             .collect();
         comparison.scenario(name, &runs, tolerances);
     }
+    comparison.leave_out(
+        "configurations, ports, timers",
+        "a report of a run does not hold them (rehearse compare NAME --with DIR does it)",
+    );
     comparison.not_compared.sort();
     comparison.not_compared.dedup();
     comparison

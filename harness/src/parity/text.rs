@@ -41,6 +41,53 @@ pub fn to_text(comparison: &Comparison) -> String {
     lines.join("\n")
 }
 
+/// Returns the comparison as a build's summary.
+#[must_use]
+pub fn to_markdown(comparison: &Comparison) -> String {
+    let plain = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    let mut text = format!("### {}\n\n", tally(comparison));
+    for warning in &comparison.warnings {
+        text.push_str(&format!("> {}\n\n", plain(warning)));
+    }
+    let heads: Vec<String> = comparison
+        .sides
+        .iter()
+        .map(|side| format!("{} ({})", plain(&side.name), plain(&side.ground)))
+        .collect();
+    let rule = "|---".repeat(heads.len() + 1);
+    text.push_str(&format!("| | {} |\n{rule}|\n", heads.join(" | ")));
+    for row in &comparison.scenarios {
+        let verdicts = row.verdicts.iter();
+        let verdicts: Vec<String> = verdicts
+            .map(|one| one.map_or("-".to_owned(), |verdict| format!("**{verdict}**")))
+            .collect();
+        text.push_str(&format!(
+            "| **{}** | {} |\n",
+            plain(&row.scenario),
+            verdicts.join(" | ")
+        ));
+        for measure in &row.measures {
+            let cells: Vec<String> = (0..heads.len()).map(|side| cell(measure, side)).collect();
+            text.push_str(&format!(
+                "| {} | {} |\n",
+                plain(&measure.name),
+                cells.join(" | ")
+            ));
+        }
+    }
+    for drift in &comparison.drifts {
+        text.push_str(&format!(
+            "\n- **drift**: {}",
+            plain(&in_words(comparison, drift))
+        ));
+    }
+    for left_out in &comparison.not_compared {
+        let (of, why) = (plain(&left_out.of), plain(&left_out.why));
+        text.push_str(&format!("\n- not compared: {of}: {why}"));
+    }
+    text + "\n"
+}
+
 /// A drift with its sides' numbers, where there are more than two.
 fn in_words(comparison: &Comparison, drift: &super::Drift) -> String {
     if comparison.sides.len() == 2 {

@@ -82,6 +82,7 @@ impl Reader<'_> {
             Ok(text) => {
                 let name = at.file_name().unwrap_or_default().to_string_lossy();
                 let name = name.split('.').next().unwrap_or_default().to_owned();
+                let text = agent::without_mark(&text).to_owned();
                 Some((at.display().to_string(), name, text))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -43,6 +43,7 @@ pub fn read(
     folder: Option<&Path>,
     given: &BTreeMap<String, String>,
 ) -> Result<Scenario, ScriptError> {
+    let text = agent::without_mark(text);
     let body = hcl_edit::parser::parse_body(text).map_err(|error| ScriptError {
         problems: vec![Problem::syntax(file, &error)],
     })?;

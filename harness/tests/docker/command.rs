@@ -305,6 +305,17 @@ async fn an_interrupted_run_heals_reports_and_exits_with_31() {
     let results: serde_json::Value = serde_json::from_str(&results).unwrap();
     assert_eq!(results.as_array().unwrap().len(), 1);
     assert_eq!(results[0]["verdict"], "inconclusive");
+
+    // A run that never begins leaves what is told there as it is.
+    let before = std::fs::read_to_string(reports.join("index.html")).unwrap();
+    let mut nowhere = stage.rehearse();
+    nowhere
+        .args(["run", "leader-pause", "--report"])
+        .arg(&reports)
+        .env("DOCKER_HOST", "unix:///nonexistent");
+    assert_eq!(nowhere.output().await.unwrap().status.code(), Some(10));
+    let after = std::fs::read_to_string(reports.join("index.html")).unwrap();
+    assert_eq!(before, after);
     let cluster = results[0]["cluster"].as_str().unwrap();
     stage.assert_nothing_left(cluster).await;
 }

@@ -47,6 +47,13 @@ pub use version::ANNOUNCED;
 /// Version of Nomad whose behaviour and API are followed.
 pub const FOLLOWS: &str = "1.8.3";
 
+/// Returns a text without the byte order mark that some editors put before it: no language here has one, and
+/// Nomad passes over it.
+#[must_use]
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// What runs a part of the program.
 type Part = fn(&[String]) -> std::process::ExitCode;
 

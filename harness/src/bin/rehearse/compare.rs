@@ -26,7 +26,7 @@ pub struct Args {
     sides: Vec<PathBuf>,
     /// Compare the configuration of a cluster's agents, key by key, with that of a Terraform
     /// configuration for AWS.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["tolerance", "slack", "html"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["tolerance", "slack"])]
     with: Option<PathBuf>,
     #[command(flatten)]
     values: ValueArgs,
@@ -50,7 +50,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
                 Failure::input("`--with` takes the name of one cluster").hint("rehearse ls")
             );
         };
-        return drift::run(&name.to_string_lossy(), dir, &args.values, context).await;
+        let (name, html) = (name.to_string_lossy(), args.html.as_deref());
+        return drift::run(&name, dir, &args.values, html, context).await;
     }
     if args.sides.len() < 2 {
         let hint = "rehearse compare target/rehearsals/A target/rehearsals/B    # or: compare NAME --with DIR";
@@ -85,5 +86,6 @@ pub async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     if let Some(path) = &args.html {
         runner::write_whole(path, &parity::to_html(&comparison)).map_err(Failure::environment)?;
     }
+    output::add_to_build_summary(&parity::to_markdown(&comparison));
     Ok(ExitCode::from(comparison.exit_code()))
 }

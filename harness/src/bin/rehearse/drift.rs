@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use nomad_harness::parity::config::{self, Agent, Configurations, Difference, Said, Setting};
+use nomad_harness::parity::drifts;
+use nomad_harness::runner;
 use nomad_harness::target::docker::DockerCluster;
 use nomad_harness::terraform::Configuration;
 use nomad_harness::terraform::aws::{AgentFiles, AwsCluster};
@@ -18,40 +20,65 @@ use super::plan::ValueArgs;
 const DRIFT: u8 = 40;
 
 /// What no comparison of files can tell.
-const UNSEEN: &[&str] = &[
-    "security groups: here every agent reaches every other on every port (rehearse lint DIR judges them)",
-    "disks, the metadata service, instance roles, images: AWS alone has them",
-];
+fn unseen(cluster: &DockerCluster) -> Vec<String> {
+    let spec = &cluster.record().spec;
+    let closed = spec
+        .adoption
+        .as_ref()
+        .is_some_and(|one| !one.filters.is_empty());
+    let groups = match closed {
+        true => {
+            "security groups: what they closed between agents when the cluster was made is closed here; whether \
+             they are the same still is not looked at"
+        }
+        false => {
+            "security groups: here every agent reaches every other on every port (rehearse lint DIR judges them)"
+        }
+    };
+    let mut unseen = vec![
+        groups.to_owned(),
+        "subnets, tags, disks, the metadata service, instance roles, images: AWS alone has them"
+            .to_owned(),
+    ];
+    if !cluster.engine_info().time_scale.is_one() {
+        unseen.push(
+            "what the timers predict: here they run faster than the configuration says (--time-scale)".to_owned(),
+        );
+    }
+    unseen
+}
 
 /// Compares, and says what differs.
 pub async fn run(
     name: &str,
     dir: &Path,
     values: &ValueArgs,
+    html: Option<&Path>,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let (configuration, aws) = values.read(dir, true)?;
     let cluster = context.open(name).await?;
     let here = agents_here(&cluster).await?;
-    let (there, mut unseen) = agents_there(&aws);
+    let (there, not_shown) = agents_there(&aws);
     let mut outcome = config::compare(&here, &there, &|agent, key| declared(&cluster, agent, key));
-    outcome.not_compared.append(&mut unseen);
-    outcome
-        .not_compared
-        .extend(UNSEEN.iter().map(|text| (*text).to_owned()));
+    outcome.not_compared.extend(not_shown);
+    outcome.not_compared.extend(unseen(&cluster));
     add_version(&cluster, &configuration, &aws, &mut outcome);
     add_architecture(&cluster, &aws, &mut outcome);
+    let label = cluster.engine_info().label();
+    let sides = format!("here: {label}; there: {}", dir.display());
     match context.format {
         Format::Json => output::json(&outcome),
         Format::Text => {
-            output::text(&format!(
-                "here: {}; there: {}",
-                cluster.engine_info().label(),
-                dir.display()
-            ));
-            output::text(config::to_text(&outcome).trim_end());
+            output::text(&sides);
+            output::text(drifts::to_text(&outcome).trim_end());
         }
     }
+    if let Some(path) = html {
+        let page = drifts::to_html(&outcome, &sides);
+        runner::write_whole(path, &page).map_err(Failure::environment)?;
+    }
+    output::add_to_build_summary(&drifts::to_markdown(&outcome, &sides));
     Ok(match outcome.drifts().next() {
         Some(_) => ExitCode::from(DRIFT),
         None => ExitCode::SUCCESS,

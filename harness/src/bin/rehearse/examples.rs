@@ -1,7 +1,13 @@
 //! An example for the help of every command, in one place so that none is without. Those of
 //! `rehearse job` stand with it.
 
-/// Command, and how it is typed.
+/// What `rehearse --help` ends with.
+const FIRST: &str = "Example:
+  rehearse up
+  rehearse run leader-failover --on default
+  rehearse down";
+
+/// Command, as it is typed after `rehearse`, and an example.
 pub const EXAMPLES: &[(&str, &str)] = &[
     ("up", "rehearse up demo --servers 3 --clients 5"),
     ("tour", "rehearse tour --yes"),
@@ -12,7 +18,17 @@ pub const EXAMPLES: &[(&str, &str)] = &[
         "rehearse compare target/simulated target/nomad --tolerance 'leaderless_ms=1.5'",
     ),
     ("report", "rehearse report open target/rehearsals"),
+    ("report open", "rehearse report open target/rehearsals"),
+    ("report serve", "rehearse report serve target/rehearsals"),
     ("scenario", "rehearse scenario show leader-failover"),
+    (
+        "scenario check",
+        "rehearse scenario check mine.scenario.hcl",
+    ),
+    ("scenario list", "rehearse scenario list"),
+    ("scenario show", "rehearse scenario show leader-failover"),
+    ("scenario new", "rehearse scenario new mine"),
+    ("scenario fmt", "rehearse scenario fmt --check scenarios"),
     ("job", "rehearse job run jobs/whoami.nomad.hcl"),
     (
         "conformance",
@@ -43,17 +59,38 @@ pub const EXAMPLES: &[(&str, &str)] = &[
         "rehearse heal --target aws --attach cluster.json --yes",
     ),
     ("config", "rehearse config show --all"),
+    ("config show", "rehearse config show --all"),
     ("matrix", "rehearse matrix --when nightly"),
     ("pki", "rehearse pki create --dir pki"),
+    ("pki create", "rehearse pki create --dir pki"),
+    ("pki show", "rehearse pki show --dir pki"),
+    ("pki rotate", "rehearse pki rotate --dir pki"),
+    ("pki verify", "rehearse pki verify --dir pki"),
     ("completions", "rehearse completions bash"),
     ("man", "rehearse man /usr/local/share/man/man1"),
 ];
 
 /// Puts the examples at the end of the commands' help.
 pub fn with_examples(command: clap::Command) -> clap::Command {
-    EXAMPLES.iter().fold(command, |command, (name, example)| {
-        command.mut_subcommand(name, |sub| sub.after_help(format!("Example:\n  {example}")))
-    })
+    EXAMPLES
+        .iter()
+        .fold(command.after_help(FIRST), |command, (name, example)| {
+            at(command, name, &|sub| {
+                sub.after_help(format!("Example:\n  {example}"))
+            })
+        })
+}
+
+/// Changes a command that may be a command's command.
+fn at(
+    command: clap::Command,
+    path: &str,
+    change: &dyn Fn(clap::Command) -> clap::Command,
+) -> clap::Command {
+    match path.split_once(' ') {
+        Some((name, rest)) => command.mut_subcommand(name, |sub| at(sub, rest, change)),
+        None => command.mut_subcommand(path, change),
+    }
 }
 
 #[cfg(test)]
@@ -64,13 +101,26 @@ mod tests {
 
     #[test]
     fn every_command_has_an_example_that_is_taken() {
-        for command in Cli::command().get_subcommands() {
+        let cli = with_examples(Cli::command());
+        let mut commands = vec![&cli];
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
             let name = command.get_name();
-            let found = EXAMPLES.iter().find(|(known, _)| *known == name);
-            let (_, example) = found.unwrap_or_else(|| panic!("`{name}` has no example"));
-            let words = example.split(' ').map(|word| word.trim_matches('\''));
-            let parsed = Cli::try_parse_from(words);
-            assert!(parsed.is_ok(), "{example}: {}", parsed.err().unwrap());
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_else(|| panic!("`{name}` has no example"));
+            let examples: Vec<_> = help.lines().map(str::trim).collect();
+            let mut examples = examples
+                .into_iter()
+                .filter(|line| line.starts_with("rehearse "));
+            let example = examples
+                .next()
+                .unwrap_or_else(|| panic!("`{name}`: {help}"));
+            for example in std::iter::once(example).chain(examples) {
+                let words = example.split(' ').map(|word| word.trim_matches('\''));
+                let words = words.map(|word| crate::as_clap_has_it(word.into()));
+                let parsed = Cli::try_parse_from(words);
+                assert!(parsed.is_ok(), "{example}: {}", parsed.err().unwrap());
+            }
         }
     }
 

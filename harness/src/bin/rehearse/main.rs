@@ -180,7 +180,12 @@ fn main() -> ExitCode {
     // A log that is followed may have a read under way that never ends.
     runtime.shutdown_background();
     match outcome {
-        Ok(code) => code,
+        Ok(code) => match output::unprinted() {
+            Some(error) => {
+                Failure::environment(format!("cannot write to standard output: {error}")).report()
+            }
+            None => code,
+        },
         Err(failure) => failure.report(),
     }
 }

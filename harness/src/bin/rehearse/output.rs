@@ -1,6 +1,7 @@
 //! What commands print on standard output: data, as text or JSON.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::sync::OnceLock;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -14,9 +15,24 @@ pub enum Format {
     Json,
 }
 
+/// Why something was not printed, the first time.
+static UNPRINTED: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Returns why not all was printed, if so: a full disk.
+pub fn unprinted() -> Option<&'static std::io::Error> {
+    UNPRINTED.get()
+}
+
 /// Prints text. Whoever closed the pipe wants no more of it, which is no error.
 pub fn text(text: &str) {
-    drop(writeln!(std::io::stdout(), "{text}"));
+    let mut out = std::io::stdout().lock();
+    let printed = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(error) = printed
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        // The first is told; the others say the same.
+        let _first = UNPRINTED.set(error);
+    }
 }
 
 /// Prints bytes as they are; false when nobody reads any more.
@@ -29,6 +45,23 @@ pub fn bytes(bytes: &[u8]) -> bool {
 pub fn json(value: &impl Serialize) {
     let json = serde_json::to_string_pretty(value).expect("what is printed is plain data");
     text(&json);
+}
+
+/// Where GitHub's jobs take a summary for people.
+const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+/// Adds Markdown to the summary of the build that this is a part of, where it is one.
+pub fn add_to_build_summary(text: &str) {
+    let Some(path) = std::env::var_os(STEP_SUMMARY).filter(|path| !path.is_empty()) else {
+        return;
+    };
+    let file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path);
+    if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+        eprintln!("warning: `{STEP_SUMMARY}` was not written: {error}");
+    }
 }
 
 /// Lays rows out in columns two blanks apart, the head first.

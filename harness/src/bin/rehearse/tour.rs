@@ -40,23 +40,26 @@ struct Step {
 /// `NAME` stands for the cluster, `JOB` for the job's file, `REPORTS` for a folder that goes again.
 const STEPS: &[Step] = &[
     Step {
-        about: "A cluster: three servers that agree by Raft, three clients that work, each a container. Mutual\n\
-                TLS, a gossip key and ACLs are on, as they should be in production.",
+        about: "A cluster: three servers that agree by Raft, three clients that work, each a\n\
+                container. Mutual TLS, a gossip key and ACLs are on, as they should be in\n\
+                production.",
         command: &["up", "NAME"],
     },
     Step {
-        about: "What there is. A server has a state in gossip and a vote in Raft; a node is a client's\n\
-                registration. One of the servers leads.",
+        about: "What there is. A server has a state in gossip and a vote in Raft; a node is\n\
+                a client's registration. One of the servers leads.",
         command: &["status", "NAME"],
     },
     Step {
-        about: "A job: three instances of a small web server, one on each client. Nomad's event stream tells\n\
-                what becomes of it: an evaluation, allocations, and the deployment that waits for them.",
+        about: "A job: three instances of a small web server, one on each client. Nomad's\n\
+                event stream tells what becomes of it: an evaluation, allocations, and the\n\
+                deployment that waits for them.",
         command: &["job", "run", "JOB", "--cluster", "NAME"],
     },
     Step {
-        about: "Now the leader is killed, as a machine dies, while somebody writes and somebody reads. The\n\
-                others notice within 1 to 2 s and elect another one; the service answers all along.",
+        about: "Now the leader is killed, as a machine dies, while somebody writes and\n\
+                somebody reads. The others notice within 1 to 2 s and elect another one; the\n\
+                service answers all along.",
         command: &[
             "run",
             "leader-failover",
@@ -67,7 +70,8 @@ const STEPS: &[Step] = &[
         ],
     },
     Step {
-        about: "The same as it looks afterwards. Without `--once` it goes on until you press q.",
+        about: "The same as it looks afterwards. Without `--once` it goes on until you press\n\
+                q.",
         command: &["top", "NAME", "--once"],
     },
 ];

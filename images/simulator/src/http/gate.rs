@@ -30,6 +30,9 @@ pub(super) const MAX_BODY: usize = 16 << 20;
 /// Nomad looks for a leader again after a random time of up to hold / 16.
 const HOLD_STEPS: u32 = 16;
 
+/// What only the leader knows: Nomad takes back the consent to a stale answer (`Operator.ServerHealth`).
+const OF_THE_LEADER: &str = "/v1/operator/autopilot/health";
+
 /// What one look at the leadership led to.
 enum Attempt {
     /// A reply, good or bad.
@@ -45,7 +48,8 @@ pub async fn gate(State(ctx): State<Context>, request: Request, next: Next) -> R
         Ok(body) => body,
         Err(error) => return ApiError::bad(error.to_string()).into_response(),
     };
-    let here = is_stale(&parts.uri) || plant::is(Plant::StaleReads);
+    let may_be_stale = is_stale(&parts.uri) && parts.uri.path() != OF_THE_LEADER;
+    let here = may_be_stale || plant::is(Plant::StaleReads);
     if parts.method == Method::GET && here {
         return next.run(rebuilt(&parts, &body)).await;
     }

@@ -61,6 +61,7 @@ pub fn parse_as_written(
     source: &str,
     variables: &BTreeMap<String, String>,
 ) -> Result<(Job, Unsaid), Vec<JobspecError>> {
+    let source = crate::without_mark(source);
     let body = hcl_edit::parser::parse_body(source).map_err(|e| {
         vec![JobspecError {
             line: e.location().line(),

@@ -96,7 +96,10 @@ fn read_aws(dir: &Path, args: &Args) -> Result<AwsCluster, Failure> {
 /// The findings, then a line that sums up.
 fn text(checked: &Checked) -> String {
     let mut lines: Vec<String> = checked.findings.iter().map(ToString::to_string).collect();
-    let job = checked.job.as_deref().unwrap_or("?");
+    let Some(job) = checked.job.as_deref() else {
+        lines.push(format!("refused: {}: it cannot be read", checked.file));
+        return lines.join("\n");
+    };
     let verdict = if checked.is_refused() {
         "refused"
     } else {

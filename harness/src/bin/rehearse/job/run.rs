@@ -59,7 +59,7 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let name = args.file.display().to_string();
     let text = std::fs::read_to_string(&args.file)
         .map_err(|error| Failure::input(format!("`{name}` cannot be read: {error}")))?;
-    let text = with_variables(&name, &text, &pairs(&args.vars)?)?;
+    let text = with_variables(&name, agent::without_mark(&text), &pairs(&args.vars)?)?;
     let (_cluster, api) = api(&args.cluster, context).await?;
     let refused = |error| {
         Failure::input(format!("{name}: {error}")).hint(format!("rehearse job check {name}"))

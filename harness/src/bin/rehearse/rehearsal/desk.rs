@@ -4,7 +4,6 @@
 //! is cut short leaves those of all that was done.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,9 +15,6 @@ use nomad_harness::timeline::Listener;
 
 use crate::failure::Failure;
 use crate::output::{self, Format};
-
-/// Where GitHub takes a build's summary from.
-const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// Collects what is told and hands it on.
 pub struct Desk {
@@ -92,7 +88,9 @@ impl Desk {
 
     /// Prints what was proved and writes the files a last time; returns the exit code.
     fn close(self, complete: bool) -> ExitCode {
-        let written = self.write();
+        // Where nothing ran, the files of an earlier time stay as they are.
+        let nothing = self.lock().is_empty();
+        let written = if nothing { Ok(()) } else { self.write() };
         let reports: Vec<Report> = self.lock().values().cloned().collect();
         match self.format {
             Format::Json => output::json(&reports),
@@ -110,7 +108,7 @@ impl Desk {
                 self.folder.join("index.html").display()
             ));
         }
-        self.add_to_build_summary(&reports);
+        output::add_to_build_summary(&report::to_markdown(&reports));
         let all_there = written.is_ok() && reports.iter().all(|report| report.evidence.is_some());
         super::exit_code(&reports, complete, all_there)
     }
@@ -138,23 +136,6 @@ impl Desk {
             return None;
         }
         Some(format!("{}/{PAGE}", folder.file_name()?.to_string_lossy()))
-    }
-
-    fn add_to_build_summary(&self, reports: &[Report]) {
-        let Some(path) = std::env::var_os(STEP_SUMMARY).filter(|path| !path.is_empty()) else {
-            return;
-        };
-        let file = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(&path);
-        let written =
-            file.and_then(|mut file| file.write_all(report::to_markdown(reports).as_bytes()));
-        if let Err(error) = written {
-            self.say(&format!(
-                "warning: `{STEP_SUMMARY}` was not written: {error}"
-            ));
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Report>> {

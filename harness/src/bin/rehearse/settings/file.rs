@@ -48,12 +48,13 @@ pub fn trusted(path: PathBuf) -> Result<PathBuf, SettingsError> {
 
 /// Reads the file's text.
 pub fn text(path: &Path) -> Result<String, SettingsError> {
-    std::fs::read_to_string(path).map_err(|error| {
+    let text = std::fs::read_to_string(path).map_err(|error| {
         SettingsError(vec![format!(
             "`{}` cannot be read: {error}",
             path.display()
         )])
-    })
+    })?;
+    Ok(agent::without_mark(&text).to_owned())
 }
 
 /// Returns what the file says at its top for a key, as far as it can be read.
