@@ -21,6 +21,8 @@ pub enum Ending {
 pub struct Story {
     version: u64,
     eval: String,
+    /// The registration's index.
+    since: u64,
     /// Whether its work ends by itself.
     runs_out: bool,
     /// Bytes of the stream that were heard.
@@ -38,6 +40,7 @@ impl Story {
         Self {
             version: job.version,
             eval: reply.eval_id.clone(),
+            since: reply.eval_create_index,
             runs_out: job.job_type.ends_with("batch"),
             read: 0,
             evals: BTreeMap::new(),
@@ -55,10 +58,14 @@ impl Story {
         let whole = new.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         self.read += whole;
         let text = String::from_utf8_lossy(&new[..whole]).into_owned();
+        // Nomad begins with an older event where the one asked for is not in its buffer yet: that of
+        // the same job's purge, say.
+        let since = Some(self.since);
         let frames = text
             .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        let events = frames.flat_map(|frame: Value| match &frame["Events"] {
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|frame: &Value| frame["Index"].as_u64() >= since);
+        let events = frames.flat_map(|frame| match &frame["Events"] {
             Value::Array(events) => events.clone(),
             _ => Vec::new(),
         });
@@ -260,6 +267,19 @@ mod tests {
             ]
         );
         assert!(story.hear(bytes).is_empty());
+    }
+
+    #[test]
+    fn what_was_before_the_registration_is_not_told() {
+        let reply = JobRegistered {
+            eval_create_index: 1,
+            ..JobRegistered::default()
+        };
+        let mut story = Story::of(&Job::default(), &reply);
+        let older = evaluated().replace("\"Index\":1", "\"Index\":0");
+        assert!(story.hear(older.as_bytes()).is_empty());
+        let both = older + &evaluated();
+        assert_eq!(story.hear(both.as_bytes()).len(), 1);
     }
 
     #[test]
