@@ -1,7 +1,9 @@
-//! Every command of the README and the documents is typed as it stands there, on simulated agents,
-//! and what is shown of its output is compared with what it says. What is not run says why. With
-//! `REHEARSE_DOCUMENTS_SHOW=1` all that is said is printed: for those who write a document.
+//! Every command of the README and the documents is typed as it stands there, on simulated agents and
+//! where `REHEARSE_NOMAD_BINARY` names a Nomad on that, too, and what is shown of its output is compared
+//! with what it says. What is not run says why. With `REHEARSE_DOCUMENTS_SHOW=1` all that is said is
+//! printed: for those who write a document.
 
+mod agents;
 mod page;
 mod shell;
 mod shown;
@@ -11,13 +13,13 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use agents::Agents;
 use page::Step;
 use regex::Regex;
 use shell::Shell;
 use shown::Eye;
 
 use super::Stage;
-use nomad_harness::environment::Environment;
 
 /// Documents that belong together have one terminal, and where they need one, one cluster.
 const SESSIONS: &[&[&str]] = &[
@@ -44,6 +46,13 @@ const SESSIONS: &[&[&str]] = &[
         "docs/configuration.md",
     ],
     &["docs/aws.md"],
+];
+
+/// Documents that are about the simulated agent, or ask for it: they are not typed on Nomad itself.
+const OF_THE_SIMULATOR: &[&str] = &[
+    "docs/simulator.md",
+    "docs/s390x.md",
+    "docs/configuration.md",
 ];
 
 /// What the documents call clusters, and they get names of their own here: a cluster of the user's
@@ -113,6 +122,7 @@ struct Book {
 
 /// A terminal, and how clusters are called there.
 struct Desk {
+    agents: Agents,
     shell: Shell,
     prefix: String,
     nomad: bool,
@@ -120,7 +130,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn set(top: &Path, prefix: &str, time_scale: u32) -> Self {
+    fn set(top: &Path, prefix: &str, agents: Agents) -> Self {
         let programs = top.join("programs");
         std::fs::create_dir_all(&programs).expect("a folder");
         let script = |name: &str, text: &str| {
@@ -133,24 +143,24 @@ impl Desk {
         script("xdg-open", "#!/bin/sh\nexit 0\n");
         let program = env!("CARGO_BIN_EXE_rehearse");
         std::os::unix::fs::symlink(program, programs.join("rehearse")).expect("a link");
-        let nomad = super::a_nomad(&Environment::of_process());
+        let nomad = agents.command();
         if let Some(nomad) = &nomad {
             std::os::unix::fs::symlink(nomad, programs.join("nomad")).expect("a link");
         }
         let path = std::env::var("PATH").unwrap_or_default();
         let state = top.join("state").display().to_string();
-        let environment = vec![
+        let mut environment = vec![
             ("PATH", format!("{}:{path}", programs.display())),
             ("XDG_STATE_HOME", state),
             ("REHEARSE_AGENT", program.to_owned()),
-            ("REHEARSE_ENGINE", "simulator".to_owned()),
             ("REHEARSE_CLUSTER", format!("{prefix}-default")),
-            ("REHEARSE_TIME_SCALE", time_scale.to_string()),
         ];
+        environment.extend(agents.environment());
         let names = CLUSTERS.join("|");
         let names =
             format!(r"(^|[ (])(rehearse up|down|status|compare|--on|--cluster) ({names})\b");
         Self {
+            agents,
             shell: Shell::open(top, &source(), environment),
             prefix: prefix.to_owned(),
             nomad: nomad.is_some(),
@@ -158,11 +168,25 @@ impl Desk {
         }
     }
 
+    /// Returns what is wrong with what came of a command.
+    fn judge(&self, step: &Step, code: i32, said: &str, book: &mut Book) -> Option<String> {
+        if code != step.code {
+            return Some(format!("exit code {code}, expected {}", step.code));
+        }
+        if self.agents.are_nomad() && said.contains("SIMULATED") {
+            return Some("says SIMULATED, and no agent is".to_owned());
+        }
+        let shown = step.shown.as_ref()?;
+        book.compared += 1;
+        Eye::of(step, &self.agents).compare(shown, said).err()
+    }
+
     /// Types the commands, and writes down what came of them.
     async fn type_all(&self, document: &str, steps: &[Step], book: &mut Book) {
         for step in steps {
             let wants_nomad = step.command.starts_with("nomad ") && !self.nomad;
             let reason = wants_nomad.then(|| "no `nomad` at hand".to_owned());
+            let reason = reason.or_else(|| self.agents.lack(step));
             if let Some(reason) = step.not_run.clone().or(reason) {
                 *book.not_run.entry(reason).or_default() += 1;
                 continue;
@@ -181,13 +205,7 @@ impl Desk {
             if std::env::var_os("REHEARSE_DOCUMENTS_SHOW").is_some() {
                 eprintln!("{said}");
             }
-            let problem = if code == step.code {
-                let shown = step.shown.as_ref();
-                book.compared += usize::from(shown.is_some());
-                shown.and_then(|shown| Eye::of(step).compare(shown, &said).err())
-            } else {
-                Some(format!("exit code {code}, expected {}", step.code))
-            };
+            let problem = self.judge(step, code, &said, book);
             if let Some(problem) = problem {
                 let place = format!("{document}:{}", step.line);
                 let said = said.lines().map(|line| format!("    {line}\n"));
@@ -199,17 +217,21 @@ impl Desk {
     }
 }
 
-/// Types one session, and sees that nothing of it is left. Nomad's timers run so many times faster:
-/// what is shown of a session of 1 are Nomad's own times.
-async fn session(number: usize, time_scale: u32) {
-    let Some(stage) = Stage::set().await else {
+/// Types one session, and sees that nothing of it is left.
+async fn session(number: usize, agents: Option<Agents>) {
+    let (Some(stage), Some(agents)) = (Stage::set().await, agents) else {
         return;
     };
     let prefix = format!("docs{}", std::process::id());
-    let desk = Desk::set(stage.folder.path(), &prefix, time_scale);
+    let desk = Desk::set(stage.folder.path(), &prefix, agents);
     let mut book = Book::default();
     for document in SESSIONS[number] {
         let steps = steps(document).unwrap_or_else(|problems| panic!("{problems}"));
+        if desk.agents.are_nomad() && OF_THE_SIMULATOR.contains(document) {
+            let reason = "of the simulated agent".to_owned();
+            *book.not_run.entry(reason).or_default() += steps.len();
+            continue;
+        }
         desk.type_all(document, &steps, &mut book).await;
     }
     for name in CLUSTERS {
@@ -223,8 +245,8 @@ async fn session(number: usize, time_scale: u32) {
         }
     }
     eprintln!(
-        "{} commands typed, of {} the output compared; not run: {:?}",
-        book.run, book.compared, book.not_run
+        "{}: {} commands typed, of {} the output compared; not run: {:?}",
+        desk.agents, book.run, book.compared, book.not_run
     );
     assert!(book.run > 0);
     assert!(book.wrong.is_empty(), "\n{}", book.wrong.join("\n"));
@@ -232,22 +254,42 @@ async fn session(number: usize, time_scale: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readme_is_as_it_says() {
-    session(0, 1).await;
+    session(0, Some(Agents::Simulated { time_scale: 1 })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nomad_101_is_as_it_says() {
-    session(1, 4).await;
+    session(1, Some(Agents::Simulated { time_scale: 4 })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scenarios_reports_and_the_rest_are_as_they_say() {
-    session(2, 1).await;
+    session(2, Some(Agents::Simulated { time_scale: 1 })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_aws_side_is_as_it_says() {
-    session(3, 1).await;
+    session(3, Some(Agents::Simulated { time_scale: 1 })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_is_so_on_nomad_itself() {
+    session(0, Agents::nomad()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nomad_101_is_so_on_nomad_itself() {
+    session(1, Agents::nomad()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenarios_and_reports_are_so_on_nomad_itself() {
+    session(2, Agents::nomad()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_aws_side_is_so_on_nomad_itself() {
+    session(3, Agents::nomad()).await;
 }
 
 /// Planted: a line that is not said, an exit code that is not so. Commands see what those before
@@ -255,7 +297,7 @@ async fn the_aws_side_is_as_it_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_lies_is_found() {
     let folder = tempfile::tempdir().expect("a folder");
-    let desk = Desk::set(folder.path(), "docs", 1);
+    let desk = Desk::set(folder.path(), "docs", Agents::Simulated { time_scale: 1 });
     let lies = "```console\n$ export A=1 && cd jobs\n$ echo $A; basename \"$PWD\"\n1\njobs\n$ echo 2\n3\n```\n\
                 <!-- not run: long -->\n```sh\nfalse\n```\n```sh\nfalse\n```\n\
                 <!-- run: ends with 1 -->\n```sh\nfalse\n```\n<!-- run: interrupted: echo -->\n```sh\necho on; sleep 100\n```\n";
@@ -267,4 +309,37 @@ async fn a_document_that_lies_is_found() {
     assert_eq!(book.wrong.len(), 2, "{:?}", book.wrong);
     assert!(book.wrong[0].contains("lies:6: echo 2\n  shown, and not seen: `3`"));
     assert!(book.wrong[1].contains("exit code 1, expected 0"));
+}
+
+/// Planted on Nomad itself: another version, a simulated agent, a line that is not said, an exit code that
+/// is not so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_lies_is_found_on_nomad_itself() {
+    let (Some(stage), Some(agents)) = (Stage::set().await, Agents::nomad()) else {
+        return;
+    };
+    let prefix = format!("docs{}", std::process::id());
+    let desk = Desk::set(stage.folder.path(), &prefix, agents);
+    let lies = "```console\n$ rehearse up --servers 1 --clients 1\nengine: SIMULATED agent (follows Nomad 1.8.3) for amd64: asked for\n…\n\
+                $ rehearse status\ncluster `default`: Nomad 0.0.1 (binary)\n…\n\
+                $ rehearse status\n…\nleader server-2.global; 1 voter;…\n…\n$ echo SIMULATED\n```\n\
+                <!-- run: ends with 3 -->\n```sh\nrehearse down\n```\n<!-- run: from 99.0 -->\n```sh\nfalse\n```\n";
+    let mut book = Book::default();
+    let steps = page::read(lies).unwrap();
+    desk.type_all("lies", &steps, &mut book).await;
+    assert_eq!((book.run, book.compared), (5, 3), "{book:?}");
+    assert_eq!(book.not_run["Nomad 99.0 or later"], 1);
+    let wrong = [
+        "lies:5: rehearse status\n  shown, and not seen: `cluster `default`: Nomad 0.0.1 (binary)`",
+        "lies:8: rehearse status\n  shown, and not seen: `leader server-2.global; 1 voter;…`",
+        "lies:12: echo SIMULATED\n  says SIMULATED, and no agent is",
+        "lies:16: rehearse down\n  exit code 0, expected 3",
+    ];
+    assert_eq!(book.wrong.len(), wrong.len(), "{:#?}", book.wrong);
+    for (seen, wrong) in book.wrong.iter().zip(wrong) {
+        assert!(seen.starts_with(wrong), "{seen}");
+    }
+    stage
+        .assert_nothing_left(&format!("{prefix}-default"))
+        .await;
 }

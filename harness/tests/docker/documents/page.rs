@@ -10,12 +10,16 @@
 //! <!-- run: ends with 40 -->          the last command's exit code, where it is not 0
 //! <!-- run: ends with 40: TEXT -->    the exit code of the command that begins so
 //! <!-- run: interrupted: TEXT -->     what begins so runs for ever: once it has said something, it is ended
+//! <!-- run: from 1.3 -->              an older Nomad cannot do this: there it is not run
+//! <!-- run: from 1.3: TEXT -->        nor what begins with this text
 //! <!-- run: numbers vary -->          whole numbers are not compared; also `agents vary`
 //! <!-- run: A for B -->               A is typed in place of B: less of the same
 //! <!-- unseen: COMMAND -->            is typed before the block: what a reader has done already
 //! ```
 
 use std::fmt::Write as _;
+
+use semver::Version;
 
 /// Why a command is not run. A new reason is a decision, so it stands here.
 pub const REASONS: &[&str] = &[
@@ -39,6 +43,8 @@ pub struct Step {
     pub shown: Option<Vec<String>>,
     /// Why it is not run.
     pub not_run: Option<String>,
+    /// The first Nomad that can do it.
+    pub from: Option<Version>,
     /// The exit code that it must have.
     pub code: i32,
     /// Whether it is ended once it has said something.
@@ -55,6 +61,7 @@ pub struct Step {
 #[derive(Default)]
 struct Marks {
     not_run: Vec<(String, String)>,
+    from: Vec<(String, Version)>,
     code: i32,
     codes: Vec<(String, i32)>,
     interrupted: Option<String>,
@@ -88,6 +95,11 @@ impl Marks {
         match how {
             "numbers vary" => self.numbers_vary = true,
             "agents vary" => self.agents_vary = true,
+            _ if how.starts_with("from ") => {
+                let (from, of) = how[5..].split_once(": ").unwrap_or((&how[5..], ""));
+                let from = Version::parse(&format!("{from}.0")).ok()?;
+                self.from.push((of.to_owned(), from));
+            }
             _ if how.starts_with("ends with ") => match how[10..].split_once(": ") {
                 Some((code, of)) => self.codes.push((of.to_owned(), code.parse().ok()?)),
                 None => self.code = how[10..].parse().ok()?,
@@ -102,34 +114,30 @@ impl Marks {
     }
 
     fn step(&self, line: usize, command: &str) -> Step {
-        let reason = self
-            .not_run
-            .iter()
-            .find(|(of, _)| command.starts_with(of.as_str()));
         let swapped = |command: String, (typed, written): &(String, String)| {
             command.replace(written.as_str(), typed)
         };
+        let begins = |of: &String| command.starts_with(of.as_str());
         Step {
             line,
             command: self.swaps.iter().fold(command.to_owned(), swapped),
             shown: None,
-            not_run: reason.map(|(_, reason)| reason.clone()),
-            code: {
-                let own = self
-                    .codes
-                    .iter()
-                    .find(|(of, _)| command.starts_with(of.as_str()));
-                own.map_or(0, |(_, code)| *code)
-            },
-            interrupted: self
-                .interrupted
-                .as_ref()
-                .is_some_and(|of| command.starts_with(of.as_str())),
+            not_run: said_of(&self.not_run, command),
+            from: said_of(&self.from, command),
+            code: said_of(&self.codes, command).unwrap_or_default(),
+            interrupted: self.interrupted.as_ref().is_some_and(begins),
             numbers_vary: self.numbers_vary,
             agents_vary: self.agents_vary,
             unseen: false,
         }
     }
+}
+
+/// Returns what the first mark that is about a command says.
+fn said_of<T: Clone>(marks: &[(String, T)], command: &str) -> Option<T> {
+    let mut marks = marks.iter();
+    let own = marks.find(|(of, _)| command.starts_with(of.as_str()));
+    own.map(|(_, said)| said.clone())
 }
 
 /// Reads a document.
@@ -221,7 +229,7 @@ fn seen(marks: &Marks, lines: &[(usize, &str)]) -> Vec<Step> {
 #[test]
 fn commands_output_and_marks_are_told_apart() {
     let text = "a\n<!-- unseen: cd x -->\n<!-- run: ends with 40 -->\n<!-- run: 5s for 30m -->\n```console\n\
-                $ soak 30m\nseen\n\n$ two\n```\n<!-- not run: long: b -->\n<!-- run: ends with 3: a -->\n```sh\na \\\n  c\nb\n```\n";
+                $ soak 30m\nseen\n\n$ two\n```\n<!-- not run: long: b -->\n<!-- run: ends with 3: a -->\n<!-- run: from 1.3: a -->\n```sh\na \\\n  c\nb\n```\n";
     let steps = read(text).unwrap();
     let commands: Vec<_> = steps.iter().map(|step| step.command.as_str()).collect();
     assert_eq!(commands, ["cd x", "soak 5s", "two", "a   c", "b"]);
@@ -231,6 +239,8 @@ fn commands_output_and_marks_are_told_apart() {
     assert_eq!(codes, [0, 0, 40, 3, 0]);
     let reasons: Vec<_> = steps.iter().map(|step| step.not_run.is_some()).collect();
     assert_eq!(reasons, [false, false, false, false, true]);
+    let from: Vec<_> = steps.iter().map(|step| step.from.clone()).collect();
+    assert_eq!(from, [None, None, None, Some(Version::new(1, 3, 0)), None]);
 }
 
 #[test]

@@ -55,6 +55,8 @@ impl Shell {
             .args(["-c", ONE_COMMAND, "bash", command])
             .arg(&self.keep)
             .current_dir(&self.work)
+            // Which agents there are is the session's to say.
+            .env_remove("REHEARSE_NOMAD_BINARY")
             .envs(self.environment.iter().map(|(key, value)| (*key, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -2,6 +2,7 @@
 
 use regex::Regex;
 
+use super::agents::Agents;
 use super::page::Step;
 
 /// Stands for any text in a line, and alone on a line for any number of lines.
@@ -20,18 +21,24 @@ const VOLATILE: &[(&str, &str)] = &[
     (r"\b[0-9a-f]{8}\b", "ID"),
     (r"\bseed \d+", "seed N"),
     (r"\b\d+(\.\d+)? ?(ms|s|m|MB|kB|MiB|GiB|GB)\b", "N"),
-    (r"\b\d+\.\d+( |$)", "N$1"),
+    (r"(^|[^.\d])\d+\.\d+( |$)", "${1}N$2"),
     (r", at time scale \d+", ""),
     (r"\b(amd64|arm64|s390x)\b", "ARCH"),
+    // Said the first time only.
+    (r"^making image .*", ""),
+    // Of a Nomad that was compiled without the tag `release`.
+    (r"\bmock_driver, ", ""),
 ];
 
 /// What the comparison knows of a step.
 pub struct Eye {
     volatile: Vec<(Regex, &'static str)>,
+    /// What is shown of other agents, and what is seen of these in its place.
+    in_place: Vec<(Regex, String)>,
 }
 
 impl Eye {
-    pub fn of(step: &Step) -> Self {
+    pub fn of(step: &Step, agents: &Agents) -> Self {
         let more = [
             (step.agents_vary, (r"\b(server|client)-\d", "$1-N")),
             (step.numbers_vary, (r"\b\d+\b", "N")),
@@ -42,6 +49,7 @@ impl Eye {
             |(pattern, by): &(&str, &'static str)| (Regex::new(pattern).expect("a constant"), *by);
         Self {
             volatile: all.map(regex).collect(),
+            in_place: agents.in_place(),
         }
     }
 
@@ -89,7 +97,10 @@ impl Eye {
     }
 
     fn pattern(&self, text: &str) -> Regex {
-        let plain = self.plain(text);
+        let of_these = |line: String, (pattern, by): &(Regex, String)| {
+            pattern.replace_all(&line, by.as_str()).into_owned()
+        };
+        let plain = self.plain(&self.in_place.iter().fold(text.to_owned(), of_these));
         let parts: Vec<_> = plain.split(ELIDED).map(regex::escape).collect();
         Regex::new(&format!("^{}$", parts.join(".*"))).expect("escaped")
     }
@@ -128,7 +139,7 @@ mod tests {
     fn compare(shown: &str, seen: &str) -> Result<(), String> {
         let steps = super::super::page::read("```sh\nx\n```\n").unwrap();
         let shown: Vec<_> = shown.lines().map(str::to_owned).collect();
-        Eye::of(&steps[0]).compare(&shown, seen)
+        Eye::of(&steps[0], &Agents::Simulated { time_scale: 1 }).compare(&shown, seen)
     }
 
     #[test]
