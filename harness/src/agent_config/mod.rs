@@ -15,6 +15,7 @@
 
 mod adopted;
 mod hcl;
+mod judged;
 mod keys;
 
 use semver::Version;
@@ -22,6 +23,7 @@ use semver::Version;
 use crate::spec::{AgentPlan, ClusterSpec, RPC_PORT, Role, SERF_PORT};
 pub use adopted::substitutions;
 use hcl::{Tree, expression, list, quote};
+pub use judged::{KeyFault, KeyFaultKind, fault};
 use keys::Key;
 
 /// Folder of the configuration file inside a container; packages of Nomad use the same.

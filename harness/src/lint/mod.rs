@@ -9,6 +9,7 @@ mod change;
 mod firewall;
 mod format;
 mod joining;
+mod keys;
 mod script;
 mod secrets;
 mod subject;
@@ -105,6 +106,7 @@ const FAMILIES: &[&[Rule]] = &[
     change::RULES,
     script::RULES,
     versions::RULES,
+    keys::RULES,
 ];
 
 /// Returns every rule.

@@ -37,13 +37,6 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
-        id: "key-of-another-version",
-        severity: Severity::Error,
-        why: "Nomad ends at start with `unexpected keys` for any key that its version does not know",
-        mend: "remove the key, or use a version that has it",
-        check: keys,
-    },
-    Rule {
         id: "licence-without-enterprise",
         severity: Severity::Error,
         why: "the Community Edition takes the key and ignores it: what was paid for is not there, and nobody is told",
@@ -145,76 +138,6 @@ static INSTALLED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"(?i)\bnomad(?:-enterprise)?[=_/]v?(\d+\.\d+\.\d+)(\+ent)?"#)
         .expect("a valid pattern")
 });
-
-/// Major, minor, patch.
-type Release = (u64, u64, u64);
-
-/// Keys that not every version knows: path, first version, last version. From the version gates of
-/// Nomad's `command/agent/config.go` and `config_parse.go`.
-const GATES: &[(&str, Option<Release>, Option<Release>)] = &[
-    ("server.failover_heartbeat_ttl", Some((1, 2, 0)), None),
-    ("client.min_dynamic_port", Some((1, 2, 0)), None),
-    ("client.max_dynamic_port", Some((1, 2, 0)), None),
-    ("ui", Some((1, 2, 4)), None),
-    ("client.nomad_service_discovery", Some((1, 3, 0)), None),
-    ("server.raft_boltdb", Some((1, 3, 0)), None),
-    ("server.plan_rejection_tracker", Some((1, 3, 2)), None),
-    ("server.root_key_gc_interval", Some((1, 4, 0)), None),
-    ("server.acl_token_gc_threshold", Some((1, 4, 0)), None),
-    ("server.raft_snapshot_threshold", Some((1, 5, 0)), None),
-    ("server.raft_snapshot_interval", Some((1, 5, 0)), None),
-    ("server.job_default_priority", Some((1, 5, 0)), None),
-    ("client.drain_on_shutdown", Some((1, 5, 4)), None),
-    ("client.node_pool", Some((1, 6, 0)), None),
-    ("server.oidc_issuer", Some((1, 7, 0)), None),
-    ("reporting", Some((1, 7, 0)), None),
-    ("client.users", Some((1, 8, 0)), None),
-    ("client.alloc_mounts_dir", Some((1, 8, 0)), None),
-    ("keyring", Some((1, 8, 3)), None),
-    ("server.start_timeout", Some((1, 10, 1)), None),
-    ("server.client_introduction", Some((1, 11, 0)), None),
-    ("server.raft_logstore", Some((2, 0, 0)), None),
-    (
-        "tls.tls_prefer_server_cipher_suites",
-        None,
-        Some((1, 8, u64::MAX)),
-    ),
-    (
-        "plugin.raw_exec.config.no_cgroups",
-        None,
-        Some((1, 7, u64::MAX)),
-    ),
-    ("vault.allow_unauthenticated", None, Some((1, 9, u64::MAX))),
-    ("vault.task_token_ttl", None, Some((1, 9, u64::MAX))),
-];
-
-fn keys(subject: &Subject<'_>) -> Vec<Hit> {
-    let Some(said) = &subject.version else {
-        return Vec::new();
-    };
-    let release = (said.version.major, said.version.minor, said.version.patch);
-    let mut hits = Vec::new();
-    for machine in subject.configured() {
-        for setting in machine.agent.settings() {
-            let gate = GATES.iter().find(|(path, ..)| {
-                setting.key == *path || setting.key.starts_with(&format!("{path}."))
-            });
-            let problem = match gate {
-                Some((path, Some(first), _)) if release < *first => format!(
-                    "`{path}` came with Nomad {}.{}.{}, this is {}",
-                    first.0, first.1, first.2, said.version
-                ),
-                Some((path, _, Some(last))) if release > *last => format!(
-                    "`{path}` is gone after Nomad {}.{}, this is {}",
-                    last.0, last.1, said.version
-                ),
-                _ => continue,
-            };
-            hits.push((machine, setting.site, problem));
-        }
-    }
-    per_place(hits)
-}
 
 fn has_licence(machine: &Machine) -> bool {
     let text = machine.user_data.text.as_deref().unwrap_or_default();

@@ -157,15 +157,20 @@ impl AgentFiles {
     /// Returns every key that is set, with its value, blocks resolved to paths.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
-        let settings = |file: &Parsed| {
+        self.by_file().flat_map(|(_, settings)| settings).collect()
+    }
+
+    /// Returns each file's path with what is set there.
+    pub fn by_file(&self) -> impl Iterator<Item = (&str, Vec<Setting>)> {
+        self.files.iter().map(|file| {
             let setting = |(key, value, line): &(String, Value, usize)| Setting {
                 key: key.clone(),
                 value: value.clone(),
                 site: file.site_of_line(*line),
             };
-            file.settings.iter().map(setting).collect::<Vec<_>>()
-        };
-        self.files.iter().flat_map(settings).collect()
+            let settings = file.settings.iter().map(setting).collect();
+            (file.path.as_str(), settings)
+        })
     }
 
     /// Returns what the agent is by its configuration.
