@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("emulation", &["docker", "spec"]),
     ("matrix", &["engine", "spec"]),
     ("job_check", &["grammar", "spec", "terraform"]),
-    ("lint", &["agent_config", "spec", "terraform"]),
+    ("lint", &["agent_config", "job_check", "spec", "terraform"]),
     ("timeline", &["measure", "spec"]),
     ("target", &["nomad", "slowness", "spec", "time_scale"]),
     (

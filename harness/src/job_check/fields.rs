@@ -8,7 +8,7 @@ use hcl_edit::Span as _;
 use hcl_edit::structure::{Body, Structure};
 use semver::Version;
 
-use super::Notes;
+use super::{About, Notes};
 use crate::grammar::nearest;
 
 /// What may stand in a block.
@@ -85,7 +85,11 @@ fn block(path: &mut Vec<String>, body: &Body, notes: &mut Notes<'_>) {
         let Some(field) = fields.get(name) else {
             let near = nearest(name, fields.keys().copied());
             let hint = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-            notes.error(start, format!("unknown `{name}` in `{here}`{hint}"));
+            notes.error(
+                start,
+                About::Names,
+                format!("unknown `{name}` in `{here}`{hint}"),
+            );
             continue;
         };
         let what = format!("`{name}` in `{here}`");

@@ -8,7 +8,7 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, Body};
 use semver::Version;
 
-use super::{Ground, Notes, REHEARSED_DRIVERS, Severity};
+use super::{About, Ground, Notes, REHEARSED_DRIVERS, Severity};
 
 /// Functions of templates, by their first letters, and the version that brought them.
 const TEMPLATE_FUNCTIONS: &[(&str, Version)] = &[
@@ -88,7 +88,7 @@ fn of_job(block: &Block, job: &Job, notes: &mut Notes<'_>) {
         let message = "before Nomad 1.11.0 a system job has no deployments: of `update` only \
                        `max_parallel` and `stagger` count";
         let at = update.ident.span().map_or(0, |span| span.start);
-        notes.tell(at, Severity::Note, message);
+        notes.tell(at, Severity::Note, About::Version, message);
     }
 }
 
@@ -97,7 +97,12 @@ fn of_group(group: &Block, ground: &Ground<'_>, notes: &mut Notes<'_>) {
     for name in IGNORED_FROM_1_10 {
         if group.body.has_attribute(name) && notes.version.is_some_and(|v| *v >= ignoring) {
             let message = format!("`{name}` is ignored from Nomad 1.10.0 on: use `disconnect`");
-            notes.tell(place(group, name), Severity::Warning, message);
+            notes.tell(
+                place(group, name),
+                Severity::Warning,
+                About::Version,
+                message,
+            );
         }
     }
     services(group, notes);
@@ -148,6 +153,7 @@ fn offered(driver: &str, at: usize, ground: &Ground<'_>, notes: &mut Notes<'_>) 
             let known = offered.join("`, `");
             notes.error(
                 at,
+                About::Driver,
                 format!("no node offers driver `{driver}` (offered: `{known}`)"),
             );
         }
@@ -160,7 +166,7 @@ fn offered(driver: &str, at: usize, ground: &Ground<'_>, notes: &mut Notes<'_>) 
             let message = format!(
                 "nodes of a rehearsed cluster offer `raw_exec` only: `{driver}` {wanted}, and stays pending here"
             );
-            notes.tell(at, Severity::Note, message);
+            notes.tell(at, Severity::Note, About::Rehearsal, message);
         }
         _ => {}
     }

@@ -37,6 +37,25 @@ pub enum Severity {
     Note,
 }
 
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum About {
+    /// Syntax, and names that no Nomad knows.
+    Names,
+    /// Values, as the agent's reader and Nomad's servers judge them.
+    Values,
+    /// A variable without a value: what it decides was not judged.
+    Variable,
+    /// What another version of Nomad takes, or honours.
+    Version,
+    /// A driver that no node offers.
+    Driver,
+    /// Who reaches a port.
+    Port,
+    /// What holds for rehearsed clusters alone.
+    Rehearsal,
+}
+
 /// Something about a job file, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
@@ -50,6 +69,9 @@ pub struct Finding {
     pub severity: Severity,
     /// What it is.
     pub message: String,
+    /// What it is about.
+    #[serde(skip)]
+    pub about: About,
 }
 
 impl fmt::Display for Finding {
@@ -121,7 +143,13 @@ struct Notes<'a> {
 }
 
 impl Notes<'_> {
-    fn tell(&mut self, offset: usize, severity: Severity, message: impl Into<String>) {
+    fn tell(
+        &mut self,
+        offset: usize,
+        severity: Severity,
+        about: About,
+        message: impl Into<String>,
+    ) {
         let before = self.text.get(..offset).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         self.findings.push(Finding {
@@ -130,11 +158,12 @@ impl Notes<'_> {
             column: before[line_start..].chars().count() + 1,
             severity,
             message: message.into(),
+            about,
         });
     }
 
-    fn error(&mut self, offset: usize, message: impl Into<String>) {
-        self.tell(offset, Severity::Error, message);
+    fn error(&mut self, offset: usize, about: About, message: impl Into<String>) {
+        self.tell(offset, Severity::Error, about, message);
     }
 
     /// Something that Nomad takes from a version on.
@@ -145,6 +174,7 @@ impl Notes<'_> {
         if let Some(version) = self.version.filter(|version| **version < *first) {
             self.error(
                 offset,
+                About::Version,
                 format!("{what} needs Nomad {first} or later, and this is {version}"),
             );
         }
@@ -158,6 +188,7 @@ impl Notes<'_> {
         if let Some(version) = self.version.filter(|version| **version > *last) {
             self.error(
                 offset,
+                About::Version,
                 format!("{what} is refused after Nomad {last}, and this is {version}"),
             );
         }
@@ -205,6 +236,7 @@ pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
                 column,
                 severity: Severity::Error,
                 message: error.message().to_owned(),
+                about: About::Names,
             });
             None
         }
@@ -233,6 +265,13 @@ fn take_over(problems: &[jobspec::JobspecError], notes: &mut Notes<'_>) {
         {
             continue;
         }
+        let about = if problem.only_simulator {
+            About::Rehearsal
+        } else if message.starts_with("missing value for variable") {
+            About::Variable
+        } else {
+            About::Values
+        };
         let (severity, message) = if problem.only_simulator {
             let message = format!(
                 "{}: Nomad takes it, a simulated agent does not",
@@ -248,6 +287,7 @@ fn take_over(problems: &[jobspec::JobspecError], notes: &mut Notes<'_>) {
             column: problem.column,
             severity,
             message,
+            about,
         });
     }
 }
@@ -258,7 +298,7 @@ fn refused(job: &Job, notes: &mut Notes<'_>) {
     jobspec::canonicalize(&mut job);
     for message in jobspec::validate(&job) {
         let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        notes.error(0, message);
+        notes.error(0, About::Values, message);
     }
 }
 

@@ -6,14 +6,19 @@ use agent::types::{Job, Port};
 use hcl_edit::structure::{Block, Body};
 
 use super::meaning::place;
-use super::{Notes, Severity};
+use super::{About, Notes, Severity};
 use crate::spec::Role;
 use crate::terraform::aws::{AwsCluster, Direction, Machine, Peer, Rule};
 
 /// Judges a job's ports and drivers by the machines that run clients.
 pub(super) fn judge(body: &Body, job: &Job, aws: &AwsCluster, notes: &mut Notes<'_>) {
     let Some(client) = aws.of_role(Role::Client).next() else {
-        notes.tell(0, Severity::Note, "the configuration has no clients");
+        notes.tell(
+            0,
+            Severity::Note,
+            About::Port,
+            "the configuration has no clients",
+        );
         return;
     };
     let jobs = body.get_blocks("job");
@@ -29,7 +34,7 @@ pub(super) fn judge(body: &Body, job: &Job, aws: &AwsCluster, notes: &mut Notes<
         if !known {
             let message = "not every rule of the clients' security groups is known: whether ports \
                            are reached was not judged";
-            notes.tell(0, Severity::Note, message);
+            notes.tell(0, Severity::Note, About::Port, message);
             continue;
         }
         for network in group.networks.iter().flatten() {
@@ -65,7 +70,12 @@ fn raw_exec(group: &Block, client: &Machine, notes: &mut Notes<'_>) {
         let text = driver.map(|driver| driver.value.to_string());
         if text.is_some_and(|text| text.trim() == "\"raw_exec\"") {
             let message = "the clients' configuration does not enable `raw_exec`";
-            notes.tell(place(task, "driver"), Severity::Error, message);
+            notes.tell(
+                place(task, "driver"),
+                Severity::Error,
+                About::Driver,
+                message,
+            );
         }
     }
 }
@@ -107,9 +117,9 @@ fn tell(group: &Block, port: &Port, what: &str, allowed: &[String], notes: &mut 
     if allowed.is_empty() {
         let message =
             format!("no rule of the clients' security groups opens `{label}` ({what}/tcp)");
-        notes.tell(at, Severity::Warning, message);
+        notes.tell(at, Severity::Warning, About::Port, message);
     } else {
         let message = format!("`{label}` ({what}/tcp) is open to {}", allowed.join(", "));
-        notes.tell(at, Severity::Note, message);
+        notes.tell(at, Severity::Note, About::Port, message);
     }
 }

@@ -1,8 +1,9 @@
 //! The machine itself: metadata service, disks, files, identity.
 
+use super::key_files::readable;
 use super::subject::{Subject, per_place};
 use super::{Hit, Rule, Severity};
-use crate::terraform::aws::Fact;
+use crate::terraform::aws::{Fact, Machine};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -66,6 +67,18 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
+/// Whether a machine's own block writes something of this name of which it is not known what it says.
+fn is_unknown(subject: &Subject<'_>, machine: &Machine, name: &str) -> bool {
+    let mut resources = subject.configuration.resources.iter();
+    let own = resources.find(|resource| resource.address == machine.address);
+    let said = own.and_then(|resource| resource.value.attributes.get(name));
+    said.is_some_and(|value| {
+        let mut unknowns = Vec::new();
+        value.unknowns(&mut unknowns);
+        !unknowns.is_empty()
+    })
+}
+
 fn metadata(subject: &Subject<'_>) -> Vec<Hit> {
     per_place(subject.machines().iter().filter_map(|machine| {
         let metadata = &machine.metadata;
@@ -83,6 +96,7 @@ fn metadata(subject: &Subject<'_>) -> Vec<Hit> {
                 site.clone(),
                 format!("the metadata service of version 1 answers (`http_tokens` is `{value}`)"),
             )),
+            Fact::Absent if is_unknown(subject, machine, "metadata_options") => None,
             Fact::Absent => Some((
                 machine,
                 machine.site.clone(),
@@ -96,7 +110,7 @@ fn metadata(subject: &Subject<'_>) -> Vec<Hit> {
 fn disks(subject: &Subject<'_>) -> Vec<Hit> {
     let mut hits = Vec::new();
     for machine in subject.machines() {
-        if machine.disks.is_empty() {
+        if machine.disks.is_empty() && !is_unknown(subject, machine, "root_block_device") {
             hits.push((
                 machine,
                 machine.site.clone(),
@@ -127,44 +141,8 @@ fn disks(subject: &Subject<'_>) -> Vec<Hit> {
 }
 
 fn key_modes(subject: &Subject<'_>) -> Vec<Hit> {
-    let mut hits = Vec::new();
-    for machine in subject.machines() {
-        let text = machine.user_data.text.as_deref().unwrap_or_default();
-        let umask = text
-            .lines()
-            .any(|line| ["umask 077", "umask 0077", "umask 177"].contains(&line.trim()));
-        for file in machine
-            .user_data
-            .files
-            .iter()
-            .filter(|file| file.path.ends_with("key.pem") || file.path.ends_with(".key"))
-        {
-            let narrowed = text.lines().any(|line| {
-                let named = line.contains(&file.path)
-                    || file
-                        .path
-                        .rsplit_once('/')
-                        .is_some_and(|(dir, _)| line.contains(&format!("{dir}/*")));
-                named
-                    && (line.contains("chmod") || line.contains("install "))
-                    && [
-                        " 600", " 0600", " 400", " 0400", " 640", " 0640", "-m0600", "go-", "u=rw,",
-                    ]
-                    .iter()
-                    .any(|mode| line.contains(mode))
-            });
-            let by_command = file
-                .mode
-                .as_deref()
-                .is_some_and(|mode| mode.ends_with("00") || mode.ends_with("40"));
-            if !umask && !narrowed && !by_command {
-                hits.push((
-                    machine,
-                    machine.user_data.site.clone(),
-                    format!("`{}` is written readable by everybody", file.path),
-                ));
-            }
-        }
-    }
-    per_place(hits)
+    per_place(subject.machines().iter().flat_map(|machine| {
+        let said = readable(&machine.user_data).into_iter();
+        said.map(move |said| (machine, machine.user_data.site.clone(), said))
+    }))
 }

@@ -3,6 +3,7 @@
 use super::subject::{Subject, per_place};
 use super::{Hit, Rule, Severity};
 use crate::spec::Role;
+use crate::terraform::Basis;
 use crate::terraform::aws::Rollout;
 
 pub(super) const RULES: &[Rule] = &[
@@ -54,6 +55,10 @@ pub(super) const RULES: &[Rule] = &[
         why: "the next `init` may take another major version: what user data means in a plan changed with one",
         mend: "set `required_providers { aws = { source = \"hashicorp/aws\", version = \">= 5.100, < 7.0\" } }`, and commit the lock file",
         check: |subject| {
+            // What Terraform printed does not tell what was demanded.
+            if subject.configuration.basis != Basis::Files {
+                return Vec::new();
+            }
             let pinned = subject
                 .configuration
                 .requirements
@@ -88,15 +93,17 @@ pub(super) const RULES: &[Rule] = &[
         why: "an image's id holds in one region: in any other the same configuration fails, or starts something else",
         mend: "look the image up (`data \"aws_ami\"`, or the public SSM parameters of the distribution)",
         check: |subject| {
-            let free = subject
-                .configuration
-                .variables
-                .iter()
-                .any(|(name, variable)| {
-                    name.contains("region")
-                        && !name.contains("nomad")
-                        && variable.value.to_text().is_some()
-                });
+            // What Terraform printed holds the id that a look-up gave, and does not tell which it was.
+            let free = subject.configuration.basis == Basis::Files
+                && subject
+                    .configuration
+                    .variables
+                    .iter()
+                    .any(|(name, variable)| {
+                        name.contains("region")
+                            && !name.contains("nomad")
+                            && variable.value.to_text().is_some()
+                    });
             per_place(
                 subject
                     .machines()

@@ -169,15 +169,20 @@ fn api_unreachable(subject: &Subject<'_>) -> Vec<Hit> {
 }
 
 fn gossip_to_clients(subject: &Subject<'_>) -> Vec<Hit> {
-    let servers = subject.of_role(Role::Server);
     let clients = subject.of_role(Role::Client);
-    let of = |machines: &[&Machine]| -> BTreeSet<String> {
-        machines
-            .iter()
-            .flat_map(|machine| machine.groups.clone())
-            .collect()
+    let servers: BTreeSet<&String> = subject
+        .of_role(Role::Server)
+        .into_iter()
+        .flat_map(|machine| &machine.groups)
+        .collect();
+    let lets_in = |rule: &&Opening| {
+        clients.iter().any(|client| match &rule.peer {
+            Peer::Group(group) => client.groups.contains(group),
+            // The whole internet is `agent-port-open-to-world`'s.
+            Peer::Cidr(_) => !rule.is_world() && rule.is_network_of(client),
+            Peer::Unknown(_) => false,
+        })
     };
-    let (servers, clients) = (of(&servers), of(&clients));
     let rules = subject.cluster.rules.iter();
     rules
         .filter(|rule| {
@@ -185,11 +190,15 @@ fn gossip_to_clients(subject: &Subject<'_>) -> Vec<Hit> {
                 && servers.contains(&rule.group)
                 && rule.covers("tcp", SERF_PORT.into())
         })
-        .filter(|rule| matches!(&rule.peer, Peer::Group(group) if clients.contains(group)))
+        .filter(lets_in)
         .map(|rule| {
+            let by = match &rule.peer {
+                Peer::Cidr(cidr) => format!(": their subnets are in `{cidr}`"),
+                Peer::Group(_) | Peer::Unknown(_) => String::new(),
+            };
             Hit::new(
                 &rule.site,
-                format!("`{}` opens gossip ({SERF_PORT}) to clients", rule.group),
+                format!("`{}` opens gossip ({SERF_PORT}) to clients{by}", rule.group),
             )
         })
         .collect()

@@ -1,6 +1,6 @@
 //! Finds what is wrong with a cluster's configuration before it is made: a table of rules, one file a
 //! family. A rule looks at what was read (`terraform::aws`), never at AWS; what it cannot see it does
-//! not judge, and `agent-configuration-unseen` says so.
+//! not judge, and `agent-configuration-unseen`, `variable-without-value` and `not-evaluated` say so.
 //!
 //! A finding is silenced where it stands: `# rehearse:ignore RULE reason`, on its line or the one above.
 
@@ -8,13 +8,16 @@ mod access;
 mod change;
 mod firewall;
 mod format;
+mod jobs;
 mod joining;
+mod key_files;
 mod keys;
 mod script;
 mod secrets;
 mod subject;
 mod topology;
 mod transport;
+mod unknown;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -28,6 +31,7 @@ use crate::terraform::aws::AwsCluster;
 use crate::terraform::source::Site;
 
 pub use self::format::{sarif, text};
+pub use self::jobs::{JobFile, JobFileError};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -107,6 +111,8 @@ const FAMILIES: &[&[Rule]] = &[
     script::RULES,
     versions::RULES,
     keys::RULES,
+    jobs::RULES,
+    unknown::RULES,
 ];
 
 /// Returns every rule.
@@ -120,14 +126,19 @@ pub fn nomad_version(
     configuration: &Configuration,
     cluster: &AwsCluster,
 ) -> Option<(semver::Version, Site)> {
-    let said = Subject::new(configuration, cluster).version?;
+    let said = Subject::new(configuration, cluster, &[]).version?;
     Some((said.version, said.site))
 }
 
-/// Checks a configuration with every rule. Findings come in the order of files and lines.
+/// Checks a configuration, and the jobs that its cluster is to run, with every rule. Findings come in the
+/// order of files and lines.
 #[must_use]
-pub fn check(configuration: &Configuration, cluster: &AwsCluster) -> Vec<Finding> {
-    let subject = Subject::new(configuration, cluster);
+pub fn check(
+    configuration: &Configuration,
+    cluster: &AwsCluster,
+    jobs: &[JobFile],
+) -> Vec<Finding> {
+    let subject = Subject::new(configuration, cluster, jobs);
     let mut silencer = Silencer::default();
     let mut findings: Vec<Finding> = Vec::new();
     for rule in rules() {

@@ -7,6 +7,8 @@ use regex::Regex;
 use semver::Version;
 
 use super::Hit;
+use super::jobs::{self, JobFile};
+use crate::job_check;
 use crate::spec::Role;
 use crate::terraform::Configuration;
 use crate::terraform::aws::{AwsCluster, Machine};
@@ -18,6 +20,8 @@ pub(super) struct Subject<'a> {
     pub cluster: &'a AwsCluster,
     /// Nomad's version, where the configuration tells it.
     pub version: Option<Said>,
+    /// What was found in the jobs' files.
+    pub jobs: Vec<job_check::Finding>,
 }
 
 /// A version and where it is said.
@@ -34,13 +38,19 @@ static VERSION: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl<'a> Subject<'a> {
-    pub(super) fn new(configuration: &'a Configuration, cluster: &'a AwsCluster) -> Self {
+    pub(super) fn new(
+        configuration: &'a Configuration,
+        cluster: &'a AwsCluster,
+        jobs: &[JobFile],
+    ) -> Self {
         let version = variable_version(configuration)
             .or_else(|| cluster.machines.iter().find_map(script_version));
+        let jobs = jobs::findings(jobs, configuration, cluster, version.as_ref());
         Self {
             configuration,
             cluster,
             version,
+            jobs,
         }
     }
 
@@ -139,7 +149,7 @@ pub(super) fn per_place<'m>(
 }
 
 /// Up to three names, and how many more.
-fn few(names: &[String]) -> String {
+pub(super) fn few(names: &[String]) -> String {
     let quoted: Vec<String> = names
         .iter()
         .take(3)

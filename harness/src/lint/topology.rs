@@ -6,7 +6,8 @@ use super::subject::{Subject, agent_site, per_place};
 use super::{Hit, Rule, Severity};
 use crate::spec::Role;
 use crate::terraform::Number;
-use crate::terraform::aws::Fact;
+use crate::terraform::aws::{Fact, Machine};
+use crate::terraform::source::Site;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -50,6 +51,13 @@ pub(super) const RULES: &[Rule] = &[
         why: "when the zone fails, so does the majority, and the cluster with it",
         mend: "spread servers over three availability zones",
         check: one_zone,
+    },
+    Rule {
+        id: "servers-places-unknown",
+        severity: Severity::Note,
+        why: "whether the servers outlive a zone was not judged: their places are not known here",
+        mend: "say what AWS would answer (`--assume ADDRESS=VALUE`), or name a subnet for each server",
+        check: unknown_places,
     },
     Rule {
         id: "server-also-client",
@@ -121,28 +129,58 @@ fn expect(subject: &Subject<'_>) -> Vec<Hit> {
     )
 }
 
-fn one_zone(subject: &Subject<'_>) -> Vec<Hit> {
+/// The places of servers that need more than one: what is known of them, and the expressions of the rest.
+struct Spread<'a> {
+    known: BTreeSet<String>,
+    unknown: Vec<(&'a Machine, Site, String)>,
+    servers: Vec<&'a Machine>,
+}
+
+fn spread<'a>(subject: &Subject<'a>) -> Option<Spread<'a>> {
     let servers = subject.of_role(Role::Server);
-    if subject
-        .number_of(Role::Server)
-        .is_none_or(|number| number < 3)
-        || servers.len() < 2
-    {
-        return Vec::new();
+    let number = subject.number_of(Role::Server)?;
+    if number < 3 || servers.len() < 2 {
+        return None;
     }
-    let mut places = BTreeSet::new();
-    for server in &servers {
+    let mut spread = Spread {
+        known: BTreeSet::new(),
+        unknown: Vec::new(),
+        servers,
+    };
+    for server in &spread.servers {
         match &server.place {
-            Fact::Known { value, .. }
-            | Fact::Unknown {
-                expression: value, ..
-            } => places.insert(value.clone()),
+            Fact::Known { value, .. } => drop(spread.known.insert(value.clone())),
+            Fact::Unknown { expression, .. } if is_one_subnet(subject, expression) => {
+                spread.known.insert(expression.clone());
+            }
+            Fact::Unknown { expression, site } => {
+                spread
+                    .unknown
+                    .push((server, site.clone(), expression.clone()));
+            }
             // No subnet at all: AWS puts all of them into the same default one.
-            Fact::Absent => places.insert("the default subnet".to_owned()),
-        };
+            Fact::Absent => drop(spread.known.insert("the default subnet".to_owned())),
+        }
     }
-    match places.first() {
-        Some(place) if places.len() == 1 => {
+    Some(spread)
+}
+
+/// Whether an expression is an attribute of one subnet, so that the same text is the same place.
+fn is_one_subnet(subject: &Subject<'_>, expression: &str) -> bool {
+    let Some((address, _)) = expression.rsplit_once('.') else {
+        return false;
+    };
+    let mut resources = subject.configuration.resources.iter();
+    resources.any(|resource| resource.id.kind == "aws_subnet" && resource.address == address)
+}
+
+fn one_zone(subject: &Subject<'_>) -> Vec<Hit> {
+    let Some(spread) = spread(subject).filter(|spread| spread.unknown.is_empty()) else {
+        return Vec::new();
+    };
+    match spread.known.first() {
+        Some(place) if spread.known.len() == 1 => {
+            let servers = &spread.servers;
             let site = servers[0].place.site().unwrap_or(&servers[0].site);
             vec![Hit::new(
                 site,
@@ -151,4 +189,17 @@ fn one_zone(subject: &Subject<'_>) -> Vec<Hit> {
         }
         _ => Vec::new(),
     }
+}
+
+fn unknown_places(subject: &Subject<'_>) -> Vec<Hit> {
+    let Some(spread) = spread(subject).filter(|spread| spread.known.len() < 2) else {
+        return Vec::new();
+    };
+    per_place(spread.unknown.into_iter().map(|(server, site, what)| {
+        (
+            server,
+            site,
+            format!("where it is, is not known here (`{what}`)"),
+        )
+    }))
 }

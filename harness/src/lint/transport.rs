@@ -118,7 +118,18 @@ fn unseen(subject: &Subject<'_>) -> Vec<Hit> {
     } else {
         "the agent's configuration was not found in the user data"
     };
-    per_place(unseen.map(|machine| (machine, machine.user_data.site.clone(), said.to_owned())))
+    let unseen = unseen.map(|machine| (machine, machine.user_data.site.clone(), said.to_owned()));
+    let unread = machines.iter().flat_map(|machine| {
+        machine
+            .agent
+            .unreadable
+            .iter()
+            .map(move |(path, reason, site)| {
+                let said = format!("`{path}` was not read: {reason}");
+                (machine, site.clone(), said)
+            })
+    });
+    per_place(unseen.chain(unread))
 }
 
 fn has_tls(machine: &Machine) -> bool {

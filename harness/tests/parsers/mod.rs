@@ -96,7 +96,7 @@ fn read_terraform(text: &str, folder: &Path) {
     if let Ok(configuration) = terraform::read(folder, &inputs) {
         let cluster = AwsCluster::of(&configuration, folder);
         drop(cluster.to_text(true));
-        drop(lint::check(&configuration, &cluster));
+        drop(lint::check(&configuration, &cluster, &[]));
     }
 }
 

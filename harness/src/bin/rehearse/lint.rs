@@ -1,9 +1,10 @@
 //! `rehearse lint`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use nomad_harness::lint::{self, Severity};
+use nomad_harness::lint::{self, JobFile, Severity};
 
 use super::Context;
 use super::failure::Failure;
@@ -13,7 +14,7 @@ use super::plan::SourceArgs;
 /// The configuration is not what it should be.
 const DRIFT: u8 = 40;
 
-/// Find what is wrong with a cluster's Terraform configuration, before it is made.
+/// Find what is wrong with a cluster's Terraform configuration and its jobs, before it is made.
 ///
 /// A finding is silenced by a comment on its line or the one above: `# rehearse:ignore RULE reason`.
 /// Exit code 40 if anything at least as bad as `--fail-on` is found.
@@ -21,6 +22,10 @@ const DRIFT: u8 = 40;
 pub struct Args {
     #[command(flatten)]
     source: SourceArgs,
+    /// A job's file that the cluster is to run, or a folder of them; may be given often. Those in DIR and
+    /// below (`*.nomad.hcl`, `*.nomad`) are looked at without being named.
+    #[arg(long, value_name = "PATH")]
+    jobs: Vec<PathBuf>,
     /// Print SARIF 2.1.0, which code hosts show beside the lines.
     #[arg(long, conflicts_with = "rules")]
     sarif: bool,
@@ -48,7 +53,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     }
     // What a missing value decides is not judged; all else is.
     let (configuration, cluster) = args.source.read(true)?;
-    let findings = lint::check(&configuration, &cluster);
+    let findings = lint::check(&configuration, &cluster, &jobs(args)?);
     match context.format {
         _ if args.sarif => output::json(&lint::sarif(&findings)),
         Format::Json => output::json(&findings),
@@ -64,6 +69,19 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+fn jobs(args: &Args) -> Result<Vec<JobFile>, Failure> {
+    let dir = Some(&args.source.dir).filter(|dir| dir.is_dir());
+    let mut jobs: Vec<JobFile> = Vec::new();
+    for path in dir.into_iter().chain(&args.jobs) {
+        for job in JobFile::find(path).map_err(Failure::input)? {
+            if !jobs.iter().any(|known| known.path == job.path) {
+                jobs.push(job);
+            }
+        }
+    }
+    Ok(jobs)
 }
 
 fn list(format: Format) {

@@ -98,6 +98,13 @@ impl Rule {
     pub fn is_world(&self) -> bool {
         matches!(&self.peer, Peer::Cidr(cidr) if cidr.ends_with("/0"))
     }
+
+    /// Whether the other side is a network with addresses of a machine's subnets, as far as those are known.
+    #[must_use]
+    pub fn is_network_of(&self, machine: &Machine) -> bool {
+        let known = !machine.networks.is_empty();
+        matches!(&self.peer, Peer::Cidr(cidr) if known && may_hold(cidr, machine))
+    }
 }
 
 impl AwsCluster {
