@@ -8,6 +8,7 @@ use crate::spec::Role;
 use crate::terraform::Number;
 use crate::terraform::aws::{Fact, Machine};
 use crate::terraform::source::Site;
+use crate::terraform::value::Value;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -148,21 +149,44 @@ fn spread<'a>(subject: &Subject<'a>) -> Option<Spread<'a>> {
         servers,
     };
     for server in &spread.servers {
-        match &server.place {
-            Fact::Known { value, .. } => drop(spread.known.insert(value.clone())),
-            Fact::Unknown { expression, .. } if is_one_subnet(subject, expression) => {
-                spread.known.insert(expression.clone());
+        let site = server.place.site().unwrap_or(&server.site);
+        for place in places(subject, server) {
+            match place {
+                Ok(place) => drop(spread.known.insert(place)),
+                Err(what) => spread.unknown.push((server, site.clone(), what)),
             }
-            Fact::Unknown { expression, site } => {
-                spread
-                    .unknown
-                    .push((server, site.clone(), expression.clone()));
-            }
-            // No subnet at all: AWS puts all of them into the same default one.
-            Fact::Absent => drop(spread.known.insert("the default subnet".to_owned())),
         }
     }
     Some(spread)
+}
+
+/// Where a machine, or one of a group's, may be: each place, or the expression of one that is not known.
+fn places(subject: &Subject<'_>, server: &Machine) -> Vec<Result<String, String>> {
+    let same = |expression: &str| {
+        let expression = expression.to_owned();
+        if is_one_subnet(subject, &expression) {
+            Ok(expression)
+        } else {
+            Err(expression)
+        }
+    };
+    let mut resources = subject.configuration.resources.iter();
+    let own = resources.find(|resource| resource.address == server.address);
+    let zones = ["vpc_zone_identifier", "availability_zones"];
+    let listed = own.and_then(|group| zones.iter().find_map(|name| group.field(name)?.elements()));
+    if let Some(listed) = listed {
+        let place = |zone: &Value| match zone {
+            Value::Unknown(unknown) => same(&unknown.expression),
+            zone => zone.to_text().ok_or_else(|| zone.to_json().to_string()),
+        };
+        return listed.iter().map(place).collect();
+    }
+    vec![match &server.place {
+        Fact::Known { value, .. } => Ok(value.clone()),
+        Fact::Unknown { expression, .. } => same(expression),
+        // No subnet at all: AWS puts all of them into the same default one.
+        Fact::Absent => Ok("the default subnet".to_owned()),
+    }]
 }
 
 /// Whether an expression is an attribute of one subnet, so that the same text is the same place.
