@@ -320,7 +320,8 @@ async fn a_document_that_lies_is_found_on_nomad_itself() {
     };
     let prefix = format!("docs{}", std::process::id());
     let desk = Desk::set(stage.folder.path(), &prefix, agents);
-    let lies = "```console\n$ rehearse up --servers 1 --clients 1\nengine: SIMULATED agent (follows Nomad 1.8.3) for amd64: asked for\n…\n\
+    let lies = "```console\n$ rehearse up --servers 1 --clients 1\n\
+                engine: SIMULATED agent (follows Nomad 1.8.3) for amd64: asked for\n…\n\
                 $ rehearse status\ncluster `default`: Nomad 0.0.1 (binary)\n…\n\
                 $ rehearse status\n…\nleader server-2.global; 1 voter;…\n…\n$ echo SIMULATED\n```\n\
                 <!-- run: ends with 3 -->\n```sh\nrehearse down\n```\n<!-- run: from 99.0 -->\n```sh\nfalse\n```\n";
