@@ -209,7 +209,7 @@ pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
     };
     if let Some(version) = notes.version.filter(|version| **version < OLDEST) {
         let message = format!("what Nomad {version} takes is not known here: {OLDEST} or later");
-        notes.error(0, message);
+        notes.error(0, About::Version, message);
     }
     let job = match hcl_edit::parser::parse_body(text) {
         Ok(body) => {
