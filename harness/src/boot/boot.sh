@@ -8,6 +8,19 @@ echo $run > /rehearse/run
 : > /rehearse/trace
 : > /rehearse/steps
 failed=0
+
+# settle: what was put into the background gets a moment to say what it would do; the container ends with us.
+settle() {
+  for turn in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    others=no
+    for process in /proc/[0-9]*; do
+      case $process in /proc/1 | /proc/$$) ;; *) others=yes ;; esac
+    done
+    [ $others = yes ] || return 0
+    PATH=/usr/bin:/bin sleep 0.1
+  done
+}
+
 for part in /rehearse/parts/*; do
   echo "$part" > /rehearse/part
   code=0
@@ -29,4 +42,5 @@ for part in /rehearse/parts/*; do
     break
   fi
 done
+settle
 exit $failed

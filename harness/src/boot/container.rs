@@ -271,11 +271,10 @@ fn difference(first: &Files, second: &Files, calls: &[log::Call]) -> Again {
         .collect();
     let restarts: Vec<String> = calls
         .iter()
-        .filter(|call| call.run == 2 && call.kind == Kind::Service)
         .filter(|call| {
-            call.words
-                .iter()
-                .any(|word| word == "restart" || word == "stop")
+            let mut words = call.words.iter();
+            let restarts = words.any(|word| word == "restart" || word == "stop");
+            call.run == 2 && (call.kind == Kind::Start || (call.kind == Kind::Service && restarts))
         })
         .map(log::Call::line)
         .collect();
@@ -316,5 +315,9 @@ mod tests {
             matches!(difference(&first, &first, &restart), Again::Changes { restarts, .. } if restarts.len() == 1)
         );
         assert_eq!(difference(&first, &first, &restart[..1]), Again::Harmless);
+        let second_agent = log::read("2\u{1f}start\u{1f}nomad\u{1f}agent\u{1e}");
+        assert!(
+            matches!(difference(&first, &first, &second_agent), Again::Changes { restarts, .. } if restarts == ["nomad agent"])
+        );
     }
 }

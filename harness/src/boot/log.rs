@@ -24,6 +24,8 @@ pub enum Kind {
     Account,
     /// A service was to be started, enabled, ...
     Service,
+    /// An agent was to be started, without the service manager.
+    Start,
     /// AWS was asked.
     Cloud,
     /// The agent was asked, which does not run here.
@@ -101,6 +103,7 @@ fn call(record: &str) -> Option<Call> {
         "verify" => Kind::Verify,
         "account" => Kind::Account,
         "service" => Kind::Service,
+        "start" => Kind::Start,
         "cloud" => Kind::Cloud,
         "agent" => Kind::Agent,
         "wait" => Kind::Wait,

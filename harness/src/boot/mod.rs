@@ -219,6 +219,12 @@ pub enum Again {
 }
 
 impl Booted {
+    /// Whether a run failed.
+    #[must_use]
+    pub fn fails(&self) -> bool {
+        !self.is_well() || matches!(self.again, Again::Fails(_))
+    }
+
     /// Whether the first run ended well.
     #[must_use]
     pub fn is_well(&self) -> bool {
@@ -232,6 +238,18 @@ struct Runnable {
     flags: String,
     text: String,
     first_line: usize,
+}
+
+/// Why nothing of user data can be run; `None` if something can.
+#[must_use]
+pub fn nothing_to_run(user_data: &str) -> Option<String> {
+    let (ready, unread) = runnables(user_data);
+    let why = if unread.is_empty() {
+        "it is empty".to_owned()
+    } else {
+        unread.join(", ")
+    };
+    ready.is_empty().then_some(why)
 }
 
 fn runnables(user_data: &str) -> (Vec<Runnable>, Vec<String>) {
@@ -299,6 +317,33 @@ mod tests {
         let (ready, unread) = runnables("#cloud-config\nruncmd: [ls]\nusers: []\n");
         assert_eq!(ready[0].name, "00.sh");
         assert_eq!(unread, ["`users` of `#cloud-config`"]);
+        assert_eq!(nothing_to_run("#!/bin/sh\n"), None);
+        let why = nothing_to_run("echo hi > /etc/hi\n").unwrap();
+        assert!(
+            why.contains("cloud-init ignores it with a warning"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn a_second_run_that_fails_is_a_failure() {
+        let run = |code| Run {
+            end: End::Exited(code),
+            millis: 0,
+            line: None,
+            said: Vec::new(),
+        };
+        let booted = |first, again| Booted {
+            machine: String::new(),
+            first: run(first),
+            again,
+            files: Vec::new(),
+            calls: Vec::new(),
+            unread: Vec::new(),
+        };
+        assert!(!booted(0, Again::Harmless).fails());
+        assert!(booted(0, Again::Fails(run(1))).fails());
+        assert!(booted(1, Again::NotTried).fails());
     }
 
     #[test]

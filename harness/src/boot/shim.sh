@@ -328,6 +328,7 @@ case $me in
       version | -version | --version)
         [ "$me" = nomad ] && echo "Nomad v$(cat $dir/nomad-version 2> /dev/null || echo 0.0.0)"
         ;;
+      agent) note start "$@" ;;
       *)
         note agent "$@"
         case " $* " in *' - '*) hear ;; esac

@@ -118,6 +118,7 @@ fn heading(kind: Kind) -> &'static str {
         Kind::Verify => "would verify",
         Kind::Account => "would make or change accounts",
         Kind::Service => "would tell the service manager",
+        Kind::Start => "would start, without the service manager",
         Kind::Cloud => "would ask AWS (secrets here are stand-ins)",
         Kind::Agent => "would ask the agent, which does not run here",
         Kind::Wait => "would wait",

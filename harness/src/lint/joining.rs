@@ -191,6 +191,9 @@ fn tagged(subject: &Subject<'_>, wrong: impl Fn(&Machine, bool) -> bool, what: &
     }
     per_place(subject.machines().iter().filter_map(|machine| {
         let tag = machine.tags.get(*key);
+        if tag.is_none() && !machine.tags_whole {
+            return None;
+        }
         // A value that is not known here may be the right one.
         let has = tag.is_some_and(|tag| tag == *value || tag.contains('<'));
         wrong(machine, has).then(|| {

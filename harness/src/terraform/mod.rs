@@ -5,7 +5,7 @@
 //! machines, their roles, rules and user data, byte by byte. What is not enough is listed, with address,
 //! place and reason; nothing is guessed.
 //!
-//! Missing: override files, JSON syntax, YAML functions, `moved`/`import` (which change no result).
+//! Missing: override files, JSON syntax, `yamldecode`, `moved`/`import` (which change no result).
 
 pub mod aws;
 mod data;

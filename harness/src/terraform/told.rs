@@ -7,6 +7,7 @@
 //! provider has the text.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ use super::{Basis, Configuration, Provider, Remark, Requirements, Unevaluated};
 
 /// Major version of the formats that are read, of plans and of states alike.
 const FORMAT: &str = "1";
+/// What a test prints without `-verbose`.
+const WITHOUT_PLAN: &str = "what a test printed, without a plan (is `-verbose` missing?)";
 /// Attributes that name other resources by what AWS calls them; here they are named by address.
 const NAMING: &[&str] = &[
     "vpc_security_group_ids",
@@ -30,6 +33,25 @@ const NAMING: &[&str] = &[
     "source_security_group_id",
     "referenced_security_group_id",
     "subnet_id",
+];
+/// Attributes that name the launch template or configuration that machines are made of.
+const TEMPLATES: &[&str] = &[
+    "launch_template",
+    "mixed_instances_policy",
+    "launch_configuration",
+];
+/// Attributes of an instance that AWS chooses where nothing is configured: known after apply is then no
+/// more than not said.
+const CHOSEN: &[&str] = &[
+    "ami",
+    "availability_zone",
+    "iam_instance_profile",
+    "instance_type",
+    "security_groups",
+    "subnet_id",
+    "user_data",
+    "user_data_base64",
+    "vpc_security_group_ids",
 ];
 
 /// A file that is none of Terraform's.
@@ -64,6 +86,12 @@ pub enum ToldError {
         /// What it is.
         found: &'static str,
     },
+    /// It is a plan as `terraform plan -out` writes it.
+    #[error("`{}` is a plan as it is stored, which only Terraform reads", path.display())]
+    Stored {
+        /// The file.
+        path: PathBuf,
+    },
     /// Its format is newer than this program, or older than any Terraform from 1.0 on.
     #[error("`{}` has format version `{found}`; expected {FORMAT}.x", path.display())]
     Format {
@@ -83,15 +111,25 @@ pub enum ToldError {
 impl ToldError {
     /// Returns what to type against it.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Syntax { .. } | Self::Other { .. } => Some(
-                "terraform plan -out=cluster.tfplan && terraform show -json cluster.tfplan > plan.json",
-            ),
-            Self::Format { .. } => Some("terraform version    # 1.0 or later writes format 1.x"),
-            Self::Empty { .. } => Some("terraform apply && terraform show -json > state.json"),
-            Self::Io { .. } => None,
-        }
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Stored { path } => {
+                return Some(format!(
+                    "terraform show -json {} > plan.json",
+                    path.display()
+                ));
+            }
+            Self::Other { found, .. } if *found == WITHOUT_PLAN => {
+                "terraform test -json -verbose > test.jsonl"
+            }
+            Self::Syntax { .. } | Self::Other { .. } => {
+                "terraform plan -out=cluster.tfplan && terraform show -json cluster.tfplan > plan.json"
+            }
+            Self::Format { .. } => "terraform version    # 1.0 or later writes format 1.x",
+            Self::Empty { .. } => "terraform apply && terraform show -json > state.json",
+            Self::Io { .. } => return None,
+        };
+        Some(hint.to_owned())
     }
 }
 
@@ -101,6 +139,14 @@ impl ToldError {
 ///
 /// If it is no file of Terraform's, or holds no resource.
 pub fn read_told(path: &Path) -> Result<Configuration, ToldError> {
+    let is_zip = |bytes: &[u8]| bytes.starts_with(b"PK\x03\x04");
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
+    if read.is_ok() && is_zip(&head) {
+        return Err(ToldError::Stored {
+            path: path.to_owned(),
+        });
+    }
     let source = Source::read(path).map_err(|source| ToldError::Io {
         path: path.to_owned(),
         source,
@@ -120,6 +166,7 @@ pub fn read_text(source: &Arc<Source>) -> Result<Configuration, ToldError> {
         source: Arc::clone(source),
         basis,
         references: BTreeMap::new(),
+        configured: BTreeSet::new(),
         open: BTreeMap::new(),
         resources: Vec::new(),
         unevaluated: Vec::new(),
@@ -152,7 +199,12 @@ fn recognise(source: &Source) -> Result<(Basis, Json), ToldError> {
     };
     let json: Json = match serde_json::from_str(&source.text) {
         Ok(json) => json,
-        Err(error) => return test_lines(source).ok_or_else(|| syntax(source, &error)),
+        Err(error) => {
+            return test_lines(source).ok_or_else(|| match is_of_test(source) {
+                true => other(WITHOUT_PLAN),
+                false => syntax(source, &error),
+            });
+        }
     };
     if json.get("test_plan").is_some() {
         return Ok((Basis::Test, json["test_plan"].clone()));
@@ -168,9 +220,7 @@ fn recognise(source: &Source) -> Result<(Basis, Json), ToldError> {
         // An empty state has its version alone.
         Basis::State
     } else if json.get("@level").is_some() {
-        return Err(other(
-            "a test's line without a plan (is `-verbose` missing?)",
-        ));
+        return Err(other(WITHOUT_PLAN));
     } else {
         return Err(other("some other JSON"));
     };
@@ -196,6 +246,12 @@ fn syntax(source: &Source, error: &serde_json::Error) -> ToldError {
     }
 }
 
+/// Whether the first line is one of a test's.
+fn is_of_test(source: &Source) -> bool {
+    let first = source.text.lines().next().unwrap_or_default();
+    serde_json::from_str::<Json>(first).is_ok_and(|line| line.get("@level").is_some())
+}
+
 /// The first plan among a test's lines: further runs are of other variables.
 fn test_lines(source: &Source) -> Option<(Basis, Json)> {
     source
@@ -209,10 +265,12 @@ fn test_lines(source: &Source) -> Option<(Basis, Json)> {
 struct Told {
     source: Arc<Source>,
     basis: Basis,
-    /// Address without keys, attribute → what it refers to.
+    /// Address without keys, attribute → what it refers to; a block's attribute is `launch_template.id`.
     references: BTreeMap<(String, String), Vec<String>>,
-    /// Address → attributes that are known after apply.
-    open: BTreeMap<String, BTreeSet<String>>,
+    /// Addresses without keys of resources whose arguments are told.
+    configured: BTreeSet<String>,
+    /// Address → what is known after apply, in the form of the attributes.
+    open: BTreeMap<String, serde_json::Map<String, Json>>,
     resources: Vec<Resource>,
     unevaluated: Vec<Unevaluated>,
 }
@@ -223,11 +281,8 @@ impl Told {
         let changes = json["resource_changes"].as_array();
         for change in changes.into_iter().flatten() {
             let open = change["change"]["after_unknown"].as_object();
-            let open = open.into_iter().flatten();
-            let names = open.filter(|(_, open)| **open == Json::Bool(true));
             let address = change["address"].as_str().unwrap_or_default().to_owned();
-            self.open
-                .insert(address, names.map(|(name, _)| name.clone()).collect());
+            self.open.insert(address, open.cloned().unwrap_or_default());
         }
         match self.basis {
             // A test's plan has changes only; what is deleted by it will not stand.
@@ -250,14 +305,64 @@ impl Told {
                 resource["address"].as_str().unwrap_or_default()
             );
             for (name, expression) in resource["expressions"].as_object().into_iter().flatten() {
-                let references = expression["references"].as_array().into_iter().flatten();
-                let texts = references.filter_map(Json::as_str).map(str::to_owned);
-                self.references
-                    .insert((address.clone(), name.clone()), texts.collect());
+                self.refer(&address, name.clone(), expression);
+                let block = expression[0].as_object().into_iter().flatten();
+                for (inner, expression) in block {
+                    self.refer(&address, format!("{name}.{inner}"), expression);
+                }
             }
+            self.configured.insert(address);
         }
         for (name, call) in module["module_calls"].as_object().into_iter().flatten() {
             self.read_references(&format!("{prefix}module.{name}."), &call["module"]);
+        }
+    }
+
+    fn refer(&mut self, address: &str, name: String, expression: &Json) {
+        let references = expression["references"].as_array().into_iter().flatten();
+        let texts = references.filter_map(Json::as_str).map(str::to_owned);
+        self.references
+            .insert((address.to_owned(), name), texts.collect());
+    }
+
+    /// Whether nobody says an attribute of an instance, so that AWS chooses it.
+    fn is_chosen(&self, kind: &str, address: &str, name: &str) -> bool {
+        let base = without_keys(address);
+        kind == "aws_instance"
+            && CHOSEN.contains(&name)
+            && self.configured.contains(&base)
+            && !self.references.contains_key(&(base, name.to_owned()))
+    }
+
+    /// Puts what is known after apply into its places in a value, and lists it.
+    fn opened(&mut self, value: Value, open: &Json, address: &str, site: &Site) -> Value {
+        match (open, value) {
+            (Json::Bool(true), Value::Null) => {
+                let unknown = Unknown::of(Why::AfterApply, address, site.clone());
+                self.unevaluated.push(Unevaluated {
+                    address: address.to_owned(),
+                    cause: unknown.causes[0].clone(),
+                    site: site.clone(),
+                });
+                Value::Unknown(unknown)
+            }
+            (Json::Array(marks), Value::Tuple(elements)) => {
+                let mut marks = marks.iter();
+                let elements = elements.into_iter().enumerate().map(|(index, element)| {
+                    let mark = marks.next().unwrap_or(&Json::Null);
+                    self.opened(element, mark, &format!("{address}[{index}]"), site)
+                });
+                Value::Tuple(elements.collect())
+            }
+            (Json::Object(marks), Value::Object(mut members)) => {
+                for (name, mark) in marks {
+                    let member = members.remove(name).unwrap_or(Value::Null);
+                    let member = self.opened(member, mark, &format!("{address}.{name}"), site);
+                    members.insert(name.clone(), member);
+                }
+                Value::Object(members)
+            }
+            (_, value) => value,
         }
     }
 
@@ -280,19 +385,21 @@ impl Told {
             .flatten()
             .map(|(name, value)| (name.clone(), from_json(value)))
             .collect();
+        for (name, open) in self.open.remove(&address).unwrap_or_default() {
+            let value = attributes.remove(&name).unwrap_or(Value::Null);
+            let value = self.opened(value, &open, &format!("{address}.{name}"), &site);
+            let unsaid = match value {
+                Value::Unknown(_) => self.is_chosen(&text("type"), &address, &name),
+                _ => value == Value::Null,
+            };
+            if !unsaid {
+                attributes.insert(name, value);
+            }
+        }
         // The provider's default tags are in this one only.
         if let Some(Value::Object(all)) = attributes.get("tags_all") {
             let all = Value::Object(all.clone());
             attributes.insert("tags".to_owned(), all);
-        }
-        for name in self.open.get(&address).cloned().unwrap_or_default() {
-            let unknown = Unknown::of(Why::AfterApply, format!("{address}.{name}"), site.clone());
-            self.unevaluated.push(Unevaluated {
-                address: format!("{address}.{name}"),
-                cause: unknown.causes[0].clone(),
-                site: site.clone(),
-            });
-            attributes.entry(name).or_insert(Value::Unknown(unknown));
         }
         let data = resource["mode"] == "data";
         self.resources.push(Resource {
@@ -351,7 +458,9 @@ impl Told {
                         let texts = self.references.get(&(base, (*name).to_owned()));
                         let named = referred(texts.map_or(&[], Vec::as_slice), &known);
                         if named.is_empty() {
-                            open.push((resource.id.address(), unknown.causes[0].clone()));
+                            if resource.id.kind.contains("security_group") {
+                                open.push((resource.id.address(), unknown.causes[0].clone()));
+                            }
                             continue;
                         }
                         Value::Tuple(named.into_iter().map(Value::String).collect())
@@ -359,6 +468,22 @@ impl Told {
                     value => by_address(value, &ids),
                 };
                 attributes.insert((*name).to_owned(), named);
+            }
+            let base = without_keys(&resource.address);
+            for name in TEMPLATES {
+                let Some(value) = attributes.get(*name) else {
+                    continue;
+                };
+                let mut value = by_address(value, &ids);
+                let texts = self.references.get(&(base.clone(), format!("{name}.id")));
+                let named = referred(texts.map_or(&[], Vec::as_slice), &known);
+                if let (Value::Tuple(blocks), [template]) = (&mut value, named.as_slice())
+                    && let Some(Value::Object(block)) = blocks.first_mut()
+                    && matches!(block.get("id"), Some(Value::Unknown(_)))
+                {
+                    block.insert("id".to_owned(), Value::String(template.clone()));
+                }
+                attributes.insert((*name).to_owned(), value);
             }
             resource.value = Arc::new(ResourceValue {
                 address: resource.address.clone(),
@@ -396,6 +521,10 @@ fn by_address(value: &Value, ids: &BTreeMap<String, String>) -> Value {
         Value::String(id) => Value::String(ids.get(id).unwrap_or(id).clone()),
         Value::Tuple(elements) => {
             Value::Tuple(elements.iter().map(|one| by_address(one, ids)).collect())
+        }
+        Value::Object(members) => {
+            let member = |(name, one): (&String, &Value)| (name.clone(), by_address(one, ids));
+            Value::Object(members.iter().map(member).collect())
         }
         other => other.clone(),
     }

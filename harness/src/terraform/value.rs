@@ -77,10 +77,12 @@ pub struct Cause {
 pub enum Why {
     /// An attribute that AWS chooses: known after the resource is made.
     AfterApply,
-    /// A data source: AWS is asked when planning.
+    /// A data source: AWS, or somebody else, is asked when planning.
     DataSource,
     /// A function that this reader lacks, or whose result differs from run to run.
     Function,
+    /// A resource that makes machines in a way that this reader does not follow.
+    Kind,
     /// A module that is not in a local folder.
     RemoteModule,
     /// A provider's, backend's or other state's value.
@@ -93,8 +95,9 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AfterApply => "known after apply",
-            Self::DataSource => "a data source, which asks AWS",
+            Self::DataSource => "a data source, which is asked when planning",
             Self::Function => "a function that is not evaluated here",
+            Self::Kind => "a kind of machines that is not read here",
             Self::RemoteModule => "a module that is not in a local folder",
             Self::Elsewhere => "known elsewhere only",
             Self::Error => "in error",

@@ -40,7 +40,17 @@ pub async fn run(
 ) -> Result<ExitCode, Failure> {
     let arch = Arch::host()
         .ok_or_else(|| Failure::environment("this machine's architecture is not supported"))?;
-    let (subjects, not_run) = subjects(cluster);
+    let (subjects, mut not_run) = subjects(cluster);
+    let known = not_run.len();
+    let nothing = |subject: &Subject| {
+        let why = boot::nothing_to_run(&subject.user_data)?;
+        Some(format!(
+            "`{}`: its user data has nothing to run: {why}",
+            subject.name
+        ))
+    };
+    not_run.extend(subjects.iter().filter_map(nothing));
+    let ignored = not_run.len() > known;
     let docker = context.docker().await?;
     let view = View::new();
     let environment = &context.environment;
@@ -60,6 +70,7 @@ pub async fn run(
     };
     let runs = subjects
         .iter()
+        .filter(|subject| boot::nothing_to_run(&subject.user_data).is_none())
         .map(|subject| boot::boot(docker.as_ref(), subject, &terms));
     let mut runs = futures::stream::iter(runs).buffered(TOGETHER);
     let mut booted = Vec::new();
@@ -70,7 +81,7 @@ pub async fn run(
         }
         booted.push(one);
     }
-    let fails = booted.iter().any(|one| !one.is_well());
+    let fails = ignored || booted.is_empty() || booted.iter().any(Booted::fails);
     let outcome = Outcome {
         image,
         booted,

@@ -35,12 +35,12 @@ pub struct Args {
     #[arg(long, value_name = "MACHINE")]
     user_data: Option<String>,
     /// Compare machines and user data with another source: a plan's, state's or test's JSON. Exit
-    /// code 40 if they differ.
+    /// code 40 if they differ; what one of the two does not know is listed as not compared.
     #[arg(long, value_name = "FILE", conflicts_with = "user_data")]
     against: Option<PathBuf>,
     /// Execute every machine's user data in a container without network, and show what the machine
     /// would have: files with modes, what would be installed and started, and whether a second run is
-    /// harmless. Exit code 30 if one fails.
+    /// harmless. Exit code 30 if one fails, in its first run or its second, or if none could be run.
     #[arg(long, conflicts_with_all = ["user_data", "against"])]
     run: bool,
     /// Image that stands for the machines' own; without it, one is made of this machine's shell and
@@ -93,14 +93,7 @@ impl ValueArgs {
     ) -> Result<(Configuration, AwsCluster), Failure> {
         let told = dir.is_file() || dir == Path::new("-");
         let configuration = if told {
-            read_told(dir).map_err(|error| {
-                let hint = error.hint();
-                let failure = Failure::input(error);
-                match hint {
-                    Some(hint) => failure.hint(hint),
-                    None => failure,
-                }
-            })?
+            read_told(dir)?
         } else {
             terraform::read(dir, &self.inputs(missing_is_unknown)?)
                 .map_err(|error| unreadable(&error))?
@@ -143,7 +136,18 @@ pub fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
 }
 
 /// Reads a file of Terraform's, or what it prints into this command.
-fn read_told(path: &Path) -> Result<Configuration, ToldError> {
+fn read_told(path: &Path) -> Result<Configuration, Failure> {
+    told(path).map_err(|error| {
+        let hint = error.hint();
+        let failure = Failure::input(error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    })
+}
+
+fn told(path: &Path) -> Result<Configuration, ToldError> {
     if path != Path::new("-") {
         return terraform::read_told(path);
     }
@@ -192,7 +196,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
 
 /// Says where the two sources differ: one of them is stale, or read wrongly here.
 fn against(cluster: &AwsCluster, other: &Path, format: Format) -> Result<ExitCode, Failure> {
-    let configuration = read_told(other).map_err(Failure::input)?;
+    let configuration = read_told(other)?;
     let witness = cluster.against(&AwsCluster::of(&configuration, other));
     match format {
         Format::Json => output::json(&witness),
@@ -200,10 +204,14 @@ fn against(cluster: &AwsCluster, other: &Path, format: Format) -> Result<ExitCod
             for difference in &witness.differences {
                 output::text(&format!("drift: {difference}"));
             }
+            for open in &witness.not_compared {
+                output::text(&format!("not compared: {open}"));
+            }
             output::text(&format!(
-                "{} machines alike, {} differences",
+                "{} machines alike, {} differences, {} facts not compared",
                 witness.alike,
-                witness.differences.len()
+                witness.differences.len(),
+                witness.not_compared.len()
             ));
         }
     }

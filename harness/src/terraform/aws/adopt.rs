@@ -39,7 +39,7 @@ pub struct Agents {
 }
 
 /// What only the shell of the machine knows: `$NAME`, `${NAME}`, `$(command)`.
-static SHELL: LazyLock<Regex> =
+pub(super) static SHELL: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\$[A-Za-z_({]|`").expect("a valid pattern"));
 
 /// Keys whose values are replaced wherever the agents stand.
@@ -122,9 +122,16 @@ fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {
     for (path, message, site) in &machine.agent.unreadable {
         wrong.push(at(site, format!("`{path}` does not parse: {message}")));
     }
+    for (path, line, site) in &machine.agent.edited {
+        let what =
+            format!("`{path}` is edited later by line {line} of the user data: not read off");
+        wrong.push(at(site, what));
+    }
     if machine.agent.is_empty() {
-        let what = "its user data writes no configuration of an agent's that can be read off";
-        return Err(vec![at(&machine.user_data.site, what.to_owned())]);
+        if wrong.is_empty() {
+            wrong.push(at(&machine.user_data.site, why_none(machine)));
+        }
+        return Err(wrong);
     }
     if machine.count.known() != Some(&1) {
         wrong.push(at(
@@ -183,6 +190,28 @@ fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {
         settings,
         substitutions: Vec::new(),
     })
+}
+
+/// Why no configuration of an agent's was found.
+fn why_none(machine: &Machine) -> String {
+    let data = &machine.user_data;
+    let unknown = data.unknown.first().map(|cause| {
+        format!(
+            "{}: {}; give it by `--assume ADDRESS=VALUE`",
+            cause.what, cause.why
+        )
+    });
+    match (&data.text, unknown) {
+        (None, Some(unknown)) => format!("its user data is not known: {unknown}"),
+        (Some(_), Some(unknown)) => format!(
+            "what is known of its user data writes no configuration of an agent's; not known is {unknown}"
+        ),
+        (None, None) if data.sha1.is_some() => "its user data is told as a sha1 only".to_owned(),
+        (None, None) => "it has no user data".to_owned(),
+        (Some(_), None) => {
+            "its user data writes no configuration of an agent's that can be read off".to_owned()
+        }
+    }
 }
 
 /// Whether an agent's container can have the name: it is a host name on the cluster's network too.

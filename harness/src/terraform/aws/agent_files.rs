@@ -21,6 +21,9 @@ pub struct AgentFiles {
     files: Vec<Parsed>,
     /// Files that look like the agent's but do not parse: path, reason, place.
     pub unreadable: Vec<(String, String, Site)>,
+    /// Files of the agent's that a later command makes another text of, so that they are not read off: path,
+    /// line of the user data, place of that line.
+    pub edited: Vec<(String, usize, Site)>,
 }
 
 #[derive(Debug)]
@@ -54,8 +57,13 @@ impl AgentFiles {
     ) -> Self {
         let mut read = Self::default();
         let places = places.locate(text);
-        let find = |line: usize| places.get(line - 1).cloned().flatten();
+        let find = |line: usize| places.get(line.checked_sub(1)?).cloned().flatten();
         for file in written.iter().filter(|file| is_agents(&file.path)) {
+            if let Some(line) = file.edited {
+                let site = find(line).unwrap_or_else(|| user_data.clone());
+                read.edited.push((file.path.clone(), line, site));
+                continue;
+            }
             let source = Arc::new(Source {
                 path: PathBuf::from(&file.path),
                 text: file.content.clone(),
@@ -102,6 +110,7 @@ impl AgentFiles {
                 expands: false,
                 appends: false,
                 mode: None,
+                edited: None,
             })
             .collect();
         let nowhere = Site::start_of(std::path::Path::new("agent"));
@@ -312,6 +321,21 @@ impl Serialize for AgentFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_edited_later_says_nothing() {
+        let script = "#!/bin/sh\ncat > /etc/nomad.d/s.hcl <<EOF\nserver {\n  enabled = true\n  retry_join = [\"JOIN\"]\n}\nEOF\n";
+        let read = |text: &str| {
+            let nowhere = Site::start_of(std::path::Path::new("main.tf"));
+            let files = crate::terraform::aws::parts::read(text).0;
+            AgentFiles::read(&files, text, &nowhere, &Places::default())
+        };
+        assert_eq!(read(script).joins().len(), 1);
+        let edited = read(&format!("{script}sed -i s/JOIN/$IP/ /etc/nomad.d/s.hcl\n"));
+        assert!(edited.is_empty() && edited.joins().is_empty());
+        let (path, line, _) = &edited.edited[0];
+        assert_eq!((path.as_str(), *line), ("/etc/nomad.d/s.hcl", 8));
+    }
 
     #[test]
     fn a_key_in_a_block_with_a_label_is_found() {

@@ -80,7 +80,10 @@ fn answered(
     let mut unsure = BTreeSet::new();
     let mut machines = Vec::new();
     for machine in &cluster.machines {
-        let unknown = |key: &&String| machine.tags.get(*key).is_some_and(|tag| tag.contains('<'));
+        let unknown = |key: &&String| match machine.tags.get(*key) {
+            Some(tag) => tag.contains('<'),
+            None => !machine.tags_whole,
+        };
         if let Some(key) = keys.iter().find(unknown) {
             let address = &machine.address;
             return Err(format!(

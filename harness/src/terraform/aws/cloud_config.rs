@@ -192,6 +192,7 @@ impl CloudConfig {
             expands: false,
             appends: file.appends,
             mode: Some(file.mode.clone()),
+            edited: None,
         };
         self.files.iter().map(written).collect()
     }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use sha1::Digest as _;
 
+use super::adopt::SHELL;
 use super::agent_files::AgentFiles;
 use super::fact::Fact;
 use super::places::Places;
@@ -15,8 +16,8 @@ use super::{addresses, arch_of, parts};
 use crate::spec::{Arch, Role, Subnet};
 use crate::terraform::resource::Resource;
 use crate::terraform::source::Site;
-use crate::terraform::value::{Cause, Value};
-use crate::terraform::{Basis, Configuration, Number};
+use crate::terraform::value::{Cause, Unknown, Value, Why};
+use crate::terraform::{Basis, Configuration, Number, Unevaluated};
 
 /// A machine that runs an agent, or several alike made by one group.
 #[derive(Debug, Serialize)]
@@ -44,6 +45,9 @@ pub struct Machine {
     pub networks: Vec<Subnet>,
     /// Tags, the provider's default ones included; a value may be `<expression>`.
     pub tags: BTreeMap<String, String>,
+    /// Whether these are all tags.
+    #[serde(skip)]
+    pub tags_whole: bool,
     /// Where the tags stand.
     pub tags_site: Site,
     /// Security groups, by address.
@@ -93,9 +97,10 @@ pub struct Disk {
 pub struct UserData {
     /// The text, with `<expression>` for what is not known; `None` where there is none.
     pub text: Option<String>,
-    /// SHA-1 of the text, which a plan of the provider's shows in its place; `None` if parts are unknown.
+    /// SHA-1 of the text, which a plan of the provider's shows in its place; `None` if parts are unknown,
+    /// or if the text is zipped, which no two do alike.
     pub sha1: Option<String>,
-    /// Why parts are unknown.
+    /// Why parts, or all of it, are unknown.
     pub unknown: Vec<Cause>,
     /// Files that it writes, as far as that can be read off.
     pub files: Vec<WrittenFile>,
@@ -123,33 +128,52 @@ pub enum Rollout {
     Untold,
 }
 
+/// Resources that make machines which are not read here.
+const UNREAD: &[&str] = &[
+    "aws_ec2_fleet",
+    "aws_lightsail_instance",
+    "aws_spot_fleet_request",
+];
+
+/// Whether a resource, by its address without keys, makes machines.
+pub(super) fn makes_machines(address: &str) -> bool {
+    let mut parts = address.rsplit('.').skip(1);
+    let kind = parts.next().unwrap_or_default();
+    let kinds = [
+        "aws_instance",
+        "aws_spot_instance_request",
+        "aws_autoscaling_group",
+    ];
+    parts.next() != Some("data") && (kinds.contains(&kind) || UNREAD.contains(&kind))
+}
+
+/// Returns what makes machines, and is not read.
+pub(super) fn unread(configuration: &Configuration) -> Vec<Unevaluated> {
+    let resources = configuration.resources.iter();
+    let unread = resources
+        .filter(|resource| !resource.id.data && UNREAD.contains(&resource.id.kind.as_str()));
+    unread
+        .map(|resource| Unevaluated {
+            address: resource.address.clone(),
+            cause: Cause {
+                why: Why::Kind,
+                what: resource.id.kind.clone(),
+                site: resource.site.clone(),
+            },
+            site: resource.site.clone(),
+        })
+        .collect()
+}
+
 /// Returns every machine of the configuration.
 pub(super) fn machines(configuration: &Configuration, places: &Places) -> Vec<Machine> {
     let defaults = default_tags(configuration);
     let mut machines = Vec::new();
-    for resource in configuration
-        .resources
-        .iter()
-        .filter(|resource| !resource.id.data)
-    {
+    let resources = configuration.resources.iter();
+    for resource in resources.filter(|resource| !resource.id.data) {
         match resource.id.kind.as_str() {
-            "aws_instance" | "aws_spot_instance_request" => machines.push(instance(
-                configuration,
-                resource,
-                resource,
-                &defaults,
-                places,
-            )),
-            "aws_autoscaling_group" => {
-                if let Some(template) = template_of(resource, configuration) {
-                    machines.push(instance(
-                        configuration,
-                        resource,
-                        template,
-                        &defaults,
-                        places,
-                    ));
-                }
+            "aws_instance" | "aws_spot_instance_request" | "aws_autoscaling_group" => {
+                machines.push(machine(configuration, resource, &defaults, places));
             }
             _ => {}
         }
@@ -194,18 +218,127 @@ fn tags(value: Option<&Value>) -> BTreeMap<String, String> {
         .unwrap_or_default()
 }
 
-/// The launch template or configuration of an autoscaling group.
-fn template_of<'a>(group: &Resource, configuration: &'a Configuration) -> Option<&'a Resource> {
-    let named = group
-        .field("launch_template[0].id")
-        .or_else(|| group.field("launch_template[0].name"))
-        .or_else(|| group.field("mixed_instances_policy[0].launch_template[0].launch_template_specification[0].launch_template_id"))
-        .or_else(|| group.field("launch_configuration"));
-    let address = addresses(named).into_iter().next()?;
-    configuration
-        .resources
-        .iter()
-        .find(|resource| resource.address == address)
+/// What says something about a machine: its own block, and the launch template that it is made of.
+struct Said<'a> {
+    /// The nearest first.
+    blocks: Vec<&'a Resource>,
+    /// A template that is none of the configuration's resources: how it is named, and where.
+    elsewhere: Option<(String, Site)>,
+}
+
+impl<'a> Said<'a> {
+    /// An instance says for itself what it says; a group says nothing of its machines but what the
+    /// template does.
+    fn of(resource: &'a Resource, grouped: bool, configuration: &'a Configuration) -> Self {
+        let mut said = Self {
+            blocks: Vec::from_iter((!grouped).then_some(resource)),
+            elsewhere: None,
+        };
+        let paths = [
+            "launch_template[0].id",
+            "launch_template[0].name",
+            "mixed_instances_policy[0].launch_template[0].launch_template_specification[0].launch_template_id",
+            "mixed_instances_policy[0].launch_template[0].launch_template_specification[0].launch_template_name",
+            "launch_configuration",
+            // Where not even the number of such blocks is known.
+            "launch_template",
+        ];
+        let named = |path: &&str| {
+            let text = resource.field(path).map(|named| addresses(Some(named)));
+            Some((text?.into_iter().next()?, resource.site_of(path)))
+        };
+        let named: Vec<(String, Site)> = paths.iter().filter_map(named).collect();
+        let found = named.iter().find_map(|(address, _)| {
+            let mut all = configuration.resources.iter();
+            all.find(|one| !one.id.data && one.address == *address)
+        });
+        match found {
+            Some(template) => said.blocks.push(template),
+            None => said.elsewhere = named.into_iter().next(),
+        }
+        said
+    }
+
+    /// The nearest block that says something by one of these paths.
+    fn by<'p>(&self, paths: &[&'p str]) -> Option<(&'a Resource, &'p str)> {
+        let says =
+            |block: &Resource, path: &str| !matches!(block.field(path), None | Some(Value::Null));
+        let mut all = self.blocks.iter();
+        all.find_map(|block| Some((*block, *paths.iter().find(|path| says(block, path))?)))
+    }
+
+    fn fact<T>(&self, paths: &[&str], convert: impl Fn(&Value) -> Option<T>) -> Fact<T> {
+        match (self.by(paths), &self.elsewhere) {
+            (Some((block, path)), _) => {
+                Fact::read(block.field(path), &block.site_of(path), convert)
+            }
+            (None, Some((expression, site))) => Fact::Unknown {
+                expression: expression.clone(),
+                site: site.clone(),
+            },
+            (None, None) => Fact::Absent,
+        }
+    }
+
+    fn text(&self, paths: &[&str]) -> Fact<String> {
+        self.fact(paths, Value::to_text)
+    }
+
+    /// Security groups: those of the nearest block that names any.
+    fn groups(&self) -> Vec<String> {
+        let named = |block: &&Resource| {
+            let of = |path: &str| addresses(block.field(path));
+            let mut groups = of("vpc_security_group_ids");
+            if groups.is_empty() {
+                groups = of("security_groups");
+            }
+            groups.extend(of("network_interfaces[0].security_groups"));
+            Some(groups).filter(|groups| !groups.is_empty())
+        };
+        let elsewhere = || {
+            self.elsewhere
+                .iter()
+                .map(|(expression, _)| format!("<{expression}>"))
+        };
+        let mut blocks = self.blocks.iter();
+        blocks
+            .find_map(named)
+            .unwrap_or_else(|| elsewhere().collect())
+    }
+
+    /// Disks of all blocks: the nearest that says something of a device is right.
+    fn disks(&self) -> Vec<Disk> {
+        let mut all: Vec<Disk> = Vec::new();
+        for block in &self.blocks {
+            let nearer = all.len();
+            for disk in disks(block) {
+                let same = |known: &Disk| {
+                    // Which device is the image's root, only the image knows; these two are it as a rule.
+                    let root = ["/dev/xvda", "/dev/sda1"].contains(&disk.device.as_str());
+                    known.device == disk.device || (known.device == "root" && root)
+                };
+                if !all[..nearer].iter().any(same) {
+                    all.push(disk);
+                }
+            }
+        }
+        if let Some((expression, site)) = &self.elsewhere {
+            let device = format!("<{expression}>");
+            all.push(Disk {
+                size_gib: Fact::Unknown {
+                    expression: device.clone(),
+                    site: site.clone(),
+                },
+                encrypted: Fact::Unknown {
+                    expression: device.clone(),
+                    site: site.clone(),
+                },
+                device,
+                site: site.clone(),
+            });
+        }
+        all
+    }
 }
 
 /// Returns the networks of subnets, if all of them are known.
@@ -223,86 +356,82 @@ fn networks(configuration: &Configuration, subnets: Option<&Value>) -> Vec<Subne
     known.unwrap_or_default()
 }
 
-/// `group` says how many and under which tags, `template` what they are; the same for a lone instance.
-fn instance(
+/// `resource` says how many there are, and is what they are called after.
+fn machine(
     configuration: &Configuration,
-    group: &Resource,
-    template: &Resource,
+    resource: &Resource,
     defaults: &BTreeMap<String, String>,
     places: &Places,
 ) -> Machine {
-    let grouped = group.address != template.address;
-    let fact = |path: &str| Fact::text(template.field(path), &template.site_of(path));
-    let user_data = user_data(template);
+    let grouped = resource.id.kind == "aws_autoscaling_group";
+    let said = Said::of(resource, grouped, configuration);
+    let user_data = user_data(&said, &resource.site);
     let agent = user_data
         .text
         .as_deref()
         .map(|text| AgentFiles::read(&user_data.files, text, &user_data.site, places))
         .unwrap_or_default();
-    let mut all_tags = defaults.clone();
-    all_tags.extend(tags(template.field("tags")));
-    if grouped {
-        all_tags.extend(group_tags(group, template));
-    }
-    let tags_site = if grouped {
-        group.site_of("tag")
-    } else {
-        template.site_of("tags")
-    };
-    let (role, role_from) = role(&agent, &all_tags, group);
-    let instance_type = fact("instance_type");
-    let mut groups = addresses(template.field("vpc_security_group_ids"));
-    groups.extend(addresses(template.field("security_groups")));
-    groups.extend(addresses(
-        template.field("network_interfaces[0].security_groups"),
-    ));
-    let place = if grouped {
+    let (tags, tags_whole) = all_tags(resource, grouped, &said, defaults);
+    let tags_site = resource.site_of(if grouped { "tag" } else { "tags" });
+    let (role, role_from) = role(&agent, &tags, resource);
+    let instance_type = said.text(&["instance_type"]);
+    let placed = if grouped {
         "vpc_zone_identifier"
     } else {
         "subnet_id"
     };
-    let placed = if grouped { group } else { template };
-    let zone = fact("availability_zone");
+    let own = |path: &str| Fact::text(resource.field(path), &resource.site_of(path));
+    let in_template = || {
+        said.text(&[
+            "placement[0].availability_zone",
+            "network_interfaces[0].subnet_id",
+        ])
+    };
+    let place = [own("availability_zone"), own(placed)]
+        .into_iter()
+        .find(|place| *place != Fact::Absent)
+        .unwrap_or_else(in_template);
+    let whole = |path: &str| said.fact(&[path], as_whole);
     Machine {
-        address: group.address.clone(),
-        name: name(&all_tags, &agent, &tags_site),
-        count: count(group, grouped),
+        address: resource.address.clone(),
+        name: name(&tags, &agent, &tags_site),
+        count: count(resource, grouped),
         role,
         role_from,
         arch: instance_type.known().and_then(|kind| arch_of(kind)),
-        image: if template.field("ami").is_some() {
-            fact("ami")
-        } else {
-            fact("image_id")
-        },
-        place: if zone == Fact::Absent {
-            Fact::read(placed.field(place), &placed.site_of(place), Value::to_text)
-        } else {
-            zone
-        },
-        networks: networks(configuration, placed.field(place)),
+        image: said.text(&["ami", "image_id"]),
+        place,
+        networks: networks(configuration, resource.field(placed)),
         instance_type,
-        tags: all_tags,
+        tags,
+        tags_whole,
         tags_site,
-        groups,
+        groups: said.groups(),
         metadata: Metadata {
-            tokens: fact("metadata_options[0].http_tokens"),
-            hops: whole(template, "metadata_options[0].http_put_response_hop_limit"),
-            endpoint: fact("metadata_options[0].http_endpoint"),
+            tokens: said.text(&["metadata_options[0].http_tokens"]),
+            hops: whole("metadata_options[0].http_put_response_hop_limit"),
+            endpoint: said.text(&["metadata_options[0].http_endpoint"]),
         },
-        disks: disks(template),
-        profile: profile(template),
-        rollout: rollout(group, template, grouped),
+        disks: said.disks(),
+        // A launch template has a block where an instance has an attribute.
+        profile: said.text(&[
+            "iam_instance_profile[0].name",
+            "iam_instance_profile[0].arn",
+            "iam_instance_profile",
+        ]),
+        rollout: rollout(resource, &said, grouped),
         user_data,
         agent,
-        site: group.site.clone(),
+        site: resource.site.clone(),
     }
 }
 
+fn as_whole(value: &Value) -> Option<usize> {
+    value.as_number().and_then(Number::as_usize)
+}
+
 fn whole(resource: &Resource, path: &str) -> Fact<usize> {
-    Fact::read(resource.field(path), &resource.site_of(path), |value| {
-        value.as_number().and_then(Number::as_usize)
-    })
+    Fact::read(resource.field(path), &resource.site_of(path), as_whole)
 }
 
 fn count(group: &Resource, grouped: bool) -> Fact<usize> {
@@ -320,23 +449,42 @@ fn count(group: &Resource, grouped: bool) -> Fact<usize> {
     }
 }
 
-/// Tags that an autoscaling group gives its machines: `tag` blocks that propagate, and the template's
-/// tags for instances.
-fn group_tags(group: &Resource, template: &Resource) -> BTreeMap<String, String> {
+/// All tags of a machine, and whether these are all. A group's machines have none of the provider's own.
+fn all_tags(
+    resource: &Resource,
+    grouped: bool,
+    said: &Said<'_>,
+    defaults: &BTreeMap<String, String>,
+) -> (BTreeMap<String, String>, bool) {
+    let is_open = |value: Option<&Value>| matches!(value, Some(Value::Unknown(_)));
+    let mut whole = said.elsewhere.is_none();
     let mut all = BTreeMap::new();
-    for specification in template
-        .field("tag_specifications")
-        .and_then(Value::elements)
-        .unwrap_or_default()
-    {
-        if specification
-            .attribute("resource_type")
-            .and_then(Value::as_str)
-            == Some("instance")
-        {
-            all.extend(tags(specification.attribute("tags")));
+    for block in &said.blocks {
+        let specifications = block.field("tag_specifications");
+        whole &= !is_open(specifications);
+        for specification in specifications.and_then(Value::elements).unwrap_or_default() {
+            let kind = specification.attribute("resource_type");
+            if kind.and_then(Value::as_str) == Some("instance") {
+                let given = specification.attribute("tags");
+                whole &= !is_open(given);
+                all.extend(tags(given));
+            }
         }
     }
+    if grouped {
+        whole &= !is_open(resource.field("tag"));
+        all.extend(group_tags(resource));
+    } else {
+        whole &= !is_open(resource.field("tags")) && !is_open(resource.field("tags_all"));
+        all.extend(defaults.clone());
+        all.extend(tags(resource.field("tags")));
+    }
+    (all, whole)
+}
+
+/// Tags that an autoscaling group gives its machines: `tag` blocks that propagate.
+fn group_tags(group: &Resource) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
     for tag in group
         .field("tag")
         .and_then(Value::elements)
@@ -365,19 +513,33 @@ fn group_tags(group: &Resource, template: &Resource) -> BTreeMap<String, String>
 }
 
 fn name(tags: &BTreeMap<String, String>, agent: &AgentFiles, site: &Site) -> Fact<String> {
-    let own = agent.get("name").and_then(|setting| {
-        Some(Fact::Known {
-            value: setting.value.to_text()?,
-            site: setting.site,
-        })
+    let said = agent.get("name").and_then(|setting| {
+        let value = setting.value.to_text()?;
+        Some((value, setting.site))
     });
+    let by_shell = |(value, _): &&(String, Site)| SHELL.is_match(value);
+    let own = said
+        .as_ref()
+        .filter(|said| !by_shell(said))
+        .map(|(value, site)| Fact::Known {
+            value: value.clone(),
+            site: site.clone(),
+        });
+    // The machine's shell puts it in.
+    let open = said
+        .as_ref()
+        .filter(by_shell)
+        .map(|(value, site)| Fact::Unknown {
+            expression: value.clone(),
+            site: site.clone(),
+        });
     let tagged = || {
         tags.get("Name").map(|name| Fact::Known {
             value: name.clone(),
             site: site.clone(),
         })
     };
-    own.or_else(tagged).unwrap_or(Fact::Absent)
+    own.or_else(tagged).or(open).unwrap_or(Fact::Absent)
 }
 
 fn role(
@@ -470,58 +632,72 @@ fn disks(template: &Resource) -> Vec<Disk> {
     disks
 }
 
-fn profile(template: &Resource) -> Fact<String> {
-    let path = "iam_instance_profile";
-    let site = template.site_of(path);
-    match template.field(path) {
-        // A launch template has a block where an instance has an attribute.
-        Some(Value::Tuple(blocks)) => Fact::text(
-            blocks
-                .first()
-                .and_then(|block| block.attribute("name").or_else(|| block.attribute("arn"))),
-            &site,
-        ),
-        value => Fact::text(value, &site),
-    }
-}
-
-fn rollout(group: &Resource, template: &Resource, grouped: bool) -> Rollout {
+fn rollout(resource: &Resource, said: &Said<'_>, grouped: bool) -> Rollout {
     if grouped {
-        return if group.field("instance_refresh").is_some() {
+        return if resource.field("instance_refresh").is_some() {
             Rollout::Refreshed
         } else {
             Rollout::NewOnly
         };
     }
-    let ignored = template
-        .lifecycle
-        .ignore_changes
-        .iter()
-        .any(|name| ["all", "user_data", "user_data_base64"].contains(&name.as_str()));
-    let replaced = template
+    let ignored = |names: &[&str]| {
+        let mut all = resource.lifecycle.ignore_changes.iter();
+        all.any(|name| name == "all" || names.contains(&name.as_str()))
+    };
+    let own = said
+        .by(USER_DATA)
+        .is_none_or(|(block, _)| std::ptr::eq(block, resource));
+    if !own {
+        // A version that the template's change raises makes the instance anew.
+        let version = resource.field("launch_template[0].version");
+        let follows = matches!(version, Some(Value::Unknown(_)));
+        return match follows && !ignored(&["launch_template"]) {
+            true => Rollout::ReplacedAtOnce,
+            false => Rollout::Ignored,
+        };
+    }
+    let replaced = resource
         .field("user_data_replace_on_change")
         .and_then(Value::as_bool)
         == Some(true);
-    match (ignored, replaced) {
+    match (ignored(USER_DATA), replaced) {
         (true, _) => Rollout::Ignored,
         (false, true) => Rollout::ReplacedAtOnce,
         (false, false) => Rollout::InPlace,
     }
 }
 
-fn user_data(template: &Resource) -> UserData {
-    let name = if template.field("user_data_base64").is_some() {
-        "user_data_base64"
-    } else {
-        "user_data"
+/// Attributes that hold user data. Providers fill in the one that is not configured: with null in a
+/// state, as known after apply in a plan.
+const USER_DATA: &[&str] = &["user_data", "user_data_base64"];
+
+fn user_data(said: &Said<'_>, machine: &Site) -> UserData {
+    let (value, site) = match (said.by(USER_DATA), &said.elsewhere) {
+        (Some((block, first)), _) => {
+            let is_text = |name: &&&str| matches!(block.field(name), Some(Value::String(_)));
+            let name = USER_DATA.iter().find(is_text).unwrap_or(&first);
+            (block.field(name).cloned(), block.site_of(name))
+        }
+        (None, Some((named, site))) => {
+            let unknown = Unknown::of(Why::Elsewhere, named.clone(), site.clone());
+            (Some(Value::Unknown(unknown)), site.clone())
+        }
+        (None, None) => {
+            let block = said.blocks.first();
+            (None, block.map_or(machine, |block| &block.site).clone())
+        }
     };
-    let site = template.site_of(name);
     let mut unknown = Vec::new();
-    let text = match template.field(name) {
-        Some(Value::String(text)) => Some(decoded(text)),
+    let mut zipped = false;
+    let text = match value {
+        Some(Value::String(text)) => {
+            let text = Text::of(&text);
+            zipped = text.zipped;
+            Some(text.text)
+        }
         Some(Value::Unknown(reason)) => {
-            unknown.clone_from(&reason.causes);
-            reason.partial.clone()
+            unknown = reason.causes;
+            reason.partial
         }
         _ => None,
     };
@@ -529,14 +705,10 @@ fn user_data(template: &Resource) -> UserData {
     let digest_only = text
         .as_deref()
         .is_some_and(|text| text.len() == 40 && text.chars().all(|c| c.is_ascii_hexdigit()));
-    let sha1 = text.as_ref().filter(|_| unknown.is_empty()).map(|text| {
-        if digest_only {
-            return text.clone();
-        }
-        sha1::Sha1::digest(text)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+    let known = text.as_deref().filter(|_| unknown.is_empty() && !zipped);
+    let sha1 = known.map(|text| match digest_only {
+        true => text.to_owned(),
+        false => sha1(text),
     });
     let text = text.filter(|_| !digest_only);
     let (files, unread) = text.as_deref().map(parts::read).unwrap_or_default();
@@ -550,25 +722,193 @@ fn user_data(template: &Resource) -> UserData {
     }
 }
 
-/// Launch templates take user data in base64, and so does `user_data_base64`.
-fn decoded(text: &str) -> String {
-    let plain = text.starts_with('#') || text.contains(char::is_whitespace);
-    let decoded = (!plain)
-        .then(|| {
-            let bytes = STANDARD.decode(text).ok()?;
-            // cloud-init unpacks what is zipped.
-            match bytes.starts_with(&[0x1f, 0x8b]) {
-                true => super::unzipped(&bytes),
-                false => String::from_utf8(bytes).ok(),
-            }
-        })
-        .flatten();
-    decoded.unwrap_or_else(|| text.to_owned())
+pub(super) fn sha1(text: &str) -> String {
+    let digest = sha1::Sha1::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// User data as cloud-init gets it.
+struct Text {
+    text: String,
+    /// Whether it came zipped: cloud-init unpacks it.
+    zipped: bool,
+}
+
+impl Text {
+    /// Launch templates take user data in base64, and so does `user_data_base64`.
+    fn of(given: &str) -> Self {
+        let plain = given.starts_with('#') || given.contains(char::is_whitespace);
+        let bytes = STANDARD.decode(given).ok().filter(|_| !plain);
+        let zipped = bytes
+            .as_deref()
+            .is_some_and(|bytes| bytes.starts_with(&[0x1f, 0x8b]));
+        let text = bytes.and_then(|bytes| match zipped {
+            true => super::unzipped(&bytes),
+            false => String::from_utf8(bytes).ok(),
+        });
+        Self {
+            text: text.unwrap_or_else(|| given.to_owned()),
+            zipped,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terraform::aws::AwsCluster;
+    use crate::terraform::{Inputs, read};
+
+    fn cluster(text: &str) -> AwsCluster {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::write(scratch.path().join("main.tf"), text).unwrap();
+        let configuration = read(scratch.path(), &Inputs::default()).unwrap();
+        AwsCluster::of(&configuration, scratch.path())
+    }
+
+    #[test]
+    fn an_instance_is_what_its_template_says_where_it_says_nothing_itself() {
+        let cluster = cluster(
+            r##"
+resource "aws_launch_template" "nomad" {
+  image_id               = "ami-1"
+  instance_type          = "t4g.small"
+  user_data              = base64encode("#!/bin/sh\n")
+  vpc_security_group_ids = ["sg-1"]
+  metadata_options {
+    http_tokens   = "required"
+    http_endpoint = "enabled"
+  }
+  iam_instance_profile {
+    name = "nomad"
+  }
+  block_device_mappings {
+    device_name = "/dev/xvda"
+    ebs {
+      volume_size = 10
+    }
+  }
+  block_device_mappings {
+    device_name = "/dev/sdb"
+    ebs {
+      volume_size = 20
+    }
+  }
+  tag_specifications {
+    resource_type = "instance"
+    tags          = { join = "yes", Name = "template" }
+  }
+}
+resource "aws_instance" "server" {
+  launch_template {
+    id      = aws_launch_template.nomad.id
+    version = aws_launch_template.nomad.latest_version
+  }
+  instance_type = "t3.small"
+  metadata_options {
+    http_tokens = "optional"
+  }
+  root_block_device {
+    volume_size = 30
+  }
+  tags = { Name = "server-1" }
+}
+resource "aws_instance" "client" {
+  user_data = "#!/bin/bash\n"
+  launch_template {
+    id = aws_launch_template.nomad.id
+  }
+}
+"##,
+        );
+        let [server, client] = cluster.machines.as_slice() else {
+            panic!("{:?}", cluster.machines);
+        };
+        let known = |fact: &Fact<String>| fact.known().cloned().unwrap();
+        assert_eq!(known(&server.image), "ami-1");
+        assert_eq!(known(&server.instance_type), "t3.small");
+        assert_eq!(known(&server.metadata.tokens), "optional");
+        assert_eq!(known(&server.metadata.endpoint), "enabled");
+        assert_eq!(known(&server.profile), "nomad");
+        assert_eq!(server.user_data.text.as_deref(), Some("#!/bin/sh\n"));
+        assert_eq!(server.groups, ["sg-1"]);
+        let disks: Vec<&str> = { server.disks.iter() }
+            .map(|disk| disk.device.as_str())
+            .collect();
+        assert_eq!(disks, ["root", "/dev/sdb"]);
+        assert_eq!(
+            (server.tags["join"].as_str(), server.tags["Name"].as_str()),
+            ("yes", "server-1")
+        );
+        assert_eq!(server.rollout, Rollout::ReplacedAtOnce);
+        assert_eq!(client.user_data.text.as_deref(), Some("#!/bin/bash\n"));
+        assert_eq!(client.rollout, Rollout::InPlace);
+        assert_eq!(known(&client.instance_type), "t4g.small");
+    }
+
+    #[test]
+    fn a_template_from_elsewhere_is_not_known_and_not_absent() {
+        let cluster = cluster(
+            r#"
+data "aws_launch_template" "nomad" {
+  name = "nomad"
+}
+resource "aws_autoscaling_group" "server" {
+  desired_capacity = 3
+  launch_template {
+    id = data.aws_launch_template.nomad.id
+  }
+}
+resource "aws_spot_fleet_request" "client" {
+  target_capacity = 3
+}
+"#,
+        );
+        let [server] = cluster.machines.as_slice() else {
+            panic!("{:?}", cluster.machines);
+        };
+        let unknown = |fact: &Fact<String>| matches!(fact, Fact::Unknown { .. });
+        let facts = [
+            &server.image,
+            &server.instance_type,
+            &server.metadata.tokens,
+            &server.profile,
+        ];
+        assert!(facts.into_iter().all(unknown), "{server:?}");
+        assert!(matches!(server.disks[0].encrypted, Fact::Unknown { .. }));
+        assert!(!server.tags_whole);
+        assert_eq!(
+            server.user_data.unknown[0].what,
+            "data.aws_launch_template.nomad"
+        );
+        assert!(
+            cluster
+                .unevaluated
+                .iter()
+                .any(|open| open.cause.why == Why::Kind
+                    && open.address == "aws_spot_fleet_request.client")
+        );
+        let text = cluster.to_text(false);
+        assert!(
+            text.contains("not known how many they are: `aws_spot_fleet_request.client`"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    #[expect(clippy::literal_string_with_formatting_args, reason = "a shell's text")]
+    fn a_name_that_the_machines_shell_puts_in_is_not_known() {
+        let named = |tags: &str| {
+            let text = format!(
+                "resource \"aws_instance\" \"server\" {{\n  user_data = <<-X\n    #!/bin/sh\n    cat > /etc/nomad.d/nomad.hcl <<EOF\n    name = \"$(hostname)\"\n    EOF\n  X\n  tags = {tags}\n}}\n"
+            );
+            cluster(&text).machines.remove(0).name
+        };
+        assert_eq!(named("{ Name = \"a\" }").known().unwrap(), "a");
+        assert!(
+            matches!(named("{}"), Fact::Unknown { expression, .. } if expression == "$(hostname)")
+        );
+    }
 
     #[test]
     fn servers_of_other_programs_are_none_of_nomads() {

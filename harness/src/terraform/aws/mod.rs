@@ -71,6 +71,8 @@ impl AwsCluster {
         machines.sort_by(|one, other| (one.role, &one.address).cmp(&(other.role, &other.address)));
         // Machines without a known role come last, not first.
         machines.sort_by_key(|machine| machine.role.is_none());
+        let mut unevaluated = configuration.unevaluated.clone();
+        unevaluated.extend(machines::unread(configuration));
         Self {
             basis: configuration.basis,
             region: region(configuration),
@@ -79,7 +81,7 @@ impl AwsCluster {
             rules_are_whole: firewall::is_whole(configuration),
             groups: firewall::groups(configuration),
             outputs: configuration.outputs.keys().cloned().collect(),
-            unevaluated: configuration.unevaluated.clone(),
+            unevaluated,
             remarks: configuration.remarks.clone(),
             requirements: requirements(configuration),
         }

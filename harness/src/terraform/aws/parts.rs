@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::cloud_config::{self, CloudConfig};
-use super::script::{WrittenFile, written_files};
+use super::script::{WrittenFile, commands, edits, written_files};
 
 /// One part of user data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,7 +30,15 @@ pub fn parts(text: &str) -> Vec<(Part, usize)> {
     if lower.starts_with("content-type: multipart") || lower.starts_with("mime-version:") {
         return multipart(text);
     }
-    vec![(part(text), 0)]
+    // What begins with a part that is not known may have a head.
+    let unheaded = !head.starts_with(['#', '<']);
+    match part(text) {
+        Part::Unread(what) if unheaded => {
+            let why = "cloud-init ignores it with a warning, as it begins with neither `#!` nor `#cloud-config`";
+            vec![(Part::Unread(format!("{what} ({why})")), 0)]
+        }
+        part => vec![(part, 0)],
+    }
 }
 
 fn part(text: &str) -> Part {
@@ -99,19 +107,41 @@ fn one(lines: &[&str], first_line: usize) -> Option<(Part, usize)> {
 
 /// Returns the files that the parts write, as far as that can be read off, and what is not looked into.
 pub(super) fn read(text: &str) -> (Vec<WrittenFile>, Vec<String>) {
-    let mut files = Vec::new();
+    let mut files: Vec<WrittenFile> = Vec::new();
     let mut unread = Vec::new();
+    let mut run: Vec<(usize, String)> = Vec::new();
     for (part, first) in parts(text) {
         let written = match part {
-            Part::Script(script) => written_files(&script),
+            Part::Script(script) => {
+                let commands = commands(&script).into_iter();
+                run.extend(commands.map(|(line, command)| (line + first, command)));
+                written_files(&script)
+            }
             Part::CloudConfig(config) => {
+                let line = |command: &str| {
+                    let of = command.lines().next().unwrap_or_default();
+                    text.lines()
+                        .position(|line| line.contains(of))
+                        .map_or(0, |at| at + 1)
+                };
+                // They run when all files are there, wherever they stand.
+                let own: Vec<WrittenFile> = config.written();
+                let edited = |file: &WrittenFile| {
+                    let mut all = config.commands.iter().flat_map(|command| command.lines());
+                    all.find(|command| edits(command, &file.path)).map(line)
+                };
+                let own = own.into_iter().map(|file| WrittenFile {
+                    edited: edited(&file).map(|line| line.saturating_sub(first)),
+                    ..file
+                });
+                let own: Vec<WrittenFile> = own.collect();
                 unread.extend(
                     config
                         .unread
                         .iter()
                         .map(|key| format!("`{key}` of `#cloud-config`")),
                 );
-                config.written()
+                own
             }
             Part::Unread(what) => {
                 unread.push(what);
@@ -120,8 +150,15 @@ pub(super) fn read(text: &str) -> (Vec<WrittenFile>, Vec<String>) {
         };
         files.extend(written.into_iter().map(|mut file| {
             file.first_line += first;
+            file.edited = file.edited.map(|line| line + first);
             file
         }));
+    }
+    for file in files.iter_mut().filter(|file| file.edited.is_none()) {
+        let later = |(line, command): &&(usize, String)| {
+            *line > file.first_line && edits(command, &file.path)
+        };
+        file.edited = run.iter().find(later).map(|(line, _)| *line);
     }
     (files, unread)
 }
@@ -157,5 +194,30 @@ mod tests {
             ["`swap` of `#cloud-config`"]
         );
         assert!(told("").is_empty());
+        assert!(told("echo hi > /etc/hi\n")[0].contains("ignores it with a warning"));
+    }
+
+    #[test]
+    fn a_file_that_a_later_command_edits_names_its_line() {
+        let edited = |text: &str| {
+            read(text)
+                .0
+                .iter()
+                .map(|file| file.edited)
+                .collect::<Vec<_>>()
+        };
+        let script = "#!/bin/sh\nsed -i s/1/2/ /etc/a\ncat > /etc/a <<EOF\nCOUNT\nEOF\n";
+        assert_eq!(edited(script), [None]);
+        assert_eq!(
+            edited(&format!("{script}sed -i s/1/2/ /etc/a\n")),
+            [Some(6)]
+        );
+        let config = "#cloud-config\nruncmd:\n  - sed -i s/1/2/ /etc/a\nwrite_files:\n  - path: /etc/a\n    content: x\n";
+        assert_eq!(edited(config), [Some(3)]);
+        let later = MIME.replace(
+            "IyEvYmluL3NoCmVjaG8K",
+            &STANDARD.encode("#!/bin/sh\necho >> /etc/nomad.d/a.hcl\n"),
+        );
+        assert!(edited(&later)[0] > Some(12), "{:?}", edited(&later));
     }
 }

@@ -23,6 +23,8 @@ pub struct WrittenFile {
     pub appends: bool,
     /// Its mode, where the command that writes it names one.
     pub mode: Option<String>,
+    /// Line of a later command that makes another text of it.
+    pub edited: Option<usize>,
 }
 
 static HEREDOC: LazyLock<Regex> = LazyLock::new(|| {
@@ -87,10 +89,101 @@ pub fn written_files(script: &str) -> Vec<WrittenFile> {
                 expands,
                 appends,
                 mode,
+                edited: None,
             });
         }
     }
     files
+}
+
+/// Programs that change a file in its place: with an option, or always.
+static IN_PLACE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b(?:(?:sed|gsed|perl|ruby|yq)\s(?:.*\s)?(?:-[a-zA-Z]*i|--in-?place)|(?:ed|ex|patch|crudini|augtool)\s)")
+        .expect("a valid pattern")
+});
+/// Programs that make another text of what they are given.
+static FILTER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"\b(?:envsubst|sed|gsed|awk|gawk|perl|ruby|python3?|jq|yq|gomplate|consul-template)\b",
+    )
+    .expect("a valid pattern")
+});
+/// Programs whose last word is the file that they make.
+static MOVES: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b(?:mv|cp|install|rsync)\s").expect("a valid pattern"));
+
+/// Returns the commands of a script with their lines, from 1; what here-documents hold is none.
+#[must_use]
+pub fn commands(script: &str) -> Vec<(usize, String)> {
+    let mut commands: Vec<(usize, String)> = Vec::new();
+    let mut marker: Option<(String, bool)> = None;
+    let mut goes_on = false;
+    for (index, line) in script.lines().enumerate() {
+        if let Some((end, strips_tabs)) = &marker {
+            let body = if *strips_tabs {
+                line.trim_start_matches('\t')
+            } else {
+                line
+            };
+            if body == end {
+                marker = None;
+            }
+            continue;
+        }
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        if let Some(opener) = HEREDOC.captures(line).filter(|_| !line.contains("<<<")) {
+            let word = ["single", "double", "bare"]
+                .iter()
+                .find_map(|name| opener.name(name));
+            let word = word.map_or("", |word| word.as_str().trim_start_matches('\\'));
+            marker = Some((word.to_owned(), &opener["dash"] == "-"));
+            continue;
+        }
+        let text = line.trim_end_matches('\\');
+        match commands.last_mut() {
+            Some((_, command)) if goes_on => command.push_str(text),
+            _ => commands.push((index + 1, text.to_owned())),
+        }
+        goes_on = line.ends_with('\\');
+    }
+    commands
+}
+
+/// Whether a command makes another text of a file: in its place, from it into another one, or over it.
+#[must_use]
+pub fn edits(command: &str, path: &str) -> bool {
+    let between = |c: char| c.is_whitespace() || "\"'`;|&<>()".contains(c);
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let is_it = |word: &str| {
+        let glob = word
+            .strip_suffix("*.hcl")
+            .or_else(|| word.strip_suffix('*'));
+        word == path
+            || word == name
+            || glob.is_some_and(|glob| glob.trim_end_matches('/') == folder)
+    };
+    // One command after the other: `mv` of one is not for the file of the next.
+    let pieces = command.split("&&").flat_map(|piece| piece.split([';']));
+    for piece in pieces {
+        let words: Vec<&str> = piece
+            .split(between)
+            .filter(|word| !word.is_empty())
+            .collect();
+        if !words.iter().any(|word| is_it(word)) {
+            continue;
+        }
+        let target = |found: regex::Captures<'_>| is_it(&found["path"]);
+        let into =
+            REDIRECT.captures_iter(piece).any(target) || TEE.captures_iter(piece).any(target);
+        let writes = REDIRECT.is_match(&piece.replace("2>", "")) || TEE.is_match(piece);
+        let moved = MOVES.is_match(piece) && words.last().is_some_and(|word| is_it(word));
+        if into || moved || IN_PLACE.is_match(piece) || (FILTER.is_match(piece) && writes) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The file that a command with a here-document writes: after `>`, as `tee`'s argument, or the first
@@ -119,7 +212,50 @@ fn target(command: &str) -> Option<(String, bool, Option<String>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::written_files;
+    use super::{commands, edits, written_files};
+
+    #[test]
+    fn a_command_that_makes_another_text_of_a_file_is_seen() {
+        let path = "/etc/nomad.d/server.hcl";
+        for command in [
+            "sed -i \"s/COUNT/3/g\" /etc/nomad.d/server.hcl",
+            "sed -e s/a/b/ --in-place /etc/nomad.d/server.hcl",
+            "cd /etc/nomad.d && sed -Ei 's/a/b/' server.hcl",
+            "sed -i s/a/b/ /etc/nomad.d/*.hcl",
+            "perl -pi -e 's/a/b/' /etc/nomad.d/server.hcl",
+            "echo 'x = 1' >> /etc/nomad.d/server.hcl",
+            "echo x | sudo tee -a /etc/nomad.d/server.hcl > /dev/null",
+            "envsubst < /etc/nomad.d/server.hcl > /etc/nomad.d/real.hcl",
+            "sed s/a/b/ /etc/nomad.d/server.hcl > /tmp/x && mv /tmp/x /etc/nomad.d/server.hcl",
+            "mv /tmp/other.hcl /etc/nomad.d/server.hcl",
+        ] {
+            assert!(edits(command, path), "{command}");
+        }
+        for command in [
+            "chown nomad /etc/nomad.d/server.hcl",
+            "sed -n 1p /etc/nomad.d/server.hcl",
+            "cat /etc/nomad.d/server.hcl 2> /dev/null",
+            "sed -i s/a/b/ /etc/hosts && chmod 0640 /etc/nomad.d/server.hcl",
+            "cp /etc/nomad.d/server.hcl /root/backup",
+            "nomad agent -config /etc/nomad.d/server.hcl > /var/log/nomad.log 2>&1 &",
+            "echo x > /etc/nomad.d/client.hcl",
+        ] {
+            assert!(!edits(command, path), "{command}");
+        }
+    }
+
+    #[test]
+    fn commands_are_told_from_what_they_write() {
+        let script = "#!/bin/sh\ncat > /etc/a <<EOF\nsed -i x /etc/a\nEOF\nsed -i \\\n  s/a/b/ /etc/a\ntrue\n";
+        let lines: Vec<(usize, String)> = commands(script);
+        assert_eq!(
+            lines,
+            [
+                (5, "sed -i   s/a/b/ /etc/a".to_owned()),
+                (7, "true".to_owned())
+            ]
+        );
+    }
 
     #[test]
     fn the_usual_ways_to_write_a_file_are_seen() {

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::machines::makes_machines;
 use super::{AwsCluster, Fact, Machine, Peer};
 use crate::spec::Role;
+use crate::terraform::Unevaluated;
 use crate::terraform::value::Why;
 
 /// Renders the cluster. With `all`, attributes that AWS chooses are listed one by one, too.
@@ -24,6 +26,13 @@ fn machines(cluster: &AwsCluster, text: &mut String) -> std::fmt::Result {
         cluster.region,
         place(&cluster.region)
     )?;
+    let uncounted = uncounted(cluster);
+    if !uncounted.is_empty() {
+        writeln!(
+            text,
+            "not counted, as it is not known how many they are: {uncounted}"
+        )?;
+    }
     for machine in &cluster.machines {
         writeln!(text)?;
         let role = machine
@@ -62,6 +71,20 @@ fn number(cluster: &AwsCluster, role: Role) -> String {
     }
 }
 
+/// What makes machines, and is not among those that are counted.
+fn uncounted(cluster: &AwsCluster) -> String {
+    let makes = |open: &&Unevaluated| match open.address.strip_suffix("[*]") {
+        Some(several) => makes_machines(several),
+        None => matches!(open.cause.why, Why::Kind | Why::RemoteModule),
+    };
+    let mut names: Vec<String> = { cluster.unevaluated.iter() }
+        .filter(makes)
+        .map(|open| format!("`{}`", open.address))
+        .collect();
+    names.dedup();
+    names.join(", ")
+}
+
 fn facts(machine: &Machine) -> Vec<(&'static str, String, String)> {
     let fact = |fact: &Fact<String>| (fact.to_string(), place(fact));
     let arch = machine.arch.map_or_else(
@@ -73,10 +96,11 @@ fn facts(machine: &Machine) -> Vec<(&'static str, String, String)> {
     let (spot, spot_site) = fact(&machine.place);
     let (tokens, tokens_site) = fact(&machine.metadata.tokens);
     let disks = machine.disks.iter().map(|disk| {
-        let encrypted = match disk.encrypted.known() {
-            Some(true) => "encrypted",
-            Some(false) => "not encrypted",
-            None => "encryption by the account's default",
+        let encrypted = match &disk.encrypted {
+            Fact::Known { value: true, .. } => "encrypted",
+            Fact::Known { value: false, .. } => "not encrypted",
+            Fact::Unknown { .. } => "encryption not known",
+            Fact::Absent => "encryption by the account's default",
         };
         format!("{} {} GiB, {encrypted}", disk.device, disk.size_gib)
     });
@@ -111,6 +135,11 @@ fn facts(machine: &Machine) -> Vec<(&'static str, String, String)> {
         ),
         ("role from", machine.role_from.clone(), String::new()),
     ];
+    for (path, line, site) in &machine.agent.edited {
+        let what =
+            format!("`{path}` is edited later by line {line} of the user data: not read off");
+        rows.push(("agent", what, site.to_string()));
+    }
     for (join, site) in machine.agent.joins() {
         rows.push(("joins", join, site.to_string()));
     }
@@ -122,8 +151,14 @@ fn user_data(machine: &Machine) -> String {
     let size = data.text.as_ref().map_or(0, String::len);
     let state = match (&data.text, &data.sha1) {
         (None, Some(sha1)) => return format!("sha1 {sha1}; the text is not told there"),
-        (None, None) => return "none, or not known".to_owned(),
+        (None, None) => {
+            return data.unknown.first().map_or_else(
+                || "none".to_owned(),
+                |cause| format!("not known: {}: {}", cause.what, cause.why),
+            );
+        }
         (Some(_), Some(sha1)) => format!("sha1 {sha1}"),
+        (Some(_), None) if data.unknown.is_empty() => "zipped".to_owned(),
         (Some(_), None) => format!("{} parts not known", data.unknown.len()),
     };
     let files: Vec<&str> = data.files.iter().map(|file| file.path.as_str()).collect();
@@ -238,6 +273,15 @@ resource "aws_instance" "client" {{
             first.split(" in us-east-2").next().unwrap().to_owned()
         };
         assert_eq!(head("3"), "3 servers, 1 client");
+        let scratch = tempfile::tempdir().unwrap();
+        let text = "data \"aws_availability_zones\" \"all\" {}\nresource \"aws_instance\" \"server\" {\n  count = length(data.aws_availability_zones.all.names)\n}\n";
+        std::fs::write(scratch.path().join("main.tf"), text).unwrap();
+        let configuration = read(scratch.path(), &Inputs::default()).unwrap();
+        let text = render(&AwsCluster::of(&configuration, Path::new(".")), false);
+        assert!(
+            text.contains("not known how many they are: `aws_instance.server[*]`"),
+            "{text}"
+        );
         assert_eq!(
             head("var.number"),
             "0 servers and a group of servers whose number is not known, 1 client"

@@ -88,6 +88,9 @@ pub(super) const TABLE: &[Entry] = &[
         if length == 0 {
             return Err("`element` of an empty list".to_owned());
         }
+        if args.whole(1)? < 0 {
+            return Err("`element` takes no negative index".to_owned());
+        }
         let index = usize::try_from(args.whole(1)?.rem_euclid(length)).unwrap_or(0);
         Ok(elements[index].clone())
     }),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -80,7 +81,17 @@ pub(super) const TABLE: &[Entry] = &[
         })
     }),
     ("templatefile", Needs::Shape, templatefile),
+    ("templatestring", Needs::Shape, templatestring),
 ];
+
+/// `templatestring`: a template that a reference names.
+fn templatestring(args: &Args<'_>) -> Result<Value, String> {
+    let source = Arc::new(Source {
+        path: args.site.file.clone(),
+        text: args.text(0)?,
+    });
+    rendered(args, source)
+}
 
 fn resolve(args: &Args<'_>, path: &str) -> PathBuf {
     args.scope.dir.join(path)
@@ -102,6 +113,10 @@ fn templatefile(args: &Args<'_>) -> Result<Value, String> {
     let resolved = cleaned(&resolve(args, &path));
     let source = Source::read(&resolved)
         .map_err(|error| format!("cannot read `{}`: {error}", resolved.display()))?;
+    rendered(args, source)
+}
+
+fn rendered(args: &Args<'_>, source: Arc<Source>) -> Result<Value, String> {
     let variables = args.get(1)?;
     let bindings: BTreeMap<String, Value> = variables
         .attributes()

@@ -9,6 +9,7 @@ mod network;
 mod numbers;
 mod strings;
 mod types;
+mod yaml;
 
 use super::eval::{EvalError, Scope, fault};
 use super::number::Number;
@@ -123,7 +124,7 @@ fn texts(list: impl IntoIterator<Item = String>) -> Value {
 }
 
 /// Functions of Terraform that are not evaluated here: their results change from run to run, depend on
-/// the time, or have a form (YAML, gzip) that this reader cannot give byte by byte.
+/// the time, or have a form (gzip) that this reader cannot give byte by byte.
 const NOT_HERE: &[&str] = &[
     "base64gzip",
     "bcrypt",
@@ -132,7 +133,6 @@ const NOT_HERE: &[&str] = &[
     "log",
     "plantimestamp",
     "rsadecrypt",
-    "templatestring",
     "textdecodebase64",
     "textencodebase64",
     "timeadd",
@@ -142,7 +142,6 @@ const NOT_HERE: &[&str] = &[
     "uuid",
     "uuidv5",
     "yamldecode",
-    "yamlencode",
 ];
 
 const TABLES: &[&[Entry]] = &[
@@ -154,6 +153,7 @@ const TABLES: &[&[Entry]] = &[
     numbers::TABLE,
     strings::TABLE,
     types::TABLE,
+    yaml::TABLE,
 ];
 
 /// Calls a function.

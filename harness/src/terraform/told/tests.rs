@@ -35,6 +35,13 @@ fn plan() -> serde_json::Value {
         })
     };
     let change = |address: &str, unknown: serde_json::Value| json!({ "address": address, "change": { "after_unknown": unknown } });
+    // The real provider leaves open whatever is not configured, and a state has null there.
+    let open = || {
+        json!({
+            "id": true, "vpc_security_group_ids": true, "security_groups": true, "user_data_base64": true, "availability_zone": true,
+            "launch_template": [], "tags": {}, "tags_all": {},
+        })
+    };
     json!({
         "format_version": "1.2",
         "terraform_version": "1.11.4",
@@ -47,14 +54,16 @@ fn plan() -> serde_json::Value {
             ],
         } },
         "resource_changes": [
-            change("aws_instance.server[0]", json!({ "id": true, "vpc_security_group_ids": true, "root_block_device": [{ "kms_key_id": true }] })),
-            change("aws_instance.server[1]", json!({ "id": true, "vpc_security_group_ids": true })),
-            change("aws_instance.server[2]", json!({ "id": true, "vpc_security_group_ids": true })),
+            change("aws_instance.server[0]", { let mut open = open(); open["root_block_device"] = json!([{ "kms_key_id": true }]); open }),
+            change("aws_instance.server[1]", open()),
+            change("aws_instance.server[2]", open()),
         ],
         "configuration": {
             "provider_config": { "aws": { "name": "aws", "version_constraint": "~> 5.100", "expressions": { "region": { "references": ["var.region"] } } } },
             "root_module": { "resources": [
-                { "address": "aws_instance.server", "expressions": { "vpc_security_group_ids": { "references": ["aws_security_group.nomad.id", "aws_security_group.nomad"] } } },
+                { "address": "aws_instance.server", "expressions": {
+                    "user_data": { "references": ["local.user_data"] },
+                    "vpc_security_group_ids": { "references": ["aws_security_group.nomad.id", "aws_security_group.nomad"] } } },
             ] },
         },
     })
@@ -158,7 +167,98 @@ fn what_is_none_of_terraforms_is_refused_with_what_was_found() {
     insta::assert_snapshot!(told("{\"format_version\":\"2.0\",\"planned_values\":{}}"), @"`plan.json` has format version `2.0`; expected 1.x");
     insta::assert_snapshot!(told("{\"format_version\":\"1.0\"}"), @"`plan.json` holds no resource: the cluster was destroyed, or never made");
     insta::assert_snapshot!(told("{\"version\":4,\"lineage\":\"x\",\"resources\":[]}"), @"`plan.json` is a state as it is stored, which only Terraform reads reliably; expected what `terraform show -json` or `terraform test -json -verbose` print");
-    insta::assert_snapshot!(told("{\"@level\":\"info\",\"type\":\"test_run\"}"), @"`plan.json` is a test's line without a plan (is `-verbose` missing?); expected what `terraform show -json` or `terraform test -json -verbose` print");
+    insta::assert_snapshot!(told("{\"@level\":\"info\",\"type\":\"test_run\"}"), @"`plan.json` is what a test printed, without a plan (is `-verbose` missing?); expected what `terraform show -json` or `terraform test -json -verbose` print");
+}
+
+#[test]
+fn what_one_side_does_not_know_is_not_compared_and_never_alike() {
+    let one = cluster(&plan());
+    let mut other = plan();
+    let machine = &mut other["planned_values"]["root_module"]["resources"][0]["values"];
+    machine.as_object_mut().unwrap().remove("user_data");
+    other["resource_changes"][0]["change"]["after_unknown"]["user_data"] = json!(true);
+    other["resource_changes"][0]["change"]["after_unknown"]["tags_all"] = json!({ "role": true });
+    other["planned_values"]["root_module"]["resources"][0]["values"]["tags_all"] =
+        json!({ "Name": "server-0" });
+    let witness = one.against(&cluster(&other));
+    assert_eq!(
+        (witness.alike, witness.differences.len()),
+        (2, 0),
+        "{witness:?}"
+    );
+    for (told, part) in witness
+        .not_compared
+        .iter()
+        .zip(["user data", "the tag `role`"])
+    {
+        assert!(
+            told.contains(part) && told.contains("not known there"),
+            "{told}"
+        );
+    }
+    assert_eq!(witness.not_compared.len(), 2, "{witness:?}");
+    // Neither side's silence is the other's word.
+    let machine = &mut other["planned_values"]["root_module"]["resources"][0]["values"];
+    machine["tags_all"] = json!({ "Name": "server-0" });
+    other["resource_changes"][0]["change"]["after_unknown"]["tags_all"] = json!({});
+    other["configuration"]["root_module"]["resources"][0]["expressions"]
+        .as_object_mut()
+        .unwrap()
+        .remove("user_data");
+    let differences = one.against(&cluster(&other)).differences;
+    assert_eq!(differences.len(), 2, "{differences:#?}");
+    assert!(
+        differences.iter().all(|told| told.contains("none there")),
+        "{differences:#?}"
+    );
+}
+
+#[test]
+fn a_state_of_the_real_provider_has_null_where_nothing_is_configured() {
+    let digest = "d7ef7b13d7ef7b13d7ef7b13d7ef7b13d7ef7b13";
+    let state = |first: serde_json::Value, second: serde_json::Value| {
+        json!({
+            "format_version": "1.0",
+            "values": { "root_module": { "resources": [
+                { "address": "aws_instance.server", "mode": "managed", "type": "aws_instance", "name": "server",
+                  "values": { "id": "i-1", "user_data": first, "user_data_base64": second, "security_groups": [], "launch_template": [] } },
+            ] } },
+        })
+    };
+    let sha1 = |first, second| {
+        cluster(&state(first, second)).machines[0]
+            .user_data
+            .sha1
+            .clone()
+    };
+    assert_eq!(sha1(json!(digest), json!(null)).as_deref(), Some(digest));
+    let script = sha1(json!(null), json!("IyEvYmluL3NoCg=="));
+    assert_eq!(
+        script.as_deref(),
+        Some("bd971bec88149956458a10fc9c5ecb3eb99dd452")
+    );
+    assert_eq!(sha1(json!(null), json!(null)), None);
+}
+
+#[test]
+fn what_is_no_json_of_terraforms_is_told_with_what_to_type() {
+    let without =
+        "{\"@level\":\"info\",\"type\":\"version\"}\n{\"@level\":\"info\",\"type\":\"test_run\"}\n";
+    let error = read(without).unwrap_err();
+    assert!(error.to_string().contains("`-verbose` missing"), "{error}");
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("terraform test -json -verbose > test.jsonl")
+    );
+    let scratch = tempfile::tempdir().unwrap();
+    let stored = scratch.path().join("cluster.tfplan");
+    std::fs::write(&stored, b"PK\x03\x04\xff\xfe").unwrap();
+    let error = crate::terraform::read_told(&stored).unwrap_err();
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.starts_with("terraform show -json ") && hint.ends_with("cluster.tfplan > plan.json"),
+        "{hint}"
+    );
 }
 
 #[test]
