@@ -178,12 +178,15 @@ mod tests {
         ];
         let script = Value::string("#!/bin/sh\n");
         let text = "Content-Type: multipart/mixed; boundary=\"MIMEBOUNDARY\"\nMIME-Version: 1.0\r\n\r\n--MIMEBOUNDARY\r\nContent-Transfer-Encoding: 7bit\r\nContent-Type: text/x-shellscript\r\nMime-Version: 1.0\r\n\r\n#!/bin/sh\n\r\n--MIMEBOUNDARY--\r\n";
-        assert_eq!(config(&plain, &[script.clone()]), Value::string(text));
         assert_eq!(
-            config(&plain[..1], &[script.clone()]),
+            config(&plain, std::slice::from_ref(&script)),
+            Value::string(text)
+        );
+        assert_eq!(
+            config(&plain[..1], std::slice::from_ref(&script)),
             Value::string(STANDARD.encode(text))
         );
-        let zipped = config(&[], &[script.clone()]);
+        let zipped = config(&[], std::slice::from_ref(&script));
         let bytes = STANDARD.decode(zipped.as_str().unwrap()).unwrap();
         assert_eq!(super::super::aws::unzipped(&bytes).as_deref(), Some(text));
         let site = Site::start_of(Path::new("main.tf"));

@@ -17,6 +17,7 @@ use crate::spec::{
     Subnet,
 };
 use crate::terraform::Configuration;
+use crate::terraform::source::Site;
 use crate::terraform::value::Value;
 
 /// Why agents cannot be stood up elsewhere: everything at once.
@@ -116,17 +117,10 @@ fn filters(cluster: &AwsCluster) -> Vec<Filter> {
 }
 
 fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {
-    let mut wrong = Vec::new();
     let address = &machine.address;
     let at = |site: &dyn std::fmt::Display, what: String| format!("{site}: `{address}`: {what}");
-    for (path, message, site) in &machine.agent.unreadable {
-        wrong.push(at(site, format!("`{path}` does not parse: {message}")));
-    }
-    for (path, line, site) in &machine.agent.edited {
-        let what =
-            format!("`{path}` is edited later by line {line} of the user data: not read off");
-        wrong.push(at(site, what));
-    }
+    let unread = unread(machine).into_iter();
+    let mut wrong: Vec<String> = unread.map(|(site, what)| at(site, what)).collect();
     if machine.agent.is_empty() {
         if wrong.is_empty() {
             wrong.push(at(&machine.user_data.site, why_none(machine)));
@@ -190,6 +184,21 @@ fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {
         settings,
         substitutions: Vec::new(),
     })
+}
+
+/// Files of the agent's that are not read off, and why.
+fn unread(machine: &Machine) -> Vec<(&Site, String)> {
+    let broken = machine.agent.unreadable.iter();
+    let broken =
+        broken.map(|(path, message, site)| (site, format!("`{path}` does not parse: {message}")));
+    let edited = machine.agent.edited.iter().map(|(path, line, site)| {
+        let what = "of the user data: not read off";
+        (
+            site,
+            format!("`{path}` is edited later by line {line} {what}"),
+        )
+    });
+    broken.chain(edited).collect()
 }
 
 /// Why no configuration of an agent's was found.

@@ -766,10 +766,7 @@ mod tests {
         AwsCluster::of(&configuration, scratch.path())
     }
 
-    #[test]
-    fn an_instance_is_what_its_template_says_where_it_says_nothing_itself() {
-        let cluster = cluster(
-            r##"
+    const TEMPLATED: &str = r##"
 resource "aws_launch_template" "nomad" {
   image_id               = "ami-1"
   instance_type          = "t4g.small"
@@ -819,8 +816,11 @@ resource "aws_instance" "client" {
     id = aws_launch_template.nomad.id
   }
 }
-"##,
-        );
+"##;
+
+    #[test]
+    fn an_instance_is_what_its_template_says_where_it_says_nothing_itself() {
+        let cluster = cluster(TEMPLATED);
         let [server, client] = cluster.machines.as_slice() else {
             panic!("{:?}", cluster.machines);
         };
@@ -896,7 +896,6 @@ resource "aws_spot_fleet_request" "client" {
     }
 
     #[test]
-    #[expect(clippy::literal_string_with_formatting_args, reason = "a shell's text")]
     fn a_name_that_the_machines_shell_puts_in_is_not_known() {
         let named = |tags: &str| {
             let text = format!(
