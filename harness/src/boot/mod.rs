@@ -33,6 +33,8 @@ const SHIM: &str = include_str!("shim.sh");
 const TAKEN: &[&str] = &[
     "sudo",
     "doas",
+    "nohup",
+    "setsid",
     "apt-get",
     "apt",
     "apt-key",

@@ -230,6 +230,10 @@ case $me in
     done
     [ $# -eq 0 ] || exec "$@"
     ;;
+  nohup | setsid)
+    while case $1 in -*) true ;; *) false ;; esac do shift; done
+    exec "$@"
+    ;;
   apt-get | apt | yum | dnf | microdnf | tdnf | zypper | apk | snap | pip | pip3 | apt-key | add-apt-repository | yum-config-manager | amazon-linux-extras)
     note install "$@"
     case "$me $*" in 'apt-key '*' -') hear ;; esac

@@ -47,13 +47,17 @@ fn part(text: &str) -> Part {
         return Part::Script(text.to_owned());
     }
     if first == "#cloud-config" {
-        return match cloud_config::read(text) {
-            Ok(config) => Part::CloudConfig(config),
-            Err(reason) => Part::Unread(format!("a `#cloud-config` that does not parse: {reason}")),
-        };
+        return configured(text);
     }
     let shown: String = first.chars().take(40).collect();
     Part::Unread(format!("user data that begins with `{shown}`"))
+}
+
+fn configured(text: &str) -> Part {
+    match cloud_config::read(text) {
+        Ok(config) => Part::CloudConfig(config),
+        Err(reason) => Part::Unread(format!("a `#cloud-config` that does not parse: {reason}")),
+    }
 }
 
 /// The parts of a MIME message. Its own headers end at the first empty line; so do a part's.
@@ -102,7 +106,12 @@ fn one(lines: &[&str], first_line: usize) -> Option<(Part, usize)> {
     if body.trim().is_empty() {
         return None;
     }
-    Some((part(&body), first_line + empty + 1))
+    // The header counts: such a part needs no first line of its own.
+    let part = match head.contains("content-type: text/cloud-config") {
+        true => configured(&body),
+        false => part(&body),
+    };
+    Some((part, first_line + empty + 1))
 }
 
 /// Returns the files that the parts write, as far as that can be read off, and what is not looked into.
@@ -179,6 +188,12 @@ mod tests {
         let line = MIME.lines().nth(files[0].first_line - 1).unwrap();
         assert_eq!(line.trim(), "region = \"eu\"");
         assert!(unread.is_empty(), "{unread:?}");
+        let (files, unread) = read(&MIME.replace("#cloud-config\n", ""));
+        assert_eq!(
+            (files.len(), unread.len()),
+            (1, 0),
+            "its header says what it is"
+        );
     }
 
     #[test]
