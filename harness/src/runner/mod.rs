@@ -48,8 +48,8 @@ pub struct Options {
     pub interrupt: Interrupt,
     /// Hears of every event as it happens.
     pub listener: Option<Listener>,
-    /// Once so much time is over and no fault is in, the steps up to the last `stop` are left
-    /// out: how a soak ends in time, whatever its schedule holds.
+    /// Once so much time is over and no fault is in, the steps from the next fault to the last `stop` are
+    /// left out: how a soak ends in time, whatever its schedule holds.
     pub until: Option<Duration>,
     /// What the report is to say besides what comes of the run.
     pub notes: Vec<String>,
@@ -282,15 +282,17 @@ async fn steps<'t>(
     let total = scenario.steps.len();
     let is_stop = |step: &Step| matches!(step, Step::StopAll);
     let last_stop = scenario.steps.iter().rposition(is_stop).unwrap_or(0);
+    // Once the time is over the next fault is left out, and what comes with it; not the waits after a healing.
+    let mut over = false;
     let engine = scene.target.engine();
     let of_cluster = |step: &Step| step.in_time_of(engine.time_scale, engine.slowness);
     let steps = scenario.steps.iter().map(of_cluster);
     for (place, step) in steps.enumerate() {
         let number = place + 1;
-        if until.is_some_and(|until| scene.recorder.elapsed() >= until)
+        over |= until.is_some_and(|until| scene.recorder.elapsed() >= until)
             && scene.ledger.entries().is_empty()
-            && place < last_stop
-        {
+            && matches!(step, Step::Inject { .. });
+        if over && place < last_stop {
             report.steps_left_out += 1;
             continue;
         }
