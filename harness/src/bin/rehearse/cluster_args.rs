@@ -24,7 +24,7 @@ pub struct ClusterArgs {
     #[arg(long, default_value_t = EngineKind::Auto)]
     engine: EngineKind,
     /// Version of Nomad: of the release to get, or what the binary is expected to be.
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = super::words::nomad_version)]
     nomad_version: Option<semver::Version>,
     /// A Nomad binary, with its architecture where it is another than this machine's.
     #[arg(long, value_name = "[ARCH=]PATH")]

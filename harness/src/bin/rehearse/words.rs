@@ -19,6 +19,14 @@ pub fn default_cluster() -> &'static str {
     DEFAULT_CLUSTER.get_or_init(|| "default".to_owned())
 }
 
+/// Reads a version of Nomad, as `1.8.3`, `v1.8.3` or `1.8.3+ent`.
+pub fn nomad_version(text: &str) -> Result<semver::Version, String> {
+    let number = text.strip_prefix('v').unwrap_or(text);
+    number.parse().map_err(|_| {
+        format!("`{text}` is no version of Nomad, expected one with three numbers, as `1.8.3`")
+    })
+}
+
 /// What the words of a command line mean.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Named {
@@ -55,6 +63,16 @@ fn is_agent(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_read_as_people_write_them() {
+        for text in ["1.8.3", "v1.8.3"] {
+            assert_eq!(nomad_version(text), Ok(semver::Version::new(1, 8, 3)));
+        }
+        assert_eq!(nomad_version("1.8.3+ent").unwrap().build.as_str(), "ent");
+        let told = nomad_version("1.8").unwrap_err();
+        assert!(told.starts_with("`1.8` is no version of Nomad"), "{told}");
+    }
 
     fn named(words: &[&str]) -> Named {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();

@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// The version of Nomad that will take them.
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = crate::words::nomad_version)]
     nomad_version: Option<Version>,
     /// Drivers that nodes offer, separated by commas.
     #[arg(long, value_name = "DRIVERS", value_delimiter = ',')]
