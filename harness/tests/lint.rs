@@ -122,7 +122,7 @@ fn nothing_is_found_in_a_sound_cluster() {
     let image = |role: &str| {
         let address = |index: usize| format!("`aws_instance.{role}[{index}].ami`");
         format!(
-            "{}, {}, {} not known: data.aws_ssm_parameter.image.insecure_value (a data source, which asks AWS)",
+            "{}, {}, {} not known: data.aws_ssm_parameter.image.insecure_value (a data source, which is asked when planning)",
             address(0),
             address(1),
             address(2)
