@@ -50,8 +50,10 @@ pub enum About {
     Version,
     /// A driver that no node offers.
     Driver,
-    /// Who reaches a port.
+    /// A port that nobody reaches, or of which it is not known who does.
     Port,
+    /// A port, and who reaches it.
+    OpenPort,
     /// What holds for rehearsed clusters alone.
     Rehearsal,
 }

@@ -120,6 +120,6 @@ fn tell(group: &Block, port: &Port, what: &str, allowed: &[String], notes: &mut 
         notes.tell(at, Severity::Warning, About::Port, message);
     } else {
         let message = format!("`{label}` ({what}/tcp) is open to {}", allowed.join(", "));
-        notes.tell(at, Severity::Note, About::Port, message);
+        notes.tell(at, Severity::Note, About::OpenPort, message);
     }
 }

@@ -170,10 +170,10 @@ fn not_judged(subject: &Subject<'_>) -> Vec<Hit> {
         let note = finding.severity == job_check::Severity::Note;
         let judged = match finding.about {
             About::Variable => false,
-            About::Values => !note,
-            // Who reaches a port is told of good ones, too.
-            About::Port => !note || finding.message.contains(" is open to "),
-            About::Names | About::Version | About::Driver | About::Rehearsal => true,
+            About::Values | About::Port => !note,
+            About::Names | About::OpenPort | About::Version | About::Driver | About::Rehearsal => {
+                true
+            }
         };
         if !judged {
             findings.push(finding);

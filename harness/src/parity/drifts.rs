@@ -3,6 +3,7 @@
 use super::config::{Configurations, Difference, Said};
 use super::windows::{Span, Window};
 use crate::report::html::{page, text as escaped, words};
+use crate::report::markdown::cell;
 
 /// Returns the comparison as text for people.
 #[must_use]
@@ -84,10 +85,10 @@ pub fn to_html(outcome: &Configurations, sides: &str) -> String {
 /// Returns the comparison as a build's summary; `sides` says what is here and what is there.
 #[must_use]
 pub fn to_markdown(outcome: &Configurations, sides: &str) -> String {
-    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
     let mut text = format!(
-        "### {}\n\n{sides}\n\n| | here | there | |\n|---|---|---|---|\n",
-        tally(outcome)
+        "### {}\n\n{}\n\n| | here | there | |\n|---|---|---|---|\n",
+        tally(outcome),
+        cell(sides)
     );
     for one in &outcome.differences {
         text.push_str(&format!(
@@ -106,7 +107,7 @@ pub fn to_markdown(outcome: &Configurations, sides: &str) -> String {
         ));
     }
     for reason in &outcome.not_compared {
-        text.push_str(&format!("\n- not compared: {reason}"));
+        text.push_str(&format!("\n- not compared: {}", cell(reason)));
     }
     text + "\n"
 }

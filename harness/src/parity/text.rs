@@ -1,6 +1,7 @@
 //! A comparison for people at a terminal.
 
 use super::runs::{Comparison, cell};
+use crate::report::markdown;
 
 /// Returns the sides, every measure beside the other side's, the drifts, and what was left out.
 #[must_use]
@@ -44,15 +45,20 @@ pub fn to_text(comparison: &Comparison) -> String {
 /// Returns the comparison as a build's summary.
 #[must_use]
 pub fn to_markdown(comparison: &Comparison) -> String {
-    let plain = |text: &str| text.replace('|', "\\|").replace('\n', " ");
     let mut text = format!("### {}\n\n", tally(comparison));
     for warning in &comparison.warnings {
-        text.push_str(&format!("> {}\n\n", plain(warning)));
+        text.push_str(&format!("> {}\n\n", markdown::cell(warning)));
     }
     let heads: Vec<String> = comparison
         .sides
         .iter()
-        .map(|side| format!("{} ({})", plain(&side.name), plain(&side.ground)))
+        .map(|side| {
+            format!(
+                "{} ({})",
+                markdown::cell(&side.name),
+                markdown::cell(&side.ground)
+            )
+        })
         .collect();
     let rule = "|---".repeat(heads.len() + 1);
     text.push_str(&format!("| | {} |\n{rule}|\n", heads.join(" | ")));
@@ -63,14 +69,14 @@ pub fn to_markdown(comparison: &Comparison) -> String {
             .collect();
         text.push_str(&format!(
             "| **{}** | {} |\n",
-            plain(&row.scenario),
+            markdown::cell(&row.scenario),
             verdicts.join(" | ")
         ));
         for measure in &row.measures {
             let cells: Vec<String> = (0..heads.len()).map(|side| cell(measure, side)).collect();
             text.push_str(&format!(
                 "| {} | {} |\n",
-                plain(&measure.name),
+                markdown::cell(&measure.name),
                 cells.join(" | ")
             ));
         }
@@ -78,11 +84,11 @@ pub fn to_markdown(comparison: &Comparison) -> String {
     for drift in &comparison.drifts {
         text.push_str(&format!(
             "\n- **drift**: {}",
-            plain(&in_words(comparison, drift))
+            markdown::cell(&in_words(comparison, drift))
         ));
     }
     for left_out in &comparison.not_compared {
-        let (of, why) = (plain(&left_out.of), plain(&left_out.why));
+        let (of, why) = (markdown::cell(&left_out.of), markdown::cell(&left_out.why));
         text.push_str(&format!("\n- not compared: {of}: {why}"));
     }
     text + "\n"

@@ -43,18 +43,15 @@ impl std::fmt::Display for Span {
 
 /// Returns the windows of both sides, where each has a server.
 pub(super) fn predict(here: &[Agent], there: &[Agent]) -> Vec<Window> {
-    let first = |side: &[Agent]| {
-        side.iter()
-            .find(|agent| agent.role == Role::Server)
-            .cloned()
-    };
-    let (Some(here), Some(there)) = (first(here), first(there)) else {
+    let is_server = |agent: &&Agent| agent.role == Role::Server;
+    let (here, there) = (here.iter().find(is_server), there.iter().find(is_server));
+    let (Some(here), Some(there)) = (here, there) else {
         return Vec::new();
     };
     let both = |what: &str, of: fn(&Agent) -> Option<Span>| Window {
         what: what.to_owned(),
-        here: of(&here),
-        there: of(&there),
+        here: of(here),
+        there: of(there),
     };
     vec![
         both("a leader that falls silent is missed after", missed),

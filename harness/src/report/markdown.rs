@@ -81,7 +81,7 @@ fn limits(measure: &Measure) -> String {
 }
 
 /// Text that is only text: no cell's end, no line's end, no tag.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }

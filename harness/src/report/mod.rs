@@ -3,7 +3,7 @@
 pub(crate) mod html;
 mod json;
 mod junit;
-mod markdown;
+pub(crate) mod markdown;
 #[cfg(test)]
 pub(crate) mod schema;
 mod text;

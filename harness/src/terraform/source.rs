@@ -65,10 +65,7 @@ impl Source {
     /// Whatever the operating system says, and text that is not UTF-8.
     pub fn read(path: &Path) -> std::io::Result<Arc<Self>> {
         let text = std::fs::read_to_string(path)?;
-        let text = text
-            .strip_prefix('\u{feff}')
-            .map(str::to_owned)
-            .unwrap_or(text);
+        let text = agent::without_mark(&text).to_owned();
         Ok(Arc::new(Self {
             path: path.to_owned(),
             text,

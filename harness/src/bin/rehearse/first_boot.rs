@@ -41,16 +41,18 @@ pub async fn run(
     let arch = Arch::host()
         .ok_or_else(|| Failure::environment("this machine's architecture is not supported"))?;
     let (subjects, mut not_run) = subjects(cluster);
-    let known = not_run.len();
-    let nothing = |subject: &Subject| {
-        let why = boot::nothing_to_run(&subject.user_data)?;
-        Some(format!(
-            "`{}`: its user data has nothing to run: {why}",
-            subject.name
-        ))
-    };
-    not_run.extend(subjects.iter().filter_map(nothing));
-    let ignored = not_run.len() > known;
+    let (mut to_run, mut ignored) = (Vec::new(), Vec::new());
+    for subject in &subjects {
+        match boot::nothing_to_run(&subject.user_data) {
+            Some(why) => ignored.push(format!(
+                "`{}`: its user data has nothing to run: {why}",
+                subject.name
+            )),
+            None => to_run.push(subject),
+        }
+    }
+    let some_ignored = !ignored.is_empty();
+    not_run.extend(ignored);
     let docker = context.docker().await?;
     let view = View::new();
     let environment = &context.environment;
@@ -68,9 +70,8 @@ pub async fn run(
         platform: arch.platform(),
         limit,
     };
-    let runs = subjects
-        .iter()
-        .filter(|subject| boot::nothing_to_run(&subject.user_data).is_none())
+    let runs = to_run
+        .into_iter()
         .map(|subject| boot::boot(docker.as_ref(), subject, &terms));
     let mut runs = futures::stream::iter(runs).buffered(TOGETHER);
     let mut booted = Vec::new();
@@ -81,7 +82,7 @@ pub async fn run(
         }
         booted.push(one);
     }
-    let fails = ignored || booted.is_empty() || booted.iter().any(Booted::fails);
+    let fails = some_ignored || booted.is_empty() || booted.iter().any(Booted::fails);
     let outcome = Outcome {
         image,
         booted,
