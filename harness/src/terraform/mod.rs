@@ -40,7 +40,7 @@ use self::value::{Cause, Unknown, Value, Why};
 pub use self::eval::EvalError;
 pub use self::number::Number;
 pub use self::resource::{Key, Resource};
-pub use self::told::{ToldError, read_text, read_told};
+pub use self::told::{STANDARD_INPUT, ToldError, read_stream, read_text, read_told};
 pub use self::variables::{Inputs, Variable, VariableError};
 
 /// What a configuration was read from.

@@ -64,7 +64,19 @@ impl Source {
     ///
     /// Whatever the operating system says, and text that is not UTF-8.
     pub fn read(path: &Path) -> std::io::Result<Arc<Self>> {
-        let text = std::fs::read_to_string(path)?;
+        Self::of(path, std::fs::read(path)?)
+    }
+
+    /// Returns what was read, under the path by which messages call it.
+    ///
+    /// # Errors
+    ///
+    /// Text that is not UTF-8.
+    pub fn of(path: &Path, bytes: Vec<u8>) -> std::io::Result<Arc<Self>> {
+        let text = String::from_utf8(bytes).map_err(|_| {
+            let why = "stream did not contain valid UTF-8";
+            std::io::Error::new(std::io::ErrorKind::InvalidData, why)
+        })?;
         let text = agent::without_mark(&text).to_owned();
         Ok(Arc::new(Self {
             path: path.to_owned(),

@@ -6,13 +6,16 @@
 //! Providers before 6.0 keep but the SHA-1 of user data in plans and states; a test with a mocked
 //! provider has the text.
 
+mod references;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use self::references::References;
 use super::definition::ResourceId;
 use super::functions::from_json;
 use super::resource::{Key, Lifecycle, Resource};
@@ -21,6 +24,8 @@ use super::value::{Cause, ResourceValue, Unknown, Value, Why};
 use super::variables::Variable;
 use super::{Basis, Configuration, Provider, Remark, Requirements, Unevaluated};
 
+/// How what comes through a pipe is called.
+pub const STANDARD_INPUT: &str = "standard input";
 /// Major version of the formats that are read, of plans and of states alike.
 const FORMAT: &str = "1";
 /// What a test prints without `-verbose`.
@@ -113,6 +118,9 @@ impl ToldError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Stored { path } if path == Path::new(STANDARD_INPUT) => {
+                "terraform show -json cluster.tfplan | rehearse plan -"
+            }
             Self::Stored { path } => {
                 return Some(format!(
                     "terraform show -json {} > plan.json",
@@ -139,19 +147,31 @@ impl ToldError {
 ///
 /// If it is no file of Terraform's, or holds no resource.
 pub fn read_told(path: &Path) -> Result<Configuration, ToldError> {
-    let is_zip = |bytes: &[u8]| bytes.starts_with(b"PK\x03\x04");
-    let mut head = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(4).read_to_end(&mut head));
-    if read.is_ok() && is_zip(&head) {
+    let file = std::fs::File::open(path).map_err(|source| ToldError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    read_stream(file, path)
+}
+
+/// Reads what Terraform prints into a stream, as a pipe. `path` is how messages call it.
+///
+/// # Errors
+///
+/// As [`read_told`].
+pub fn read_stream(mut stream: impl Read, path: &Path) -> Result<Configuration, ToldError> {
+    let io = |source| ToldError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).map_err(io)?;
+    if bytes.starts_with(b"PK\x03\x04") {
         return Err(ToldError::Stored {
             path: path.to_owned(),
         });
     }
-    let source = Source::read(path).map_err(|source| ToldError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    read_text(&source)
+    read_text(&Source::of(path, bytes).map_err(io)?)
 }
 
 /// Reads what Terraform printed. The source's path is how messages call it.
@@ -165,8 +185,7 @@ pub fn read_text(source: &Arc<Source>) -> Result<Configuration, ToldError> {
     let mut told = Told {
         source: Arc::clone(source),
         basis,
-        references: BTreeMap::new(),
-        configured: BTreeSet::new(),
+        references: References::default(),
         open: BTreeMap::new(),
         resources: Vec::new(),
         unevaluated: Vec::new(),
@@ -265,10 +284,7 @@ fn test_lines(source: &Source) -> Option<(Basis, Json)> {
 struct Told {
     source: Arc<Source>,
     basis: Basis,
-    /// Address without keys, attribute → what it refers to; a block's attribute is `launch_template.id`.
-    references: BTreeMap<(String, String), Vec<String>>,
-    /// Addresses without keys of resources whose arguments are told.
-    configured: BTreeSet<String>,
+    references: References,
     /// Address → what is known after apply, in the form of the attributes.
     open: BTreeMap<String, serde_json::Map<String, Json>>,
     resources: Vec<Resource>,
@@ -277,7 +293,8 @@ struct Told {
 
 impl Told {
     fn read(&mut self, json: &Json) {
-        self.read_references("", &json["configuration"]["root_module"]);
+        self.references
+            .read("", &json["configuration"]["root_module"]);
         let changes = json["resource_changes"].as_array();
         for change in changes.into_iter().flatten() {
             let open = change["change"]["after_unknown"].as_object();
@@ -298,40 +315,12 @@ impl Told {
         }
     }
 
-    fn read_references(&mut self, prefix: &str, module: &Json) {
-        for resource in module["resources"].as_array().into_iter().flatten() {
-            let address = format!(
-                "{prefix}{}",
-                resource["address"].as_str().unwrap_or_default()
-            );
-            for (name, expression) in resource["expressions"].as_object().into_iter().flatten() {
-                self.refer(&address, name.clone(), expression);
-                let block = expression[0].as_object().into_iter().flatten();
-                for (inner, expression) in block {
-                    self.refer(&address, format!("{name}.{inner}"), expression);
-                }
-            }
-            self.configured.insert(address);
-        }
-        for (name, call) in module["module_calls"].as_object().into_iter().flatten() {
-            self.read_references(&format!("{prefix}module.{name}."), &call["module"]);
-        }
-    }
-
-    fn refer(&mut self, address: &str, name: String, expression: &Json) {
-        let references = expression["references"].as_array().into_iter().flatten();
-        let texts = references.filter_map(Json::as_str).map(str::to_owned);
-        self.references
-            .insert((address.to_owned(), name), texts.collect());
-    }
-
     /// Whether nobody says an attribute of an instance, so that AWS chooses it.
     fn is_chosen(&self, kind: &str, address: &str, name: &str) -> bool {
-        let base = without_keys(address);
         kind == "aws_instance"
             && CHOSEN.contains(&name)
-            && self.configured.contains(&base)
-            && !self.references.contains_key(&(base, name.to_owned()))
+            && self.references.has(address)
+            && !self.references.says(address, name)
     }
 
     /// Puts what is known after apply into its places in a value, and lists it.
@@ -454,9 +443,8 @@ impl Told {
                 };
                 let named = match value {
                     Value::Unknown(unknown) => {
-                        let base = without_keys(&resource.address);
-                        let texts = self.references.get(&(base, (*name).to_owned()));
-                        let named = referred(texts.map_or(&[], Vec::as_slice), &known);
+                        let of = (resource.address.as_str(), resource.key.as_ref());
+                        let named = self.references.named(of, name, &known);
                         if named.is_empty() {
                             if resource.id.kind.contains("security_group") {
                                 open.push((resource.id.address(), unknown.causes[0].clone()));
@@ -469,14 +457,13 @@ impl Told {
                 };
                 attributes.insert((*name).to_owned(), named);
             }
-            let base = without_keys(&resource.address);
             for name in TEMPLATES {
                 let Some(value) = attributes.get(*name) else {
                     continue;
                 };
                 let mut value = by_address(value, &ids);
-                let texts = self.references.get(&(base.clone(), format!("{name}.id")));
-                let named = referred(texts.map_or(&[], Vec::as_slice), &known);
+                let of = (resource.address.as_str(), resource.key.as_ref());
+                let named = self.references.named(of, &format!("{name}.id"), &known);
                 if let (Value::Tuple(blocks), [template]) = (&mut value, named.as_slice())
                     && let Some(Value::Object(block)) = blocks.first_mut()
                     && matches!(block.get("id"), Some(Value::Unknown(_)))
@@ -503,17 +490,6 @@ impl Told {
                     }),
             );
     }
-}
-
-/// The resources that references name for certain: an instance of several is named with its key.
-fn referred(references: &[String], known: &BTreeSet<String>) -> Vec<String> {
-    let mut named: Vec<String> = references
-        .iter()
-        .filter(|reference| known.contains(*reference))
-        .cloned()
-        .collect();
-    named.dedup();
-    named
 }
 
 fn by_address(value: &Value, ids: &BTreeMap<String, String>) -> Value {

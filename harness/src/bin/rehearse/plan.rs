@@ -1,15 +1,12 @@
 //! `rehearse plan`.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nomad_harness::scenario::duration_or_seconds;
 use nomad_harness::terraform::aws::AwsCluster;
-use nomad_harness::terraform::source::Source;
 use nomad_harness::terraform::{self, Configuration, Inputs, ReadError, ToldError};
 
 use super::Context;
@@ -151,17 +148,7 @@ fn told(path: &Path) -> Result<Configuration, ToldError> {
     if path != Path::new("-") {
         return terraform::read_told(path);
     }
-    let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|source| ToldError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-    terraform::read_text(&Arc::new(Source {
-        path: "standard input".into(),
-        text,
-    }))
+    terraform::read_stream(std::io::stdin(), Path::new(terraform::STANDARD_INPUT))
 }
 
 /// Tells why a configuration could not be read: every problem on a line of its own.

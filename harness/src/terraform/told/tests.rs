@@ -280,3 +280,66 @@ fn a_stale_plan_is_seen_by_its_digest() {
         "{witness:?}"
     );
 }
+
+#[test]
+fn a_stored_plan_is_known_through_a_pipe_too() {
+    let stored = b"PK\x03\x04\xff\xfe".as_slice();
+    let piped = std::path::Path::new(crate::terraform::STANDARD_INPUT);
+    let error = crate::terraform::read_stream(stored, piped).unwrap_err();
+    assert!(matches!(error, ToldError::Stored { .. }), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(hint.ends_with("| rehearse plan -"), "{hint}");
+    let latin = b"\xff{}".as_slice();
+    let error = crate::terraform::read_stream(latin, piped).unwrap_err();
+    assert!(matches!(error, ToldError::Io { .. }), "{error}");
+}
+
+#[test]
+fn a_group_of_a_plan_is_known_by_the_own_key_and_through_modules() {
+    let mut plan = plan();
+    let group = |address: &str, name: &str, index: &str| {
+        json!({ "address": address, "mode": "managed", "type": "aws_security_group", "name": name, "index": index,
+            "values": { "ingress": [] } })
+    };
+    let root = &mut plan["planned_values"]["root_module"];
+    let machine = json!({
+        "address": "module.nomad.aws_instance.client[\"a\"]", "mode": "managed", "type": "aws_instance", "name": "client", "index": "a",
+        "values": { "instance_type": "t3.small" },
+    });
+    root["child_modules"] = json!([{ "address": "module.nomad", "resources": [
+        machine,
+        group("module.nomad.aws_security_group.each[\"a\"]", "each", "a"),
+        group("module.nomad.aws_security_group.each[\"b\"]", "each", "b"),
+    ] }]);
+    let changes = plan["resource_changes"].as_array_mut().unwrap();
+    changes.push(
+        json!({ "address": "module.nomad.aws_instance.client[\"a\"]",
+        "change": { "after_unknown": { "vpc_security_group_ids": true } } }),
+    );
+    let mut with = |references: serde_json::Value| {
+        plan["configuration"]["root_module"]["module_calls"] = json!({ "nomad": {
+            "expressions": { "groups": { "references": ["aws_security_group.nomad.id", "aws_security_group.nomad"] } },
+            "module": { "resources": [{ "address": "aws_instance.client",
+                "expressions": { "vpc_security_group_ids": { "references": references } } }] },
+        } });
+        let cluster = cluster(&plan);
+        let mut clients = cluster.of_role(Role::Client);
+        clients.next().unwrap().groups.clone()
+    };
+    assert_eq!(
+        with(json!(["aws_security_group.each", "each.key"])),
+        ["module.nomad.aws_security_group.each[\"a\"]"]
+    );
+    assert_eq!(
+        with(json!([
+            "var.groups",
+            "aws_security_group.each[\"b\"].id",
+            "aws_security_group.each[\"b\"]",
+            "aws_security_group.each"
+        ])),
+        [
+            "aws_security_group.nomad",
+            "module.nomad.aws_security_group.each[\"b\"]"
+        ]
+    );
+}
