@@ -1,7 +1,7 @@
 //! Who may read the keys that a boot script leaves on its machine.
 //!
-//! The script is read from top to bottom, not run: `umask`, what is written by `>` and `tee`, `chmod`,
-//! `install`. The last word on a file counts. A mode or a file that only the shell knows is never called wrong.
+//! The script is read from top to bottom, not run: `umask`, what is written by `>`, `tee`, `curl`, `wget` and
+//! `aws s3 cp`, `cp` and `mv` of what is known, `chmod`, `install`. The last word on a file counts. A mode or a file that only the shell knows is never called wrong.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -130,6 +130,10 @@ impl Reading {
             self.install(&words[1..]);
         } else if words.first() == Some(&"mkdir") {
             self.folders(&words[1..]);
+        } else if ["cp", "mv"].contains(words.first().unwrap_or(&"")) {
+            self.copy(&words);
+        } else if let Some(path) = fetched(&words) {
+            self.write(path);
         } else {
             // A function of the script's own, as `place FILE MODE`.
             for pair in words.windows(2).filter(|pair| is_secret(pair[0])) {
@@ -200,6 +204,26 @@ impl Reading {
         }
     }
 
+    /// What is copied or moved keeps its mode, a copy but for what `umask` takes away; of what is not known
+    /// nothing is said.
+    fn copy(&mut self, words: &[&str]) {
+        let as_it_is = |word: &&str| ["mv", "-p", "-a", "--preserve"].contains(word);
+        let narrowed = self.narrow && !words.iter().any(as_it_is);
+        let paths: Vec<&&str> = words[1..].iter().filter(|word| !is_option(word)).collect();
+        let [from, to] = paths.as_slice() else { return };
+        let name = from.rsplit('/').next().unwrap_or(from);
+        let to = match to.strip_suffix('/') {
+            Some(folder) => format!("{folder}/{name}"),
+            None => (**to).to_owned(),
+        };
+        if let Some(access) = self.files.get(**from).cloned()
+            && is_secret(&to)
+        {
+            let access = if narrowed { Access::Owner } else { access };
+            self.files.insert(to, access);
+        }
+    }
+
     /// A folder that others cannot enter keeps them from all that is in it.
     fn folders(&mut self, words: &[&str]) {
         let closed = mode_of(words)
@@ -217,6 +241,32 @@ impl Reading {
 fn is_secret(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     SECRET.is_match(name) && !PUBLIC.is_match(path)
+}
+
+/// The file into which a command downloads.
+fn fetched<'w>(words: &[&'w str]) -> Option<&'w str> {
+    let behind = |program: &str, flags: [&str; 2]| {
+        let at = words.iter().position(|word| *word == program)?;
+        let words = &words[at + 1..];
+        words.iter().enumerate().find_map(|(at, word)| {
+            let long = flags[1];
+            let attached = word
+                .strip_prefix(long)
+                .and_then(|rest| rest.strip_prefix('='));
+            match flags.contains(word) {
+                true => words.get(at + 1).copied(),
+                false => attached,
+            }
+        })
+    };
+    let from_s3 = || {
+        let at = words.iter().position(|word| word.starts_with("s3://"))?;
+        let is_copy = words[..at].ends_with(&["s3", "cp"]);
+        words.get(at + 1).copied().filter(|_| is_copy)
+    };
+    behind("curl", ["-o", "--output"])
+        .or_else(|| behind("wget", ["-O", "--output-document"]))
+        .or_else(from_s3)
 }
 
 fn is_option(word: &str) -> bool {
@@ -324,6 +374,11 @@ mod tests {
             "place /n/key.pem 0644 root < /tmp/x",
             "chmod -R 755 /n && fetch > /n/key.pem",
             "fetch > /n/key.pem; chmod \\\n  0644 /n/key.pem",
+            "curl -fsS -o /n/key.pem https://vault/key",
+            "sudo curl --output=/n/agent-key.pem https://vault/key",
+            "persist wget -q -O \"/n/key.pem\" https://vault/key",
+            "aws s3 cp s3://bucket/key.pem /n/key.pem",
+            "umask 077\nfetch > /tmp/key.pem\nchmod 0644 /tmp/key.pem\ncp -p /tmp/key.pem /n/; rm /tmp/key.pem; chmod 600 /tmp/key.pem",
         ] {
             assert_eq!(told(script).len(), 1, "{script}: {:?}", told(script));
         }
@@ -349,6 +404,11 @@ mod tests {
             "fetch > /n/cert.pem\ncurl x > /etc/apt/keyrings/docker.key\ncat y > /n/public.key",
             "apt-get install -y gossip.key",
             "# fetch > /n/key.pem",
+            "umask 077\ncurl -o /n/key.pem https://vault/key",
+            "curl -o /n/key.pem https://vault/key && chmod 0600 /n/key.pem",
+            "curl -o /n/cert.pem https://vault/cert; curl https://vault/key.pem",
+            "install -m 0600 /dev/null /w/key.pem\ncurl -o /w/key.pem https://vault/key\nmv /w/key.pem /n/key.pem",
+            "cp /elsewhere/key.pem /n/key.pem",
         ] {
             assert_eq!(told(script), [""; 0], "{script}");
         }
