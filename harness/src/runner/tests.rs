@@ -388,7 +388,10 @@ fn writes_over_a_failover() -> Vec<Step> {
         inject(Fault::Kill, 1),
         expect(Condition::Leader, 5_000),
         hold(500),
-        Step::Heal { fault: Fault::Kill },
+        Step::Heal {
+            fault: Fault::Kill,
+            of: None,
+        },
         Step::StopAll,
     ]
 }
@@ -476,7 +479,10 @@ async fn a_gap_in_writing_is_measured_within_20_ms() {
         inject(Fault::Kill, 1),
         expect(Condition::Leader, 5_000),
         hold(500),
-        Step::Heal { fault: Fault::Kill },
+        Step::Heal {
+            fault: Fault::Kill,
+            of: None,
+        },
         Step::StopAll,
     ];
     let report = run_on(&target, steps).await;
@@ -557,6 +563,7 @@ async fn when_the_time_is_over_what_is_left_up_to_the_last_stop_is_left_out() {
         hold(3_500),
         Step::Heal {
             fault: Fault::Pause,
+            of: None,
         },
         // What waits for the cluster after the healing is no fault.
         hold(1),

@@ -100,9 +100,9 @@ fn faults_of_the_library_are_healed_before_its_scenarios_end() {
         let all = flat(&scenario.steps);
         for (place, step) in all.iter().enumerate() {
             if let Step::Inject { fault, .. } = step {
-                let healed = all[place..]
-                    .iter()
-                    .any(|later| matches!(later, Step::Heal { fault: healed } if healed == fault));
+                let healed = all[place..].iter().any(
+                    |later| matches!(later, Step::Heal { fault: healed, .. } if healed == fault),
+                );
                 assert!(healed, "{}: {fault} is never healed", scenario.name);
             }
         }

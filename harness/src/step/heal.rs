@@ -2,33 +2,53 @@
 
 use super::{Choice, Form, Injection, Label, Scene, Step, StepError, with_causes};
 use crate::fault::Fault;
+use crate::grammar::{Arg, Type};
+use crate::spec::{AgentName, Role};
 use crate::target::ControlError;
 use crate::timeline::Kind;
 
 pub(super) const FORM: Form = Form {
     name: "heal",
-    about: "undoes all faults of a kind that are in, the newest first",
+    about: "undoes all faults of a kind that are in, the newest first; those of one role's agents, where it is named",
     label: Label::Fault,
-    args: &[],
+    args: &[Arg::optional(
+        "of",
+        Type::Role,
+        "of which agents, where not of all",
+    )],
     choice: Choice::Free,
     steps: false,
     example: r#"heal "kill" {}"#,
     build: |statement| Step::Heal {
         fault: statement.fault(),
+        of: match statement.args.opt_text("of").as_deref() {
+            Some("server") => Some(Role::Server),
+            Some(_) => Some(Role::Client),
+            None => None,
+        },
     },
 };
 
-pub(super) async fn run(scene: &Scene<'_>, fault: Fault) -> Result<String, StepError> {
+pub(super) async fn run(
+    scene: &Scene<'_>,
+    fault: Fault,
+    of: Option<Role>,
+) -> Result<String, StepError> {
+    let meant = |agent: &AgentName| {
+        let role = scene.target.agent(agent).map(|info| info.role);
+        of.is_none() || role == of
+    };
     let mut healed = Vec::new();
     for injection in scene.ledger.entries().into_iter().rev() {
-        if injection.fault == fault {
+        if injection.fault == fault && meant(&injection.agent) {
             heal(scene, &injection).await?;
             healed.push(format!("`{}`", injection.agent));
         }
     }
     if healed.is_empty() {
+        let of = of.map_or_else(String::new, |role| format!(" of a {role}"));
         return Err(StepError::Inconclusive {
-            why: format!("there is no {fault} to heal"),
+            why: format!("there is no {fault}{of} to heal"),
         });
     }
     Ok(format!("healed {}", healed.join(", ")))

@@ -44,6 +44,7 @@ use crate::fault::Fault;
 use crate::pick::{Pick, PickError};
 use crate::poll::PollError;
 use crate::probe::Condition;
+use crate::spec::Role;
 use crate::target::{Capability, ControlError};
 use crate::workload::Workload;
 
@@ -141,6 +142,8 @@ pub enum Step {
     Heal {
         /// The fault.
         fault: Fault,
+        /// Of which agents; of all where it is left out.
+        of: Option<Role>,
     },
     /// Stops agents in good order and starts them again; nothing is left to heal.
     Restart {
@@ -358,7 +361,7 @@ impl Step {
             Self::Hold { that, lasting } => hold::run(scene, that.as_ref(), *lasting).await,
             Self::Never { that, lasting } => hold::never(scene, that, *lasting).await,
             Self::Inject { fault, on } => inject::run(scene, *fault, on).await,
-            Self::Heal { fault } => heal::run(scene, *fault).await,
+            Self::Heal { fault, of } => heal::run(scene, *fault, *of).await,
             Self::Restart { on } => restart::run(scene, on).await,
             Self::Upgrade { on } => upgrade::run(scene, on).await,
             Self::Start { workload } => Ok(background::start(scene, workload)),

@@ -24,7 +24,11 @@ impl fmt::Display for Step {
                 write!(f, "expect never {that} for {} s", lasting.as_secs_f64())
             }
             Self::Inject { fault, on } => write!(f, "{fault} {on}"),
-            Self::Heal { fault } => write!(f, "heal {fault}"),
+            Self::Heal { fault, of: None } => write!(f, "heal {fault}"),
+            Self::Heal {
+                fault,
+                of: Some(role),
+            } => write!(f, "heal {fault} of {role}s"),
             Self::Restart { on } => write!(f, "stop and start {on}"),
             Self::Upgrade { on } => write!(f, "upgrade {on}"),
             Self::Start { workload } => write!(f, "start {workload}"),

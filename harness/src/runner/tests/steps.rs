@@ -262,6 +262,7 @@ async fn the_engine_is_restarted_once_for_all_and_servers_are_started_first() {
         },
         Step::Heal {
             fault: Fault::RestartEngine,
+            of: None,
         },
     ]);
     let report = run(&script, &target, Options::with_seed(1)).await;
