@@ -4,7 +4,8 @@
 //!
 //! What is told of Nomad is the least that it can be: a wait ends where the last look began that did not find it
 //! so. From there on (the rest of that look, the pause, the look that found it) time is the harness's, although
-//! the thing may have come about at any moment of it. So is what Docker takes to end and start agents.
+//! the thing may have come about at any moment of it. So is what Docker takes to end and start agents. A write
+//! is a wait for Nomad, too, from its sending to its answer.
 
 use std::cell::RefCell;
 use std::future::Future;

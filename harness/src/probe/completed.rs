@@ -25,16 +25,29 @@ pub const WORD: Word<Condition> = Word {
 
 /// Done when exactly `wanted` allocations are complete and all others are, too.
 pub async fn look(agents: &Directory, job: &str, wanted: usize) -> Look<String> {
-    let all = agents
-        .ask(|api| async move { api.all_allocations().await })
-        .await;
-    let mut all = match all {
-        Ok(all) => all,
-        Err(error) => return Look::failed(&error),
+    let (all, known) = tokio::join!(
+        agents.ask(|api| async move { api.all_allocations().await }),
+        agents.ask(|api| async move { api.job(job).await }),
+    );
+    let (all, known) = match (all, known) {
+        (Ok(all), Ok(known)) => (all, known),
+        (_, Err(error)) if error.status() == Some(404) => {
+            return Look::NotYet(format!("there is no job `{job}`"));
+        }
+        (Err(error), _) | (_, Err(error)) => return Look::failed(&error),
     };
+    judge(&own(all, job, known.create_index), wanted)
+}
+
+/// The allocations of a job and its children. Those of an earlier job of that name stay after it was purged,
+/// until Nomad collects its garbage: they are older than the job.
+fn own(mut all: Vec<AllocStub>, job: &str, since: u64) -> Vec<AllocStub> {
     let children = format!("{job}/");
-    all.retain(|alloc| alloc.job_id == job || alloc.job_id.starts_with(&children));
-    judge(&all, wanted)
+    all.retain(|alloc| {
+        let named = alloc.job_id == job || alloc.job_id.starts_with(&children);
+        named && alloc.create_index > since
+    });
+    all
 }
 
 fn judge(all: &[AllocStub], wanted: usize) -> Look<String> {
@@ -63,6 +76,27 @@ mod tests {
             ..AllocStub::default()
         };
         states.iter().map(one).collect()
+    }
+
+    #[test]
+    fn what_an_earlier_job_of_that_name_left_is_not_counted() {
+        let alloc = |job: &str, at: u64| AllocStub {
+            job_id: job.to_owned(),
+            create_index: at,
+            ..AllocStub::default()
+        };
+        let all = vec![
+            alloc("batch", 9),
+            alloc("batch/dispatch-1", 9),
+            alloc("batch", 11),
+            alloc("batch/dispatch-2", 12),
+            alloc("batches", 13),
+        ];
+        let left: Vec<u64> = own(all, "batch", 10)
+            .iter()
+            .map(|one| one.create_index)
+            .collect();
+        assert_eq!(left, [11, 12]);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! applied although its answer was lost.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Scene, StepError};
 use crate::nomad::{Api, ApiError};
 use crate::poll::{self, Look};
+use crate::spent;
 
 /// How long the cluster may be without a leader meanwhile: an election takes 1 to 4 s in Nomad,
 /// more when votes are split.
@@ -36,8 +37,13 @@ where
     let agents = scene.untouched();
     let written = poll::eventually(scene.allowed(WITHIN), INTERVAL, what, || async {
         for entry in agents.servers() {
+            let began = Instant::now();
             match call(entry.api.clone()).await {
-                Ok(written) => return Look::Done(Ok(written)),
+                Ok(written) => {
+                    // Nomad commits it, and answers.
+                    spent::waited(began, Instant::now());
+                    return Look::Done(Ok(written));
+                }
                 Err(error) if !error.is_retryable() => return Look::Never(error.to_string()),
                 Err(error) if again == Again::Yes || error.surely_not_applied() => {
                     tracing::debug!("{what}: {error}");
