@@ -10,8 +10,8 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 pub use self::adoption::{
-    Adopted, AdoptedSetting, Adoption, Cloud, CloudJoin, CloudMachine, Filter, Ports, Substitution,
-    Transport,
+    Adopted, AdoptedSetting, Adoption, Cloud, CloudJoin, CloudMachine, Filter, Ports, STAND_IN,
+    STAND_IN_ADDRESS, STAND_IN_INSTANCE, Substitution, Transport,
 };
 pub use self::data_size::{DataSize, DataSizeError};
 

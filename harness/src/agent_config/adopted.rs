@@ -9,7 +9,8 @@ use super::{
     CLIENT_COMPUTE_MHZ, CLIENT_DISK_MB, CLIENT_MEMORY_MB, DATA_DIR, HTTP_CONNECTIONS_MAX, TLS_DIR,
 };
 use crate::spec::{
-    Adopted, AgentPlan, CloudJoin, ClusterSpec, RPC_PORT, Role, SERF_PORT, Substitution,
+    Adopted, AgentPlan, CloudJoin, ClusterSpec, RPC_PORT, Role, SERF_PORT, STAND_IN_ADDRESS,
+    STAND_IN_INSTANCE, Substitution,
 };
 
 /// Keys by which an agent finds the servers.
@@ -144,6 +145,7 @@ fn changes(
     if agent.role == Role::Client {
         all.measures();
     }
+    all.stand_ins(agent);
     all.made
 }
 
@@ -230,6 +232,27 @@ impl Changes<'_> {
                 shown: None,
                 why,
             });
+        }
+    }
+
+    /// What the machine asked of its metadata service, and got a stand-in's answer.
+    fn stand_ins(&mut self, agent: &AgentPlan) {
+        for setting in &self.adopted.settings {
+            let theirs = setting.value.to_string();
+            let (ours, why) = if theirs.contains(STAND_IN_ADDRESS) {
+                let address = agent.address.to_string();
+                (
+                    theirs.replace(STAND_IN_ADDRESS, &address),
+                    "the machine's own address",
+                )
+            } else if setting.key == "name" && theirs.contains(STAND_IN_INSTANCE) {
+                (quote(agent.name.as_str()), "AWS gives the machine's id")
+            } else {
+                continue;
+            };
+            if self.made.iter().all(|change| change.key != setting.key) {
+                self.set(&setting.key, ours, why);
+            }
         }
     }
 
@@ -365,6 +388,7 @@ mod tests {
             spec.adoption = Some(crate::spec::Adoption {
                 source: "terraform".to_owned(),
                 prefer: None,
+                reading: Vec::new(),
                 agents: Vec::new(),
                 closed_there: Vec::new(),
                 filters: Vec::new(),

@@ -14,16 +14,15 @@ use super::{
 };
 use crate::docker::archive::{self, Member};
 use crate::docker::{ContainerPlan, DockerEngine, DockerError, Trouble, labels};
+use crate::spec::STAND_IN_ADDRESS;
 
 /// Where the stand-ins come before everything else on the path.
 const PATH: &str =
     "PATH=/rehearse/shims:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Lines of its output that are kept.
 const SAID_LINES: usize = 12;
-/// The address that the metadata service names: of the range for documentation.
-const ADDRESS: &str = "192.0.2.10";
 
-/// Runs a machine's user data, and a second time if the first ended well.
+/// Runs a machine's user data, and where the terms say so a second time if the first ended well.
 ///
 /// # Errors
 ///
@@ -41,7 +40,7 @@ pub async fn boot(
         env: vec![PATH.to_owned()],
         user: "0".to_owned(),
         hostname: subject.name.chars().filter(|c| host(*c)).take(60).collect(),
-        labels: labels::of_tool(&unique),
+        labels: labels::of_tool(&terms.run),
         ..ContainerPlan::alone(
             format!("rehearse-boot-{}", &unique[..12]),
             terms.image.clone(),
@@ -63,6 +62,18 @@ pub async fn boot(
     Ok(booted)
 }
 
+/// Removes the containers of a run.
+///
+/// # Errors
+///
+/// When the engine does not let them go.
+pub async fn clean_up(docker: &dyn DockerEngine, run: &str) -> Result<(), DockerError> {
+    for container in docker.containers(&[(labels::RUN, Some(run))]).await? {
+        docker.remove_container(&container.id).await?;
+    }
+    Ok(())
+}
+
 struct Container<'a> {
     docker: &'a dyn DockerEngine,
     id: &'a str,
@@ -80,7 +91,7 @@ impl Container<'_> {
         let before: BTreeSet<String> = self.docker.changes(self.id).await?.into_iter().collect();
         let first = self.run().await?;
         let files = self.files(&before).await?;
-        let again = if first.end == End::Exited(0) {
+        let again = if self.terms.again && first.end == End::Exited(0) {
             let second = self.run().await?;
             if second.end == End::Exited(0) {
                 let after = self.files(&before).await?;
@@ -116,7 +127,8 @@ impl Container<'_> {
             text("part", 0o644, ""),
             text("arch", 0o644, &subject.arch),
             text("region", 0o644, &subject.region),
-            text("address", 0o644, ADDRESS),
+            text("zone", 0o644, &subject.zone),
+            text("address", 0o644, STAND_IN_ADDRESS),
             text("services/.keep", 0o644, ""),
         ];
         for part in self.parts {

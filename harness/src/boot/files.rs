@@ -65,6 +65,21 @@ pub(super) fn roots(changed: &[String], before: &BTreeSet<String>) -> Vec<String
         .collect()
 }
 
+#[cfg(test)]
+impl BootFile {
+    pub(super) fn empty(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            mode: "0644".to_owned(),
+            owner: "root:root".to_owned(),
+            bytes: 0,
+            sha256: String::new(),
+            text: None,
+            program: false,
+        }
+    }
+}
+
 /// Users and groups by number.
 #[derive(Debug, Default)]
 pub(super) struct Names {

@@ -7,6 +7,7 @@
 //! the request, how long anything takes. The agent is not run: whoever asks it gets an answer as of one
 //! that is well.
 
+mod agent;
 mod container;
 mod files;
 mod log;
@@ -21,10 +22,11 @@ use crate::docker::DockerError;
 use crate::engine::EngineError;
 use crate::terraform::aws::parts::{Part, parts};
 
-pub use self::container::boot;
+pub use self::agent::agent_files;
+pub use self::container::{boot, clean_up};
 pub use self::files::BootFile;
 pub use self::log::{Call, Kind};
-pub use self::text::render;
+pub use self::text::{ended, render};
 
 /// The program that stands for all others.
 const SHIM: &str = include_str!("shim.sh");
@@ -132,6 +134,10 @@ pub struct Terms {
     pub platform: String,
     /// How long one run may take.
     pub limit: Duration,
+    /// What its container is labelled with: [`clean_up`] with it removes what an interrupted run leaves.
+    pub run: String,
+    /// Whether it is run a second time, if the first ended well.
+    pub again: bool,
 }
 
 /// A machine whose user data is to be run.
@@ -145,6 +151,8 @@ pub struct Subject {
     pub arch: String,
     /// AWS's region.
     pub region: String,
+    /// Its zone.
+    pub zone: String,
 }
 
 /// Why user data could not be run at all.
@@ -216,7 +224,7 @@ pub enum Again {
     },
     /// It fails.
     Fails(Run),
-    /// The first did not end well.
+    /// The first did not end well, or one was all that was wanted.
     NotTried,
 }
 

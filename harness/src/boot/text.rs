@@ -80,7 +80,9 @@ fn write(booted: &Booted, text: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn ended(run: &Run) -> String {
+/// Returns how a run ended, in words.
+#[must_use]
+pub fn ended(run: &Run) -> String {
     let at = run.line.as_ref().map_or_else(String::new, |(line, text)| {
         format!(" in line {line}: `{text}`")
     });

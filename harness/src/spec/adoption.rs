@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{AgentName, Role, Subnet};
 
+/// The address that the stand-in of the metadata service names at a first boot that is rehearsed: of the
+/// range for documentation.
+pub const STAND_IN_ADDRESS: &str = "192.0.2.10";
+/// The instance's id that it names.
+pub const STAND_IN_INSTANCE: &str = "i-00000000000000000";
+/// What is in every text of a stand-in's that is no address and no id: of secrets and downloads.
+pub const STAND_IN: &str = "stand-in";
+
 /// Agents of another configuration: theirs in all but what is declared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adoption {
@@ -15,6 +23,9 @@ pub struct Adoption {
     pub prefer: Option<Subnet>,
     /// The agents, servers first.
     pub agents: Vec<Adopted>,
+    /// How the agents' configuration was found: executed, or read off, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reading: Vec<String>,
     /// The agents' ports that security groups close there, as `clients to servers: 4648/tcp`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closed_there: Vec<String>,
@@ -248,6 +259,7 @@ mod tests {
         let mut adoption = Adoption {
             source: "terraform".to_owned(),
             prefer: None,
+            reading: Vec::new(),
             agents: vec![agent("server-1"), agent("server-2")],
             closed_there: Vec::new(),
             filters: Vec::new(),

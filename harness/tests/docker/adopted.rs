@@ -202,6 +202,106 @@ async fn up_changed(
     (code, out + &err)
 }
 
+/// Our own configuration with an agent's file that is finished by commands, as many a script does it, and with
+/// `more` after them.
+fn finished_by_commands(dir: &std::path::Path, more: &str) {
+    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    super::copy(&ours, dir);
+    let edit = |name: &str, from: &str, to: &str| {
+        let path = dir.join("templates").join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    };
+    edit(
+        "server.hcl.tpl",
+        "  raft_protocol    = 3\n",
+        "  raft_protocol    = 3\n  heartbeat_grace  = \"GRACE\"\n",
+    );
+    edit("server.hcl.tpl", "\"0.0.0.0\"", "\"HERE\"");
+    edit("client.hcl.tpl", "\"0.0.0.0\"", "\"HERE\"");
+    let unit = "place /etc/systemd/system/nomad.service";
+    let commands = format!(
+        "ADDRESS=$(curl -s http://169.254.169.254/latest/meta-data/local-ipv4)\n\
+         sed -i -e 's/GRACE/42s/' -e \"s/HERE/$ADDRESS/\" /etc/nomad.d/nomad.hcl\n\
+         if [ \"$(hostname)\" = rehearse-server-2 ]; then\n\
+           printf 'server {{\\n  num_schedulers = 1\\n}}\\n' > /etc/nomad.d/zz-more.hcl\n\
+         fi\n{more}\n"
+    );
+    edit("boot.sh.tpl", unit, &(commands + unit));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_first_boot_makes_of_a_configuration_is_what_stands_here() {
+    let Some(stage) = Stage::set().await else {
+        return;
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    finished_by_commands(scratch.path(), "");
+    let dir = scratch.path().to_str().unwrap();
+    let up = |name| {
+        [
+            "up",
+            name,
+            "--from",
+            dir,
+            "-var",
+            VAR,
+            "--engine",
+            "simulator",
+        ]
+    };
+    let out = stage.run_well(&up("booted")).await;
+    for told in [
+        "the configuration of every agent is what its machine's first boot leaves, which was executed here \
+         without network",
+        "3 servers: bind_addr: \"192.0.2.10\" there, ",
+        ": the machine's own address  /etc/nomad.d/nomad.hcl:5",
+    ] {
+        assert!(out.contains(told), "{told}\n{out}");
+    }
+    for (agent, more) in [("server-1", false), ("server-2", true)] {
+        let container = format!("rehearse-booted-{agent}");
+        let file = stage
+            .docker
+            .download(&container, "/etc/nomad.d/nomad.hcl")
+            .await;
+        let text = String::from_utf8_lossy(&file.unwrap()).into_owned();
+        assert!(text.contains("heartbeat_grace = \"42s\""), "{text}");
+        assert!(
+            !text.contains("192.0.2.10") && !text.contains("HERE"),
+            "{text}"
+        );
+        assert_eq!(text.contains("num_schedulers = 1"), more, "{text}");
+    }
+    let compare = [
+        "compare", "booted", "--with", dir, "-var", VAR, "--format", "json",
+    ];
+    let (_, out, err) = stage.run(&compare).await;
+    let outcome: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let mut drifts = outcome["differences"].as_array().unwrap().iter();
+    let drift = drifts.find(|one| one["declared"].is_null() && one["key"] != "Nomad's version");
+    assert!(drift.is_none(), "{out}{err}");
+    assert!(
+        outcome["alike"].as_u64().unwrap() > 50 && !out.contains("shows no agent"),
+        "{out}"
+    );
+    stage.run_well(&["down", "booted"]).await;
+    stage.assert_nothing_left("booted").await;
+
+    // The fault: a script that fails. Its configuration cannot be read off, either.
+    finished_by_commands(scratch.path(), "false\n");
+    let (code, out, err) = stage.run(&up("unbooted")).await;
+    assert_eq!(code, 2, "{out}{err}");
+    for told in [
+        "`/etc/nomad.d/nomad.hcl` is edited later by line ",
+        "its configuration is read off the user data: executed here, it failed with exit code 1",
+    ] {
+        assert!(err.contains(told), "{told}\n{err}");
+    }
+    stage.assert_nothing_left("unbooted").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_join_tag_is_a_cluster_that_finds_nobody() {
     let Some(stage) = Stage::set().await else {

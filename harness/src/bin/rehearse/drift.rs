@@ -13,8 +13,10 @@ use nomad_harness::{lint, spec};
 
 use super::Context;
 use super::failure::Failure;
+use super::first_boot;
 use super::output::{self, Format};
 use super::plan::ValueArgs;
+use super::view::View;
 
 /// The two differ.
 const DRIFT: u8 = 40;
@@ -56,12 +58,14 @@ pub async fn run(
     html: Option<&Path>,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let (configuration, aws) = values.read(dir, true)?;
+    let (configuration, mut aws) = values.read(dir, true)?;
     let cluster = context.open(name).await?;
+    let reading = executed(&cluster, &mut aws, context).await?;
     let here = agents_here(&cluster).await?;
     let (there, not_shown) = agents_there(&aws);
     let mut outcome = config::compare(&here, &there, &|agent, key| declared(&cluster, agent, key));
     outcome.not_compared.extend(not_shown);
+    outcome.not_compared.extend(reading);
     outcome.not_compared.extend(unseen(&cluster));
     add_version(&cluster, &configuration, &aws, &mut outcome);
     add_architecture(&cluster, &aws, &mut outcome);
@@ -83,6 +87,21 @@ pub async fn run(
         Some(_) => ExitCode::from(DRIFT),
         None => ExitCode::SUCCESS,
     })
+}
+
+/// Reads the other side as it was read when the cluster was made of it: by executing it. Returns what was not.
+async fn executed(
+    cluster: &DockerCluster,
+    aws: &mut AwsCluster,
+    context: &Context,
+) -> Result<Vec<String>, Failure> {
+    if cluster.record().spec.adoption.is_none() {
+        return Ok(Vec::new());
+    }
+    let docker = context.docker().await?;
+    let view = View::new();
+    let reading = first_boot::take(aws, None, docker.as_ref(), context, &view).await?;
+    Ok(reading.not_executed)
 }
 
 fn settings(files: &AgentFiles) -> Vec<Setting> {

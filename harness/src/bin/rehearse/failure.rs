@@ -4,6 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use nomad_harness::boot::BootError;
+use nomad_harness::causes;
 use nomad_harness::docker::{ConnectError, DockerError};
 use nomad_harness::engine::EngineError;
 use nomad_harness::target::docker::{FolderError, LifecycleError, OpenError, SweepError, UpError};
@@ -44,10 +45,21 @@ impl Failure {
         }
     }
 
+    /// The user, or the system, asked to end; nothing is left.
+    pub fn interrupted() -> Self {
+        Self::new(INTERRUPTED, None, "interrupted; nothing is left behind")
+    }
+
     /// Says what to type next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Returns its words and those of its causes, in a line.
+    pub fn in_a_line(&self) -> String {
+        let words = causes::with_causes(self.error.as_ref());
+        words.replace('\n', "; ")
     }
 
     /// Prints it, and returns the exit code.

@@ -1,10 +1,12 @@
-//! `rehearse plan --run`: user data executed.
+//! User data executed: `rehearse plan --run`, and `rehearse up --from` for what the agents are given.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use nomad_harness::boot::{self, Booted, Subject, Terms};
+use nomad_harness::boot::{self, BootError, Booted, Subject, Terms};
+use nomad_harness::causes;
+use nomad_harness::docker::DockerEngine;
 use nomad_harness::engine;
 use nomad_harness::spec::Arch;
 use nomad_harness::terraform::aws::{AwsCluster, Machine};
@@ -13,10 +15,13 @@ use serde::Serialize;
 use super::Context;
 use super::failure::Failure;
 use super::output::{self, Format};
+use super::up;
 use super::view::View;
 
 /// User data failed.
 const FAILED: u8 = 30;
+/// How long a first boot may take that is run for its agent's configuration alone.
+const LIMIT: Duration = Duration::from_secs(20);
 /// Machines at a time.
 const TOGETHER: usize = 3;
 
@@ -38,53 +43,34 @@ pub async fn run(
     limit: Duration,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
-    let arch = Arch::host()
-        .ok_or_else(|| Failure::environment("this machine's architecture is not supported"))?;
     let (subjects, mut not_run) = subjects(cluster);
     let (mut to_run, mut ignored) = (Vec::new(), Vec::new());
     for subject in &subjects {
-        match boot::nothing_to_run(&subject.user_data) {
+        match boot::nothing_to_run(&subject.1.user_data) {
             Some(why) => ignored.push(format!(
                 "`{}`: its user data has nothing to run: {why}",
-                subject.name
+                subject.1.name
             )),
-            None => to_run.push(subject),
+            None => to_run.push(&subject.1),
         }
     }
     let some_ignored = !ignored.is_empty();
     not_run.extend(ignored);
     let docker = context.docker().await?;
     let view = View::new();
-    let environment = &context.environment;
-    let image = engine::workbench(
-        base_image,
-        arch,
-        environment,
-        docker.as_ref(),
-        view.progress(),
-    )
-    .await?;
+    let again = true;
+    let terms = terms(base_image, limit, again, docker.as_ref(), context, &view).await?;
     drop(view);
-    let terms = Terms {
-        image: image.clone(),
-        platform: arch.platform(),
-        limit,
-    };
-    let runs = to_run
-        .into_iter()
-        .map(|subject| boot::boot(docker.as_ref(), subject, &terms));
-    let mut runs = futures::stream::iter(runs).buffered(TOGETHER);
-    let mut booted = Vec::new();
-    while let Some(one) = runs.next().await {
-        let one = one?;
+    let show = |booted: &Booted| {
         if context.format == Format::Text {
-            output::text(&boot::render(&one));
+            output::text(&boot::render(booted));
         }
-        booted.push(one);
-    }
+    };
+    let runs = boot_all(docker.as_ref(), &to_run, &terms, show);
+    let booted = unless_interrupted(docker.as_ref(), &terms.run, runs).await??;
     let fails = some_ignored || booted.is_empty() || booted.iter().any(Booted::fails);
     let outcome = Outcome {
-        image,
+        image: terms.image.clone(),
         booted,
         not_run,
     };
@@ -108,8 +94,160 @@ pub async fn run(
     })
 }
 
-/// The machines whose user data is wholly known; for the others, why they are left out.
-fn subjects(cluster: &AwsCluster) -> (Vec<Subject>, Vec<String>) {
+/// Runs the user data of several machines, some of them at a time; each is shown as soon as it is its turn.
+async fn boot_all(
+    docker: &dyn DockerEngine,
+    subjects: &[&Subject],
+    terms: &Terms,
+    show: impl Fn(&Booted),
+) -> Result<Vec<Booted>, BootError> {
+    let runs = subjects
+        .iter()
+        .map(|subject| boot::boot(docker, subject, terms));
+    let mut runs = futures::stream::iter(runs).buffered(TOGETHER);
+    let mut booted = Vec::new();
+    while let Some(one) = runs.next().await {
+        let one = one?;
+        show(&one);
+        booted.push(one);
+    }
+    Ok(booted)
+}
+
+/// Does what makes containers of a run; who interrupts it leaves none.
+async fn unless_interrupted<T>(
+    docker: &dyn DockerEngine,
+    run: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => Ok(done),
+        () = up::interrupted() => {
+            boot::clean_up(docker, run).await?;
+            Err(Failure::interrupted())
+        }
+    }
+}
+
+/// How user data is to be run here.
+async fn terms(
+    base_image: Option<&str>,
+    limit: Duration,
+    again: bool,
+    docker: &dyn DockerEngine,
+    context: &Context,
+    view: &View,
+) -> Result<Terms, Failure> {
+    let arch = Arch::host()
+        .ok_or_else(|| Failure::environment("this machine's architecture is not supported"))?;
+    let environment = &context.environment;
+    let image = engine::workbench(base_image, arch, environment, docker, view.progress()).await?;
+    Ok(Terms {
+        image,
+        platform: arch.platform(),
+        limit,
+        run: format!("boot-{}", std::process::id()),
+        again,
+    })
+}
+
+/// How the agents' configuration was found.
+pub struct Reading {
+    /// Machines whose user data was executed.
+    executed: usize,
+    /// Those whose was not, and why.
+    pub not_executed: Vec<String>,
+}
+
+impl Reading {
+    /// Says it, a line each.
+    pub fn lines(self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.executed > 0 {
+            let agents = match self.not_executed.as_slice() {
+                [] => "every agent",
+                _ => "any other agent",
+            };
+            lines.push(format!(
+                "the configuration of {agents} is what its machine's first boot leaves, which was executed here \
+                 without network"
+            ));
+        }
+        lines.extend(self.not_executed);
+        lines
+    }
+}
+
+/// Gives every machine the agent's configuration that its first boot leaves, and returns how it went. Where a first boot cannot be run, or fails, what was read off the user data stays. Fails where it is
+/// interrupted.
+pub async fn take(
+    cluster: &mut AwsCluster,
+    base_image: Option<&str>,
+    docker: &dyn DockerEngine,
+    context: &Context,
+    view: &View,
+) -> Result<Reading, Failure> {
+    let terms = match terms(base_image, LIMIT, false, docker, context, view).await {
+        Ok(terms) => terms,
+        Err(failure) => {
+            let why = failure.in_a_line();
+            let why = format!("their configuration is read off the user data, not executed: {why}");
+            return Ok(Reading {
+                executed: 0,
+                not_executed: vec![why],
+            });
+        }
+    };
+    let (subjects, left_out) = subjects(cluster);
+    let runs = subjects
+        .iter()
+        .map(|(at, subject)| async { (*at, left(docker, subject, &terms).await) });
+    let all = futures::stream::iter(runs).buffered(TOGETHER).collect();
+    let outcomes: Vec<_> = unless_interrupted(docker, &terms.run, all).await?;
+    let mut reading = Reading {
+        executed: 0,
+        not_executed: left_out,
+    };
+    for (at, outcome) in outcomes {
+        let machine = &mut cluster.machines[at];
+        match outcome {
+            Ok(files) => {
+                machine.booted(&files);
+                reading.executed += 1;
+            }
+            Err(why) => reading.not_executed.push(format!(
+                "`{}`: its configuration is read off the user data: {why}",
+                machine.address
+            )),
+        }
+    }
+    Ok(reading)
+}
+
+/// The agent's files that a first boot leaves.
+async fn left(
+    docker: &dyn DockerEngine,
+    subject: &Subject,
+    terms: &Terms,
+) -> Result<Vec<(String, String)>, String> {
+    if let Some(why) = boot::nothing_to_run(&subject.user_data) {
+        return Err(format!("nothing of it can be run: {why}"));
+    }
+    let booted = boot::boot(docker, subject, terms)
+        .await
+        .map_err(|error| causes::with_causes(&error))?;
+    if !booted.is_well() {
+        return Err(format!("executed here, it {}", boot::ended(&booted.first)));
+    }
+    let files = boot::agent_files(&booted);
+    if files.is_empty() {
+        return Err("executed here, it leaves no configuration where the agent looks".to_owned());
+    }
+    Ok(files)
+}
+
+/// The machines whose user data is wholly known, by their number; for the others, why they are left out.
+fn subjects(cluster: &AwsCluster) -> (Vec<(usize, Subject)>, Vec<String>) {
     let region = cluster
         .region
         .known()
@@ -117,14 +255,18 @@ fn subjects(cluster: &AwsCluster) -> (Vec<Subject>, Vec<String>) {
         .unwrap_or_else(|| "us-east-1".to_owned());
     let mut subjects = Vec::new();
     let mut left_out = Vec::new();
-    for machine in &cluster.machines {
+    for (at, machine) in cluster.machines.iter().enumerate() {
         match user_data(machine) {
-            Ok(user_data) => subjects.push(Subject {
-                name: machine.name.known().unwrap_or(&machine.address).clone(),
-                user_data,
-                arch: machine.arch.unwrap_or(Arch::Amd64).to_string(),
-                region: region.clone(),
-            }),
+            Ok(user_data) => subjects.push((
+                at,
+                Subject {
+                    name: machine.name.known().unwrap_or(&machine.address).clone(),
+                    user_data,
+                    arch: machine.arch.unwrap_or(Arch::Amd64).to_string(),
+                    region: region.clone(),
+                    zone: machine.zone(&region),
+                },
+            )),
             Err(why) => left_out.push(format!("`{}`: {why}", machine.address)),
         }
     }

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::cluster_args::ClusterArgs;
 use super::failure::Failure;
+use super::first_boot;
 use super::output::{self, Format};
 use super::plan::ValueArgs;
 use super::view::View;
@@ -33,6 +34,10 @@ pub struct Args {
     /// for what cannot be the same here, which is printed key by key.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["servers", "clients", "server_arch", "client_arch", "agent_arch", "region", "datacenter"])]
     from: Option<PathBuf>,
+    /// Image that stands for the machines' own when their user data is executed; without it, one is made of
+    /// this machine's shell and usual programs.
+    #[arg(long, requires = "from", value_name = "REFERENCE")]
+    boot_image: Option<String>,
     /// Leave the ports open between the agents that the configuration's security groups close.
     #[arg(long, requires = "from")]
     open_ports: bool,
@@ -65,8 +70,13 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     let (mut spec, request) = args.cluster.read(&args.name)?;
     if let Some(from) = &args.from {
-        let (configuration, aws) = args.values.read(from, false)?;
-        take_over(&mut spec, &configuration, &aws, from)?;
+        let (configuration, mut aws) = args.values.read(from, false)?;
+        let docker = context.docker().await?;
+        let view = View::new();
+        let base = args.boot_image.as_deref();
+        let reading = first_boot::take(&mut aws, base, docker.as_ref(), context, &view).await?;
+        drop(view);
+        take_over(&mut spec, &configuration, &aws, from, reading.lines())?;
         if args.open_ports
             && let Some(adoption) = &mut spec.adoption
         {
@@ -112,9 +122,14 @@ fn take_over(
     configuration: &Configuration,
     cluster: &AwsCluster,
     from: &Path,
+    reading: Vec<String>,
 ) -> Result<(), Failure> {
-    let agents = adopt(configuration, cluster, from)
-        .map_err(|error| Failure::input(error).hint(format!("rehearse lint {}", from.display())))?;
+    let mut agents = adopt(configuration, cluster, from).map_err(|error| {
+        let told = reading.iter().map(|note| format!("\n  {note}"));
+        let told: String = told.collect();
+        Failure::input(format!("{error}{told}")).hint(format!("rehearse lint {}", from.display()))
+    })?;
+    agents.adoption.reading = reading;
     let number = |role: Role| {
         let of_role = agents.adoption.agents.iter().filter(|one| one.role == role);
         u16::try_from(of_role.count()).unwrap_or(u16::MAX)
@@ -150,6 +165,9 @@ fn declared(adoption: &Adoption) -> String {
         );
         "closed here"
     };
+    for note in &adoption.reading {
+        text.push_str(&format!("\n  {note}"));
+    }
     for closed in &adoption.closed_there {
         text.push_str(&format!("\n  closed there, {here}: {closed}"));
     }

@@ -1,8 +1,9 @@
 //! The agents of a configuration, to be stood up on another target: names, roles and every key of their
 //! own configuration, with the place that says it.
 //!
-//! Read off the user data, not executed: a value that the shell puts in is not known, and refused unless
-//! it is a secret or an address, which are replaced anyway.
+//! Where the user data was executed, its agent's configuration is what that left; what only AWS could give it
+//! is not known. Where it was not, it is read off: a value that the shell puts in is not known. What is not
+//! known is refused, unless it is a secret or an address, which are replaced anyway.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,10 +12,10 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::cloud::cloud_join;
-use super::{AwsCluster, Machine};
+use super::{AwsCluster, Machine, Setting};
 use crate::spec::{
     Adopted, AdoptedSetting, Adoption, AgentName, Filter, HTTP_PORT, RPC_PORT, Role, SERF_PORT,
-    Subnet,
+    STAND_IN, Subnet,
 };
 use crate::terraform::Configuration;
 use crate::terraform::source::Site;
@@ -87,6 +88,7 @@ pub fn adopt(
     let adoption = Adoption {
         source: source.display().to_string(),
         prefer: network(configuration),
+        reading: Vec::new(),
         agents,
         closed_there: cluster.closed(),
         filters: filters(cluster),
@@ -154,8 +156,7 @@ fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {
     for setting in machine.agent.settings() {
         let replaced = REPLACED.contains(&setting.key.as_str()) || setting.key.ends_with("_join");
         let text = setting.value.to_json().to_string();
-        let known = setting.value.unknown("").is_none() && !SHELL.is_match(&text);
-        if !known && !replaced {
+        if !is_known(machine, &setting, &text) && !replaced {
             wrong.push(at(
                 &setting.site,
                 format!(
@@ -184,6 +185,15 @@ fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {
         settings,
         substitutions: Vec::new(),
     })
+}
+
+/// Whether the value of a key is known before the machine's first start.
+fn is_known(machine: &Machine, setting: &Setting, text: &str) -> bool {
+    let by_machine = match machine.agent.executed {
+        true => text.contains(STAND_IN),
+        false => SHELL.is_match(text),
+    };
+    setting.value.unknown("").is_none() && !by_machine
 }
 
 /// Files of the agent's that are not read off, and why.
@@ -233,7 +243,8 @@ fn names_a_container(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-/// What keeps anybody from watching the agent: it is reached by HTTPS on its usual port, with a token.
+/// What keeps anybody from watching the agent: it is of one role, and reached by HTTPS on its usual port, with
+/// a token.
 fn unwatchable(machine: &Machine) -> Vec<(String, String)> {
     let agent = &machine.agent;
     let site = |key: &str| {
@@ -243,6 +254,13 @@ fn unwatchable(machine: &Machine) -> Vec<(String, String)> {
             .to_string()
     };
     let mut found = Vec::new();
+    if ["server.enabled", "client.enabled"].map(|key| agent.flag(key)) == [Some(true); 2] {
+        let what = format!(
+            "it is server and client at once, by {}; here an agent is one of them",
+            agent.paths().join(", ")
+        );
+        found.push((site("client.enabled"), what));
+    }
     for key in ["tls.http", "tls.rpc", "acl.enabled"] {
         if agent.flag(key) != Some(true) {
             found.push((

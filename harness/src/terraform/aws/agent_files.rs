@@ -24,6 +24,8 @@ pub struct AgentFiles {
     /// Files of the agent's that a later command makes another text of, so that they are not read off: path,
     /// line of the user data, place of that line.
     pub edited: Vec<(String, usize, Site)>,
+    /// Whether they are what a first boot left, and not read off the user data.
+    pub executed: bool,
 }
 
 #[derive(Debug)]
@@ -115,6 +117,31 @@ impl AgentFiles {
             .collect();
         let nowhere = Site::start_of(std::path::Path::new("agent"));
         Self::read(&written, "", &nowhere, &Places::default())
+    }
+
+    /// Reads what a first boot left of an agent's files: path and text. What was read off the user data tells
+    /// where a value comes from that is still the same.
+    #[must_use]
+    pub fn left(files: &[(String, String)], read_off: &Self) -> Self {
+        let mut left = Self::of(files);
+        left.executed = true;
+        let known = read_off.settings();
+        for file in &mut left.files {
+            let place = |(key, value, line): &(String, Value, usize)| {
+                let same = |one: &&Setting| one.key == *key && one.value == *value;
+                let site = known.iter().find(same).map(|one| one.site.clone());
+                let here = || Site {
+                    file: PathBuf::from(&file.path),
+                    line: *line,
+                    column: 1,
+                };
+                (*line, site.unwrap_or_else(here))
+            };
+            let mut sites: Vec<(usize, Site)> = file.settings.iter().map(place).collect();
+            sites.sort_by_key(|(line, _)| *line);
+            file.sites = sites;
+        }
+        left
     }
 
     /// Whether any file of the agent's was found.
@@ -335,6 +362,26 @@ mod tests {
         assert!(edited.is_empty() && edited.joins().is_empty());
         let (path, line, _) = &edited.edited[0];
         assert_eq!((path.as_str(), *line), ("/etc/nomad.d/s.hcl", 8));
+    }
+
+    #[test]
+    fn what_a_first_boot_left_comes_from_where_it_was_read_off_if_it_is_the_same() {
+        let script = "#!/bin/sh\ncat > /etc/nomad.d/s.hcl <<EOF\nserver {\n  enabled = true\n  encrypt = \"KEY\"\n}\nEOF\n";
+        let nowhere = Site::start_of(std::path::Path::new("main.tf"));
+        let written = crate::terraform::aws::parts::read(script).0;
+        let read_off = AgentFiles::read(&written, script, &nowhere, &Places::default());
+        let text = "server {\n  encrypt = \"secret\"\n  enabled = true\n}\n";
+        let left = AgentFiles::left(
+            &[("/etc/nomad.d/s.hcl".to_owned(), text.to_owned())],
+            &read_off,
+        );
+        let at = |key: &str| left.get(key).unwrap().site.to_string();
+        assert_eq!(at("server.encrypt"), "/etc/nomad.d/s.hcl:2");
+        assert_eq!(
+            at("server.enabled"),
+            read_off.get("server.enabled").unwrap().site.to_string()
+        );
+        assert!(left.executed && !read_off.executed);
     }
 
     #[test]

@@ -153,15 +153,11 @@ fn described(
     };
     let known =
         |fact: &Fact<String>, made: &str| fact.known().map_or(made, String::as_str).to_owned();
-    let place = machine
-        .place
-        .known()
-        .filter(|place| place.starts_with(region));
     CloudMachine {
         agent: AgentName(known(&machine.name, "")),
         instance_type: known(&machine.instance_type, "t3.small"),
         image: known(&machine.image, "ami-00000000000000000"),
-        zone: place.cloned().unwrap_or_else(|| format!("{region}a")),
+        zone: machine.zone(region),
         tags: { machine.tags.iter() }
             .filter(|(_, value)| !value.contains('<'))
             .map(|(key, value)| (key.clone(), value.clone()))

@@ -13,7 +13,7 @@ use super::fact::Fact;
 use super::places::Places;
 use super::script::WrittenFile;
 use super::{addresses, arch_of, parts};
-use crate::spec::{Arch, Role, Subnet};
+use crate::spec::{Arch, Role, STAND_IN_INSTANCE, Subnet};
 use crate::terraform::resource::Resource;
 use crate::terraform::source::Site;
 use crate::terraform::value::{Cause, Unknown, Value, Why};
@@ -108,6 +108,30 @@ pub struct UserData {
     pub unread: Vec<String>,
     /// Where it stands.
     pub site: Site,
+}
+
+impl Machine {
+    /// Returns its zone; the region's first where it is not known.
+    #[must_use]
+    pub fn zone(&self, region: &str) -> String {
+        let place = self.place.known().filter(|place| place.starts_with(region));
+        place.cloned().unwrap_or_else(|| format!("{region}a"))
+    }
+
+    /// Takes what a first boot left of the agent's configuration, path and text, in the place of what was read
+    /// off the user data.
+    pub fn booted(&mut self, files: &[(String, String)]) {
+        self.agent = AgentFiles::left(files, &self.agent);
+        if let Some((role, why)) = enabled(&self.agent) {
+            (self.role, self.role_from) = (Some(role), why);
+        }
+        let named = self.agent.get("name");
+        let named = named.and_then(|said| Some((said.value.to_text()?, said.site)));
+        // What AWS alone gives is no name yet.
+        if let Some((value, site)) = named.filter(|(name, _)| !name.contains(STAND_IN_INSTANCE)) {
+            self.name = Fact::Known { value, site };
+        }
+    }
 }
 
 /// What a change of user data does to running machines.
@@ -547,11 +571,8 @@ fn role(
     tags: &BTreeMap<String, String>,
     group: &Resource,
 ) -> (Option<Role>, String) {
-    if let Some(role) = agent.role() {
-        return (
-            Some(role),
-            format!("`{role}` is enabled in {}", agent.paths().join(", ")),
-        );
+    if let Some((role, why)) = enabled(agent) {
+        return (Some(role), why);
     }
     let tagged = tags
         .iter()
@@ -578,6 +599,13 @@ fn role(
             "neither its configuration nor its tags nor its name tell".to_owned(),
         ),
     }
+}
+
+/// The role that the agent's own configuration enables.
+fn enabled(agent: &AgentFiles) -> Option<(Role, String)> {
+    let role = agent.role()?;
+    let why = format!("`{role}` is enabled in {}", agent.paths().join(", "));
+    Some((role, why))
 }
 
 /// The role that a name tells.
