@@ -129,6 +129,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "runner",
         &[
+            "agent_config",
             "causes",
             "directory",
             "emulation",
