@@ -130,6 +130,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "runner",
         &[
+            "agent_config",
             "causes",
             "directory",
             "emulation",

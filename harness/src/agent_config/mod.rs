@@ -17,6 +17,7 @@ mod adopted;
 mod hcl;
 mod judged;
 mod keys;
+mod told;
 
 use semver::Version;
 
@@ -25,6 +26,7 @@ pub use adopted::substitutions;
 use hcl::{Tree, expression, list, quote};
 pub use judged::{KeyFault, KeyFaultKind, fault};
 use keys::Key;
+pub use told::{Told, told};
 
 /// Folder of the configuration file inside a container; packages of Nomad use the same.
 pub const CONFIG_DIR: &str = "/etc/nomad.d";

@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case] = &[
     law!(a_members_tags_are_texts_that_say_where_and_what_it_is),
     law!(a_client_asks_a_server_for_the_members),
     law!(an_agent_tells_its_version),
+    law!(an_agent_tells_its_configuration_and_no_gossip_key),
     law!(an_agents_figures_are_texts),
     law!(exactly_one_server_says_that_it_leads),
     law!(a_client_tells_its_node_and_its_servers),
@@ -101,6 +102,56 @@ async fn an_agent_tells_its_version(ground: &Ground) -> Law {
             "got {own}"
         );
     }
+    Ok(())
+}
+
+async fn an_agent_tells_its_configuration_and_no_gossip_key(ground: &Ground) -> Law {
+    for role in [Role::Server, Role::Client] {
+        let own = of_role(ground, role).await?;
+        let config = &own["config"];
+        demand!(
+            config["NodeName"] == ground.first(role)?.info.name.as_str(),
+            "a {role} is named {}",
+            config["NodeName"]
+        );
+        for (place, is) in [
+            ("/Server/Enabled", role == Role::Server),
+            ("/Client/Enabled", role == Role::Client),
+        ] {
+            let told = config.pointer(place);
+            demand!(told == Some(&json!(is)), "{place} of a {role} is {told:?}");
+        }
+        // Durations are nanoseconds, or texts: each as its field has it.
+        for place in [
+            "/Server/HeartbeatGrace",
+            "/Server/MinHeartbeatTTL",
+            "/ACL/TokenTTL",
+            "/Client/GCInterval",
+            "/Autopilot/LastContactThreshold",
+            "/Autopilot/MinQuorum",
+            "/Limits/HTTPMaxConnsPerClient",
+            "/Ports/Serf",
+        ] {
+            let told = config.pointer(place);
+            let is = told.is_some_and(serde_json::Value::is_u64);
+            demand!(is, "{place} of a {role} is {told:?}");
+        }
+        for place in [
+            "/Server/EvalGCThreshold",
+            "/Client/MaxKillTimeout",
+            "/Limits/RPCHandshakeTimeout",
+        ] {
+            let told = config.pointer(place);
+            let is = told.is_some_and(serde_json::Value::is_string);
+            demand!(is, "{place} of a {role} is {told:?}");
+        }
+        let key = &config["Server"]["EncryptKey"];
+        demand!(key.is_null(), "a {role} tells a gossip key");
+    }
+    let own = of_role(ground, Role::Server).await?;
+    let encrypted = own["stats"]["serf"]["encrypted"].as_str();
+    let is = matches!(encrypted, Some("true" | "false"));
+    demand!(is, "whether gossip is encrypted is {encrypted:?}");
     Ok(())
 }
 

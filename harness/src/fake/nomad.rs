@@ -83,7 +83,7 @@ async fn agent_api(
     let parts: Vec<_> = path.split('/').collect();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let reply = match (method, parts.as_slice()) {
-        (Method::GET, ["agent", "self"]) => Some(json!({ "config": { "Datacenter": "dc1" } })),
+        (Method::GET, ["agent", "self"]) => Some(itself(&agent)),
         (Method::GET, ["nodes"]) => Some(nodes(&cluster)),
         (Method::GET, ["operator", "raft", "configuration"]) => Some(servers(&cluster, "Node")),
         (Method::GET, ["operator", "autopilot", "health"]) => Some(servers(&cluster, "Name")),
@@ -104,6 +104,16 @@ async fn agent_api(
         Some(reply) => axum::Json(reply).into_response(),
         None => (StatusCode::NOT_FOUND, "job not found").into_response(),
     }
+}
+
+/// As much of itself as an agent of Nomad tells that has little set.
+fn itself(agent: &AgentName) -> Value {
+    let is_server = agent.as_str().starts_with("server");
+    json!({ "config": {
+        "Datacenter": "dc1",
+        "Server": { "Enabled": is_server, "HeartbeatGrace": 0, "EncryptKey": "hush" },
+        "Client": { "Enabled": !is_server, "MaxKillTimeout": "30s", "Meta": { "token": "hush" } },
+    } })
 }
 
 fn no_leader() -> Response {

@@ -83,6 +83,14 @@ impl Api {
         self.read("agent/self").await
     }
 
+    /// Returns all of it, as it comes: the configuration's form is each version's own.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn agent_self_whole(&self) -> Result<serde_json::Value, ApiError> {
+        self.read("agent/self").await
+    }
+
     /// Returns who votes in Raft. Wants a management token.
     ///
     /// # Errors

@@ -95,7 +95,7 @@ impl AgentSelf {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AgentSelfConfig {
-    pub name: String,
+    pub node_name: String,
     pub region: String,
     pub datacenter: String,
     pub version: VersionInfo,

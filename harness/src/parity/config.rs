@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use agent::jobspec::duration;
 use serde::Serialize;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
+use super::defaults::default_of;
 use super::windows;
 pub use super::windows::{Span, Window};
 use crate::spec::Role;
@@ -76,36 +78,6 @@ impl Configurations {
     }
 }
 
-/// What Nomad takes where nothing is said (`nomad/config.go`, `command/agent/config.go`).
-pub(super) fn default_of(key: &str) -> Option<Json> {
-    Some(match key {
-        "region" => json!("global"),
-        "datacenter" => json!("dc1"),
-        "bind_addr" => json!("0.0.0.0"),
-        "log_level" => json!("INFO"),
-        "ports.http" => json!(4646),
-        "ports.rpc" => json!(4647),
-        "ports.serf" => json!(4648),
-        "server.raft_multiplier" => json!(1),
-        "server.heartbeat_grace" => json!("10s"),
-        "server.min_heartbeat_ttl" => json!("10s"),
-        "server.max_heartbeats_per_second" => json!(50.0),
-        "server.failover_heartbeat_ttl" => json!("5m"),
-        "autopilot.cleanup_dead_servers" => json!(true),
-        "disable_update_check"
-        | "enable_debug"
-        | "leave_on_interrupt"
-        | "leave_on_terminate"
-        | "acl.enabled"
-        | "tls.http"
-        | "tls.rpc"
-        | "tls.verify_server_hostname"
-        | "tls.verify_https_client"
-        | "plugin.raw_exec.config.enabled" => json!(false),
-        _ => return None,
-    })
-}
-
 /// Why a key is other on a cluster that was made here by itself.
 fn usual(key: &str) -> Option<&'static str> {
     let reasons = [
@@ -163,10 +135,8 @@ pub fn compare(
     there: &[Agent],
     declared: &dyn Fn(&Agent, &str) -> Option<String>,
 ) -> Configurations {
-    let mut outcome = Configurations {
-        windows: windows::predict(here, there),
-        ..Configurations::default()
-    };
+    let mut outcome = pairs(here, there, declared);
+    outcome.windows = windows::predict(here, there);
     for role in [Role::Server, Role::Client] {
         let of = |side: &[Agent]| side.iter().filter(|one| one.role == role).count();
         if of(here) != of(there) {
@@ -179,6 +149,19 @@ pub fn compare(
             });
         }
     }
+    outcome
+        .differences
+        .sort_by(|one, other| (&one.declared, &one.key).cmp(&(&other.declared, &other.key)));
+    outcome
+}
+
+/// Compares agents with their twins, and nothing else.
+pub(super) fn pairs(
+    here: &[Agent],
+    there: &[Agent],
+    declared: &dyn Fn(&Agent, &str) -> Option<String>,
+) -> Configurations {
+    let mut outcome = Configurations::default();
     for agent in here {
         match twin(agent, here, there) {
             Some(twin) => pair(agent, twin, declared, &mut outcome),
@@ -196,9 +179,6 @@ pub fn compare(
             ));
         }
     }
-    outcome
-        .differences
-        .sort_by(|one, other| (&one.declared, &one.key).cmp(&(&other.declared, &other.key)));
     outcome
 }
 
@@ -293,8 +273,12 @@ fn add(difference: Difference, into: &mut Vec<Difference>) {
     }
 }
 
-/// Whether Nomad reads the two alike: it takes numbers and truth values as texts, too.
+/// Whether Nomad reads the two alike: it takes numbers and truth values as texts, too, and a time in any unit.
 fn alike(one: &Json, other: &Json) -> bool {
+    let time = |value: &Json| duration::parse(value.as_str()?).ok();
+    if let (Some(one), Some(other)) = (time(one), time(other)) {
+        return one == other;
+    }
     let plain = |value: &Json| match value {
         Json::Number(number) => number.as_f64().map(|number| number.to_string()),
         Json::Bool(value) => Some(value.to_string()),
@@ -322,6 +306,8 @@ fn is_secret(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn agent(name: &str, settings: &[(&str, Json)]) -> Agent {

@@ -1,7 +1,7 @@
 //! A comparison as a page: the sides as columns.
 
 use super::runs::{Comparison, MeasureRow, number};
-use super::text::tally;
+use super::text::{in_words, spans, tally};
 use crate::report::html::{page, text, words};
 
 /// Returns the page.
@@ -41,13 +41,7 @@ fn drifts(comparison: &Comparison) -> String {
     let items: String = comparison
         .drifts
         .iter()
-        .map(|drift| {
-            let sides = match comparison.sides.len() {
-                2 => String::new(),
-                _ => format!(" (sides {} and {})", drift.sides.0 + 1, drift.sides.1 + 1),
-            };
-            format!("<li>{}{sides}</li>\n", words(&drift.to_string()))
-        })
+        .map(|drift| format!("<li>{}</li>\n", words(&in_words(comparison, drift))))
         .collect();
     format!("<section class=\"card failed\">\n<h2>Drift</h2>\n<ul>\n{items}</ul>\n</section>\n")
 }
@@ -86,11 +80,33 @@ fn columns(comparison: &Comparison) -> String {
             rows.push_str(&measured(comparison, &row.scenario, measure));
         }
     }
+    rows.push_str(&timers(comparison));
     format!(
         "<section class=\"card\">\n<h2>Side by side</h2>\n<div class=\"wide\"><table>\n\
          <thead><tr><th></th>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n\
          </section>\n"
     )
+}
+
+/// What the timers predict, below the runs.
+fn timers(comparison: &Comparison) -> String {
+    if comparison.timers.is_empty() {
+        return String::new();
+    }
+    let empty = "<td></td>".repeat(comparison.sides.len());
+    let mut rows = format!("<tr class=\"scenario\"><td>what the timers predict</td>{empty}</tr>\n");
+    for row in &comparison.timers {
+        let spans = spans(row);
+        let cells: String = spans
+            .iter()
+            .map(|span| match *span == spans[0] {
+                true => format!("<td>{}</td>", text(span)),
+                false => format!("<td class=\"beyond\">{}</td>", text(span)),
+            })
+            .collect();
+        rows.push_str(&format!("<tr><td>{}</td>{cells}</tr>\n", text(&row.what)));
+    }
+    rows
 }
 
 fn measured(comparison: &Comparison, scenario: &str, row: &MeasureRow) -> String {

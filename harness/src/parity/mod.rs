@@ -1,12 +1,15 @@
 //! Two sides of what should be the same, and what differs beyond what is tolerated. Reads files
 //! only: a comparison can be made long after the clusters are gone, on another machine.
 //!
-//! Here: runs of scenarios ([`runs`]): verdicts, the order of events, and measures as ratios; and the
-//! configurations of two clusters' agents ([`config`]), key by key, and what their timers predict ([`drifts`] shows it).
+//! Here: runs of scenarios ([`runs`]): verdicts, the order of events, measures as ratios, and what their agents said
+//! that they are configured with; and the configurations of two clusters' agents ([`config`]), key by key, and what
+//! their timers predict ([`drifts`] shows it).
 //! A side may have run anywhere: on the simulator or on Nomad, on another architecture or
 //! version. What cannot be compared in earnest is listed, never left out in silence.
 
 pub mod config;
+mod configured;
+mod defaults;
 pub mod drifts;
 mod html;
 mod order;
@@ -20,6 +23,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use configured::TimerRow;
 pub use html::to_html;
 pub use runs::{Comparison, compare};
 pub use side::{Side, SideError};
@@ -29,7 +33,7 @@ pub use tolerance::{Tolerance, ToleranceError, Tolerances};
 /// Something that is not the same on two sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// What sort of thing differs, as `verdict`, `order`, `measure`.
+    /// What sort of thing differs: `verdict`, `order`, `measure`, `configuration`, `timers`.
     pub area: String,
     /// What it is of, as `leader-failover: leaderless_ms`.
     pub of: String,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::configured::TimerRow;
 use super::side::{Run, Side, measures, verdict};
 use super::tolerance::{Tolerance, Tolerances, ratio};
 use super::{Drift, NotCompared, order};
@@ -26,8 +27,14 @@ pub struct Comparison {
     pub not_compared: Vec<NotCompared>,
     /// What must be known before anything is concluded.
     pub warnings: Vec<String>,
-    /// How many things were compared.
+    /// How many things of the runs were compared.
     pub compared: usize,
+    /// How many of the agents' settings, and of the timers that follow from them.
+    #[serde(default)]
+    pub settings: usize,
+    /// What the sides' timers predict.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub timers: Vec<TimerRow>,
 }
 
 /// A side, as it is named.
@@ -66,13 +73,14 @@ pub struct MeasureRow {
 }
 
 impl Comparison {
-    /// Whether something was compared and nothing differs too much.
+    /// Whether something of the runs was compared and nothing differs too much.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.drifts.is_empty() && self.compared > 0
     }
 
-    /// Returns the program's exit code: 40 on drift; 31 where nothing could be compared.
+    /// Returns the program's exit code: 40 on drift; 31 where nothing of the runs could be compared: that
+    /// agents are configured alike proves nothing of what they do.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match (self.drifts.is_empty(), self.compared) {
@@ -100,6 +108,8 @@ pub fn compare(sides: &[Side], tolerances: &Tolerances) -> Comparison {
         not_compared: Vec::new(),
         warnings: Vec::new(),
         compared: 0,
+        settings: 0,
+        timers: Vec::new(),
     };
     comparison.warn();
     for name in names {
@@ -109,10 +119,7 @@ pub fn compare(sides: &[Side], tolerances: &Tolerances) -> Comparison {
             .collect();
         comparison.scenario(name, &runs, tolerances);
     }
-    comparison.leave_out(
-        "configurations, ports, timers",
-        "a report of a run does not hold them (rehearse compare NAME --with DIR does it)",
-    );
+    comparison.configurations(sides);
     comparison.not_compared.sort();
     comparison.not_compared.dedup();
     comparison

@@ -6,7 +6,7 @@ use super::*;
 use crate::report::{Report, Verdict};
 
 /// A run's report, as its file has it.
-fn report(scenario: &str, leaderless_ms: f64) -> Report {
+pub(super) fn report(scenario: &str, leaderless_ms: f64) -> Report {
     let value = json!({
         "schema": 1, "scenario": scenario, "description": "", "verdict": "passed",
         "cluster": "c", "engine": { "kind": "binary", "version": "1.8.3", "simulated": false },
@@ -24,18 +24,18 @@ fn report(scenario: &str, leaderless_ms: f64) -> Report {
     serde_json::from_value(value).expect("a report of ours")
 }
 
-fn side(reports: &[Report]) -> Side {
+pub(super) fn side(reports: &[Report]) -> Side {
     let folder = tempfile::tempdir().expect("a folder of our own");
     let path = folder.path().join("results.json");
     std::fs::write(&path, crate::report::to_json(reports)).expect("it can be written");
     Side::read(&path).expect("a side")
 }
 
-fn compared(one: &[Report], other: &[Report]) -> Comparison {
+pub(super) fn compared(one: &[Report], other: &[Report]) -> Comparison {
     compare(&[side(one), side(other)], &Tolerances::default())
 }
 
-fn left_out(comparison: &Comparison, of: &str) -> String {
+pub(super) fn left_out(comparison: &Comparison, of: &str) -> String {
     let found = comparison.not_compared.iter().find(|one| one.of == of);
     found.map_or_else(String::new, |one| one.why.clone())
 }

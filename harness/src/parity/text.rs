@@ -1,5 +1,7 @@
 //! A comparison for people at a terminal.
 
+use super::Drift;
+use super::configured::TimerRow;
 use super::runs::{Comparison, cell};
 use crate::report::markdown;
 
@@ -31,6 +33,14 @@ pub fn to_text(comparison: &Comparison) -> String {
                 .collect();
             lines.push(format!("  {:<24} {}", measure.name, padded(&cells)));
         }
+    }
+    for row in &comparison.timers {
+        let spans = spans(row);
+        let told = match spans.iter().all(|span| *span == spans[0]) {
+            true => format!("{} on all sides", spans[0]),
+            false => spans.join(", "),
+        };
+        lines.push(format!("predicted: {} {told}", row.what));
     }
     for left_out in &comparison.not_compared {
         lines.push(format!("not compared: {}: {}", left_out.of, left_out.why));
@@ -81,6 +91,10 @@ pub fn to_markdown(comparison: &Comparison) -> String {
             ));
         }
     }
+    for row in &comparison.timers {
+        let cells = spans(row).join(" | ");
+        text.push_str(&format!("| {} | {cells} |\n", markdown::cell(&row.what)));
+    }
     for drift in &comparison.drifts {
         text.push_str(&format!(
             "\n- **drift**: {}",
@@ -94,16 +108,26 @@ pub fn to_markdown(comparison: &Comparison) -> String {
     text + "\n"
 }
 
-/// A drift with its sides' numbers, where there are more than two.
-fn in_words(comparison: &Comparison, drift: &super::Drift) -> String {
+/// What the timers of each side predict.
+pub(super) fn spans(row: &TimerRow) -> Vec<String> {
+    let spans = row.spans.iter();
+    spans
+        .map(|span| span.map_or_else(|| "not known".to_owned(), |span| span.to_string()))
+        .collect()
+}
+
+/// A drift with its sides' numbers, where there are more than two; one of what was configured, with their names.
+pub(super) fn in_words(comparison: &Comparison, drift: &Drift) -> String {
+    let (here, there) = drift.sides;
+    if matches!(drift.area.as_str(), "configuration" | "timers") {
+        let name = |side: usize| &comparison.sides[side].name;
+        let told = format!("{}: {} in {}", drift.of, drift.here, name(here));
+        return format!("{told}, {} in {}", drift.there, name(there));
+    }
     if comparison.sides.len() == 2 {
         return drift.to_string();
     }
-    format!(
-        "{drift} (sides {} and {})",
-        drift.sides.0 + 1,
-        drift.sides.1 + 1
-    )
+    format!("{drift} (sides {} and {})", here + 1, there + 1)
 }
 
 fn padded(cells: &[String]) -> String {
@@ -113,9 +137,17 @@ fn padded(cells: &[String]) -> String {
 
 pub(super) fn tally(comparison: &Comparison) -> String {
     let (drifts, compared) = (comparison.drifts.len(), comparison.compared);
-    match (drifts, compared) {
-        (_, 0) => "nothing could be compared".to_owned(),
-        (0, _) => format!("no drift in {compared} things compared"),
-        (drifts, _) => format!("{drifts} of {compared} things compared drift"),
+    let things = match comparison.settings {
+        0 => format!("{compared} things"),
+        settings => format!("{compared} things and {settings} settings"),
+    };
+    match (drifts, compared, comparison.settings) {
+        (_, 0, 0) => "nothing could be compared".to_owned(),
+        (0, 0, settings) => format!("no run could be compared; no drift in {settings} settings"),
+        (drifts, 0, settings) => {
+            format!("no run could be compared; {drifts} of {settings} settings drift")
+        }
+        (0, ..) => format!("no drift in {things} compared"),
+        (drifts, ..) => format!("{drifts} of {things} compared drift"),
     }
 }

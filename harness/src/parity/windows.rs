@@ -1,9 +1,12 @@
 //! What each side's timers predict: within which time the loss of a leader, or of a client, is noticed. Known
 //! before anything runs, from the configuration alone.
 
-use serde::Serialize;
+use std::time::Duration;
 
-use super::config::{Agent, default_of};
+use serde::{Deserialize, Serialize};
+
+use super::config::Agent;
+use super::defaults::default_of;
 use crate::spec::Role;
 
 /// What is noticed, and within which time on each side.
@@ -18,7 +21,7 @@ pub struct Window {
 }
 
 /// The least and the most, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// At the earliest.
     pub least_ms: u64,
@@ -41,28 +44,91 @@ impl std::fmt::Display for Span {
     }
 }
 
-/// Returns the windows of both sides, where each has a server.
-pub(super) fn predict(here: &[Agent], there: &[Agent]) -> Vec<Window> {
-    let is_server = |agent: &&Agent| agent.role == Role::Server;
-    let (here, there) = (here.iter().find(is_server), there.iter().find(is_server));
-    let (Some(here), Some(there)) = (here, there) else {
-        return Vec::new();
-    };
-    let both = |what: &str, of: fn(&Agent) -> Option<Span>| Window {
-        what: what.to_owned(),
-        here: of(here),
-        there: of(there),
-    };
-    vec![
-        both("a leader that falls silent is missed after", missed),
-        both("a leader that hears nobody steps down after", steps_down),
-        both("a client that falls silent is down after", down),
-        both(
-            "a client that fell silent with the leader is down after",
-            down_with_leader,
-        ),
-    ]
+impl Span {
+    /// Returns it with both of its times made others.
+    pub(super) fn map(self, time: impl Fn(Duration) -> Duration) -> Self {
+        let of =
+            |ms| u64::try_from(time(Duration::from_millis(ms)).as_millis()).unwrap_or(u64::MAX);
+        Self {
+            least_ms: of(self.least_ms),
+            most_ms: of(self.most_ms),
+        }
+    }
 }
+
+/// Returns the windows of both sides, where each has a server, or a client.
+pub(super) fn predict(here: &[Agent], there: &[Agent]) -> Vec<Window> {
+    of_sides(&[here, there])
+        .into_iter()
+        .filter_map(|(what, spans)| match spans[..] {
+            [Some(here), Some(there)] => Some(Window {
+                what: what.to_owned(),
+                here,
+                there,
+            }),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What one side's timers say: `None` where it has no agent of the role, and within where a timer cannot be read.
+type Predicted = Option<Option<Span>>;
+
+/// Returns what is noticed, with each side's window.
+pub(super) fn of_sides(sides: &[&[Agent]]) -> Vec<(&'static str, Vec<Predicted>)> {
+    let row = |rule: &Rule| {
+        let spans = sides.iter().map(|side| {
+            let agent = side.iter().find(|agent| agent.role == rule.whose);
+            agent.map(rule.span)
+        });
+        (rule.what, spans.collect::<Vec<Predicted>>())
+    };
+    let nothing = |span: &Predicted| matches!(span, None | Some(Some(Span { most_ms: 0, .. })));
+    let rows = WINDOWS.iter().map(row);
+    // What happens on no side is no window.
+    rows.filter(|(_, spans)| !spans.iter().all(nothing))
+        .collect()
+}
+
+/// What is noticed, whose timers say when, and how.
+struct Rule {
+    what: &'static str,
+    whose: Role,
+    span: fn(&Agent) -> Option<Span>,
+}
+
+const WINDOWS: &[Rule] = &[
+    Rule {
+        what: "a leader that falls silent is missed after",
+        whose: Role::Server,
+        span: missed,
+    },
+    Rule {
+        what: "a leader that hears nobody steps down after",
+        whose: Role::Server,
+        span: steps_down,
+    },
+    Rule {
+        what: "a client that falls silent is down after",
+        whose: Role::Server,
+        span: down,
+    },
+    Rule {
+        what: "a client that fell silent with the leader is down after",
+        whose: Role::Server,
+        span: down_with_leader,
+    },
+    Rule {
+        what: "a task that does not stop is killed at the latest after",
+        whose: Role::Client,
+        span: killed,
+    },
+    Rule {
+        what: "a client that is told to leave drains for at most",
+        whose: Role::Client,
+        span: drains,
+    },
+];
 
 /// `HeartbeatTimeout` of 1 s, times `raft_multiplier`, and as much again at random (hashicorp/raft).
 fn missed(server: &Agent) -> Option<Span> {
@@ -99,6 +165,31 @@ fn down_with_leader(server: &Agent) -> Option<Span> {
     Some(Span {
         least_ms: ttl,
         most_ms: ttl,
+    })
+}
+
+/// `max_kill_timeout`, however long the task's own `kill_timeout` is (client/allocrunner/taskrunner).
+fn killed(client: &Agent) -> Option<Span> {
+    let limit = millis(client, "client.max_kill_timeout")?;
+    Some(Span {
+        least_ms: limit,
+        most_ms: limit,
+    })
+}
+
+/// `drain_on_shutdown`, an hour where it sets no `deadline`; without it nothing is drained (client/config/drain.go).
+fn drains(client: &Agent) -> Option<Span> {
+    let block = "client.drain_on_shutdown.";
+    let deadline = "client.drain_on_shutdown.deadline";
+    let is_set = client.settings.iter().any(|one| one.key.starts_with(block));
+    let limit = match (is_set, value(client, deadline)) {
+        (false, _) => 0,
+        (true, None) => 3_600_000,
+        (true, Some(_)) => millis(client, deadline)?,
+    };
+    Some(Span {
+        least_ms: limit,
+        most_ms: limit,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What a run proved, as data, and the forms in which it is shown. Pure: nothing is looked up.
 
+mod configuration;
 pub(crate) mod html;
 mod json;
 mod junit;
@@ -19,6 +20,7 @@ use crate::spec::{AgentName, Arch, Role};
 use crate::spent::Spent;
 use crate::target::{AgentInfo, EngineInfo};
 
+pub use configuration::{Answer, Configuration, Configured, NotRead, ranges};
 pub use html::{to_html, to_index};
 pub use json::to_json;
 pub use junit::to_junit;
@@ -146,6 +148,10 @@ pub struct Report {
     /// Its agents, servers first.
     #[serde(default)]
     pub agents: Vec<AgentReport>,
+    /// What they are configured with, as they said at the run's begin; `None` where no step was to run, and in
+    /// reports of earlier programs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub configuration: Option<Configuration>,
     /// The program that its agents run.
     pub engine: EngineInfo,
     /// The same in the words that every output uses.

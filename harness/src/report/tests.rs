@@ -24,6 +24,7 @@ fn report(verdict: Verdict) -> Report {
         reason: (verdict != Verdict::Passed).then(|| "no leader <within> 15 s & more".to_owned()),
         cluster: "demo".into(),
         agents: Vec::new(),
+        configuration: None,
         engine_label: engine.label(),
         engine,
         seed: 7,

@@ -5,6 +5,7 @@
 //! program that was not scheduled for a second, a lever that failed: they make a run
 //! inconclusive, unless it found a law broken that none of this explains.
 
+mod configuration;
 mod fitness;
 mod folder;
 mod heartbeat;
@@ -30,6 +31,7 @@ use crate::timeline::{Kind, Listener, Recorder, millis};
 pub use folder::{Folder, FolderError, PAGE, write_whole};
 pub use interrupt::{Interrupt, Interrupter};
 
+use configuration::Reading;
 use heartbeat::Heartbeat;
 use observe::Observer;
 use residue::States;
@@ -144,7 +146,9 @@ async fn play(scenario: &Scenario, target: &dyn Target, options: Options) -> Rep
     let scene = Scene::new(target, recorder.clone(), Ledger::default(), seed);
     let heartbeat = Heartbeat::start(recorder.clone());
     let strain = Strain::start(recorder.clone());
-    let observer = Observer::start(&scene.everywhere(), &recorder);
+    let everywhere = scene.everywhere();
+    let observer = Observer::start(&everywhere, &recorder);
+    let reading = Reading::start(&everywhere);
     let (end, before) = act(scenario, &scene, &interrupt, until, &mut report).await;
     let strained = strain.stop();
     let end = end.excused_by(heartbeat.stop());
@@ -160,6 +164,7 @@ async fn play(scenario: &Scenario, target: &dyn Target, options: Options) -> Rep
     }
     leave_clean(&scene, keep_failed, before, &mut report).await;
     observer.stop();
+    report.configuration = Some(reading.stop());
     finish(report, &recorder, folder, target).await
 }
 
@@ -245,6 +250,7 @@ fn blank(scenario: &Scenario, target: &dyn Target, seed: u64, recorder: &Recorde
         reason: None,
         cluster: target.name().to_owned(),
         agents: target.agents().iter().map(AgentReport::of).collect(),
+        configuration: None,
         engine: target.engine().clone(),
         engine_label: target.engine().label(),
         seed,

@@ -259,6 +259,42 @@ async fn runs_are_reported_compared_and_written_where_it_was_said() {
     let text = stage.run_well(&["compare", sides[0], sides[1]]).await;
     assert!(text.contains("no drift in"), "{text}");
     assert!(text.contains("SIMULATED"), "{text}");
+
+    let silent = "a client that falls silent is down after";
+    let usual = format!("predicted: {silent} 20 to 30 s on all sides");
+    assert!(text.contains(&usual), "{text}");
+    assert_tells_its_configuration(&folders[0].join("result.json"));
+    // A cluster that is configured otherwise is told by it.
+    let other = stage.folder.path().join("other");
+    let mut words = args(&other);
+    words.extend(["--set", "server.heartbeat_grace=42s"].map(str::to_owned));
+    let output = run(words).output().await.unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    let (code, text, err) = stage
+        .run(&["compare", sides[0], other.to_str().unwrap()])
+        .await;
+    assert_eq!(code, 40, "{text}{err}");
+    assert!(text.contains(": 10s in "), "the default is known: {text}");
+    for drift in ["server.heartbeat_grace of server-1", silent] {
+        assert!(text.contains(&format!("drift: {drift}")), "{text}");
+    }
+    assert!(
+        text.contains("42s in ") && text.contains("52 to 62 s in "),
+        "{text}"
+    );
+}
+
+/// What all agents said of themselves, and nothing that is nobody's business.
+fn assert_tells_its_configuration(result: &std::path::Path) {
+    let written = std::fs::read_to_string(result).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let told = &result["configuration"];
+    assert!(told["not_read"].is_null(), "{told}");
+    let servers = &told["agents"][0]["settings"];
+    assert_eq!(servers["server.encrypt"], "set", "{told}");
+    assert_eq!(servers["tls.verify_https_client"], true, "{told}");
+    assert!(!told.to_string().contains("/etc/nomad.d"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

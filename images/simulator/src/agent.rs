@@ -276,58 +276,44 @@ fn info(config: &AgentConfig) -> AgentInfo {
         http_addr: config.advertise.http,
         bootstrap_expect: config.server.as_ref().map_or(0, |s| s.bootstrap_expect),
         config: api_config(config),
+        inert: config.inert.iter().cloned().collect(),
+        gossip_encrypted: config
+            .server
+            .as_ref()
+            .is_some_and(|server| server.encrypt.is_some()),
     }
 }
 
-/// The configuration as `agent/self` shows it, as far as it is known here; no secrets.
+/// The configuration as `agent/self` shows it: the files', and what came of them; no secrets.
 fn api_config(config: &AgentConfig) -> serde_json::Value {
     let (bind, advertise) = (&config.bind, &config.advertise);
-    let server = config.server.clone().unwrap_or_default();
-    let client = config.client.clone().unwrap_or_default();
-    json!({
-        "Name": config.name,
-        "Region": config.region,
-        "Datacenter": config.datacenter,
-        "DataDir": config.data_dir,
-        "LogLevel": config.log_level,
-        "BindAddr": bind.http.ip().to_string(),
-        "Ports": {"HTTP": bind.http.port(), "RPC": bind.rpc.port(), "Serf": bind.serf.port()},
-        "Addresses": {
-            "HTTP": bind.http.ip().to_string(),
-            "RPC": bind.rpc.ip().to_string(),
-            "Serf": bind.serf.ip().to_string(),
-        },
-        "AdvertiseAddrs": {
-            "HTTP": advertise.http.to_string(),
-            "RPC": advertise.rpc.to_string(),
-            "Serf": advertise.serf.to_string(),
-        },
-        "ACL": {"Enabled": config.acl_enabled},
-        "TLSConfig": {
-            "EnableHTTP": config.tls.http,
-            "EnableRPC": config.tls.rpc,
-            "VerifyServerHostname": config.tls.verify_server_hostname,
-            "VerifyHTTPSClient": config.tls.verify_https_client,
-            "CAFile": config.tls.ca_file,
-            "CertFile": config.tls.cert_file,
-            "KeyFile": config.tls.key_file,
-        },
-        "Server": {
-            "Enabled": config.server.is_some(),
-            "BootstrapExpect": server.bootstrap_expect,
-            "RaftProtocol": 3,
-            "RaftMultiplier": server.raft_multiplier,
-            "EncryptKey": server.encrypt.map_or("", |_| "<redacted>"),
-            "ServerJoin": {"RetryJoin": server.join},
-        },
-        "Client": {
-            "Enabled": config.client.is_some(),
-            "Servers": client.servers,
-            "NodeClass": client.node_class,
-            "NodePool": client.node_pool,
-            "NetworkInterface": client.network_interface.unwrap_or_default(),
-            "Meta": client.meta,
-            "Options": client.options,
-        },
-    })
+    let mut shown = config.shown.clone();
+    shown["NodeName"] = json!(config.name);
+    shown["Region"] = json!(config.region);
+    shown["Datacenter"] = json!(config.datacenter);
+    shown["DataDir"] = json!(config.data_dir);
+    shown["BindAddr"] = json!(bind.http.ip().to_string());
+    shown["Ports"] =
+        json!({"HTTP": bind.http.port(), "RPC": bind.rpc.port(), "Serf": bind.serf.port()});
+    shown["Addresses"] = json!({
+        "HTTP": bind.http.ip().to_string(),
+        "RPC": bind.rpc.ip().to_string(),
+        "Serf": bind.serf.ip().to_string(),
+    });
+    shown["AdvertiseAddrs"] = json!({
+        "HTTP": advertise.http.to_string(),
+        "RPC": advertise.rpc.to_string(),
+        "Serf": advertise.serf.to_string(),
+    });
+    let (tls, of_tls) = (&config.tls, &mut shown["TLSConfig"]);
+    of_tls["EnableHTTP"] = json!(tls.http);
+    of_tls["EnableRPC"] = json!(tls.rpc);
+    of_tls["VerifyServerHostname"] = json!(tls.verify_server_hostname);
+    of_tls["VerifyHTTPSClient"] = json!(tls.verify_https_client);
+    of_tls["CAFile"] = json!(tls.ca_file);
+    of_tls["CertFile"] = json!(tls.cert_file);
+    of_tls["KeyFile"] = json!(tls.key_file);
+    shown["Server"]["Enabled"] = json!(config.server.is_some());
+    shown["Client"]["Enabled"] = json!(config.client.is_some());
+    shown
 }

@@ -302,6 +302,8 @@ impl Server {
             http_addr: "10.0.0.1:4646".parse().unwrap(),
             bootstrap_expect: 1,
             config: json!({ "DataDir": "/opt/nomad/data" }),
+            inert: Vec::new(),
+            gossip_encrypted: true,
         };
         let ctx = Context::new(solo.clone(), relay.clone(), agent, settings);
         let router = crate::http::router(ctx.clone()).merge(crate::leader::rpc_routes(ctx.clone()));

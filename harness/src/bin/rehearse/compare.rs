@@ -13,12 +13,12 @@ use super::failure::Failure;
 use super::output::{self, Format};
 use super::plan::ValueArgs;
 
-/// Compare runs: verdicts, the order of events, and measures as ratios.
+/// Compare runs: verdicts, the order of events, measures as ratios, and what agents are configured with.
 ///
 /// Any sides will do: the simulator and Nomad, two architectures, two versions, Docker and AWS. A
 /// side is a run's folder, a folder of such folders, a `result.json` or a `results.json`; where a
 /// scenario ran several times, its middle counts. All are compared with the first. Exit code: 0
-/// without drift, 40 with, 31 where nothing could be compared.
+/// without drift, 40 with, 31 where no run could be compared.
 #[derive(clap::Args)]
 pub struct Args {
     /// The sides; with `--with`, the name of a cluster that is here.

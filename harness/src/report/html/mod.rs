@@ -25,6 +25,7 @@ pub fn to_html(report: &Report, timeline: &Timeline) -> String {
     body.push_str(&tables::elections(timeline));
     body.push_str(&tables::deployments(timeline));
     body.push_str(&tables::notes(report));
+    body.push_str(&tables::configuration(report));
     body.push_str(&tables::events(timeline));
     let title = format!(
         "{}: {} ({})",

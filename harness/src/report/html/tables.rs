@@ -1,8 +1,9 @@
 //! What is told in rows: steps, elections, deployments, notes, and every event.
 
 use super::{text, time, words};
-use crate::report::Report;
 use crate::report::windows::leaderless;
+use crate::report::{Report, ranges};
+use crate::spec::AgentName;
 use crate::timeline::{Event, Kind, Timeline};
 
 /// More events than this make a page slow; `timeline.json` has them all.
@@ -95,6 +96,42 @@ pub(super) fn notes(report: &Report) -> String {
         .map(|one| format!("<li>{one}</li>\n"))
         .collect();
     section("Notes", &format!("<ul>\n{items}</ul>\n"))
+}
+
+/// What the agents said that they are configured with.
+pub(super) fn configuration(report: &Report) -> String {
+    let Some(told) = &report.configuration else {
+        return String::new();
+    };
+    let mut inside = String::new();
+    for unread in &told.not_read {
+        let (agent, why) = (text(unread.agent.as_str()), words(&unread.why));
+        inside.push_str(&format!(
+            "<p><code>{agent}</code> was not read: {why}</p>\n"
+        ));
+    }
+    for group in &told.agents {
+        let names = text(&ranges(group.names.iter().map(AgentName::as_str)));
+        let rows = group.settings.iter().map(|(key, value)| {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            let effect = match group.has_effect(key) {
+                true => "",
+                false => "without effect on the simulator",
+            };
+            let (key, value) = (text(key), text(&value));
+            format!("<tr><td><code>{key}</code></td><td>{value}</td><td>{effect}</td></tr>\n")
+        });
+        let rows: String = rows.collect();
+        inside.push_str(&table(&[&names, "set, or Nomad's default", ""], &rows));
+    }
+    if inside.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<details class=\"card\">\n<summary>Configuration of the agents</summary>\n{inside}</details>\n"
+    )
 }
 
 pub(super) fn events(timeline: &Timeline) -> String {

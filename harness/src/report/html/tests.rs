@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::*;
-use crate::report::SCHEMA;
+use crate::report::{Configuration, SCHEMA};
+use crate::spec::{AgentName, Role};
 
 /// What a browser would run or load, were it not only text.
 const EVIL: &str = "x\"'></style><script src=//evil.example>alert(1)</script>\
@@ -17,6 +18,45 @@ fn report() -> Report {
 fn timeline() -> Timeline {
     let text = include_str!("fixtures/timeline.json");
     serde_json::from_str(text).expect("a timeline of ours")
+}
+
+/// With what agents said of themselves, and one that said nothing.
+fn configured() -> Report {
+    let server = |number| AgentName::new(Role::Server, number);
+    let settings = [
+        ("server.heartbeat_grace".to_owned(), "42s".into()),
+        ("telemetry.prometheus_metrics".to_owned(), true.into()),
+    ];
+    let answer = Ok((settings.into(), vec!["telemetry".to_owned()]));
+    let silent = Err("no reply within `10s`".to_owned());
+    Report {
+        configuration: Some(Configuration::of(vec![
+            (server(1), Role::Server, answer.clone()),
+            (server(2), Role::Server, answer),
+            (server(3), Role::Server, silent),
+        ])),
+        ..report()
+    }
+}
+
+#[test]
+fn what_agents_are_configured_with_is_told() {
+    let html = to_html(&configured(), &timeline());
+    for part in [
+        "Configuration of the agents",
+        "<th>server-1..2</th>",
+        "<td><code>server.heartbeat_grace</code></td><td>42s</td><td></td>",
+        "<td>true</td><td>without effect on the simulator</td>",
+        "<code>server-3</code> was not read: no reply within <code>10s</code>",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!to_html(&report(), &timeline()).contains("Configuration of the agents"));
+    let json = crate::report::to_json(&configured());
+    assert_eq!(
+        crate::report::schema::problems(&json, "result"),
+        Vec::<String>::new()
+    );
 }
 
 /// Puts something evil into every text of a JSON value that no type forbids.
@@ -81,7 +121,7 @@ fn assert_harmless(html: &str) {
 
 #[test]
 fn an_evil_name_is_only_text() {
-    let (report, timeline) = (spoil(&report()), spoil(&timeline()));
+    let (report, timeline) = (spoil(&configured()), spoil(&timeline()));
     assert!(
         report.scenario.contains("<script"),
         "the check checks nothing"

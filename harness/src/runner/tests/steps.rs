@@ -286,3 +286,28 @@ async fn the_engine_is_restarted_once_for_all_and_servers_are_started_first() {
         ]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_holds_what_agents_are_configured_with_and_who_did_not_tell() {
+    let target = fake(Defects::default()).await;
+    let report = run_on(&target, vec![hold(300)]).await;
+    let told = report.configuration.as_ref().expect("it was read");
+    assert_eq!(told.not_read, []);
+    let groups: Vec<(Role, usize)> = { told.agents.iter() }
+        .map(|group| (group.role, group.names.len()))
+        .collect();
+    assert_eq!(groups, [(Role::Server, 3), (Role::Client, 3)], "{told:?}");
+    assert_eq!(told.agents[0].settings["datacenter"], "dc1");
+    assert_eq!(told.agents[1].settings["client.max_kill_timeout"], "30s");
+    assert!(!crate::report::to_json(&report).contains("hush"));
+    // Who hangs is not waited for.
+    lock(&target.cluster).hanging = Some(AgentName::new(Role::Client, 2));
+    let (began, report) = (Instant::now(), run_on(&target, vec![hold(1)]).await);
+    assert_eq!(report.verdict, Verdict::Passed, "{report:?}");
+    let told = report.configuration.expect("the others were read");
+    let unread = &told.not_read[0];
+    assert_eq!(unread.agent.as_str(), "client-2");
+    assert_eq!(unread.why, "no answer before the run was over");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(told.agents[1].names.len(), 2);
+}

@@ -560,6 +560,7 @@ impl Raw {
             autopilot: self.autopilot,
             raw_exec: self.raw_exec,
             inert,
+            shown: serde_json::Value::Null,
         })
     }
 

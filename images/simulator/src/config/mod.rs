@@ -8,6 +8,7 @@ mod address;
 mod hcl;
 mod keys;
 mod reader;
+mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -62,6 +63,8 @@ pub struct AgentConfig {
     pub raw_exec: bool,
     /// Known keys that are not acted on.
     pub inert: BTreeSet<String>,
+    /// What `agent/self` shows of the files, in Nomad's JSON.
+    pub shown: serde_json::Value,
 }
 
 /// The `server` block.
@@ -159,7 +162,10 @@ pub fn load(paths: &[PathBuf]) -> Result<AgentConfig, ConfigError> {
     let raw = keys::read(&merged, &mut findings);
     let config = raw.resolve(findings.inert, &mut findings.problems);
     match config {
-        Some(config) if findings.problems.is_empty() => Ok(config),
+        Some(config) if findings.problems.is_empty() => Ok(AgentConfig {
+            shown: shown::of(&merged),
+            ..config
+        }),
         _ => Err(ConfigError(findings.problems)),
     }
 }

@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Go's durations: `10s`, `1h30m`, `1.5s`, `100ms`; not negative.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }

@@ -276,6 +276,8 @@ fn serve(
             http_addr: config.advertise.http,
             bootstrap_expect: 3,
             config: serde_json::Value::Null,
+            inert: Vec::new(),
+            gossip_encrypted: true,
         };
         let options = config.server.clone().expect("it is a server");
         let server = Server::start(config, &options, info, pool, None).await;

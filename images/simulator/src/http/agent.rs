@@ -48,8 +48,8 @@ async fn own(call: Call) -> Reply {
                 "known_regions": "1",
             },
             "raft": raft_stats(&leadership, state.index, ctx.consensus.peers().len()),
-            "serf": serf_stats(&members),
-            "runtime": runtime(),
+            "serf": serf_stats(&members, ctx.agent.gossip_encrypted),
+            "runtime": runtime(&ctx.agent),
         },
     }))
 }
@@ -67,7 +67,7 @@ pub(super) fn config(agent: &AgentInfo) -> Value {
         "Revision": "",
     });
     for (key, value) in [
-        ("Name", &agent.name),
+        ("NodeName", &agent.name),
         ("Region", &agent.region),
         ("Datacenter", &agent.datacenter),
     ] {
@@ -76,11 +76,13 @@ pub(super) fn config(agent: &AgentInfo) -> Value {
     config
 }
 
-pub(super) fn runtime() -> Value {
+/// `inert_keys` is none of Nomad's: what of the configuration is shown and not acted on.
+pub(super) fn runtime(agent: &AgentInfo) -> Value {
     let mut runtime = json!({
         "arch": std::env::consts::ARCH,
         "kernel.name": std::env::consts::OS,
         "simulated": "true",
+        "inert_keys": agent.inert.join(","),
     });
     if let Some(planted) = plant::planted() {
         runtime["planted_defect"] = json!(planted.name());
@@ -105,12 +107,13 @@ fn raft_stats(leadership: &Leadership, applied: u64, peers: usize) -> Value {
     })
 }
 
-fn serf_stats(members: &[Member]) -> Value {
+fn serf_stats(members: &[Member], encrypted: bool) -> Value {
     let of = |status: &str| members.iter().filter(|m| m.status == status).count();
     json!({
         "members": members.len().to_string(),
         "failed": of("failed").to_string(),
         "left": of("left").to_string(),
+        "encrypted": encrypted.to_string(),
     })
 }
 

@@ -127,7 +127,7 @@ async fn of_self(State(ctx): State<ClientContext>, request: Request<Body>) -> Re
                 "last_heartbeat": clock::rfc3339(stats.last_heartbeat),
                 "heartbeat_ttl": format!("{}s", stats.heartbeat_ttl.as_secs_f64()),
             },
-            "runtime": agent::runtime(),
+            "runtime": agent::runtime(&ctx.agent),
         },
     });
     reply::json(&value, false)

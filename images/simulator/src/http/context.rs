@@ -70,6 +70,10 @@ pub struct AgentInfo {
     /// The agent's configuration in Nomad's JSON (`config` of `agent/self`); `Version` is
     /// added to it here.
     pub config: serde_json::Value,
+    /// Keys of its files that the simulator knows and does not act on.
+    pub inert: Vec<String>,
+    /// Whether its gossip is encrypted.
+    pub gossip_encrypted: bool,
 }
 
 /// Nomad's timers and switches, unscaled: `clock::scaled` is applied where they are used.

@@ -108,6 +108,8 @@ tls {{
             http_addr: config.advertise.http,
             bootstrap_expect: 3,
             config: serde_json::Value::Null,
+            inert: Vec::new(),
+            gossip_encrypted: true,
         };
         let options = config.server.clone().unwrap();
         Server::start(&config, &options, info, pool, Some(tls))

@@ -321,6 +321,9 @@ async fn a_servers_own_view_carries_version_and_simulation() {
     let metadata = &own["config"]["Version"]["VersionMetadata"];
     assert_eq!(metadata, "rehearse-simulator");
     assert_eq!(own["config"]["DataDir"], "/opt/nomad/data");
+    assert_eq!(own["config"]["NodeName"], "server-1");
+    assert_eq!(own["stats"]["serf"]["encrypted"], "true");
+    assert_eq!(own["stats"]["runtime"]["inert_keys"], "");
     assert_eq!(own["stats"]["nomad"]["leader"], "true");
     assert_eq!(own["stats"]["raft"]["state"], "Leader");
     let members = server.get("/v1/agent/members").await.json();
