@@ -75,6 +75,7 @@ variable "raw_exec" {
   description = "Whether clients run tasks unisolated, as root. The scenarios of `rehearse run` need it."
   type        = bool
   default     = false
+  nullable    = false
 }
 
 # --- Nomad itself --------------------------------------------------------------------------------

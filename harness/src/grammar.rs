@@ -287,7 +287,13 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
         .map(|known| (edits(&word, &known.to_lowercase()), known))
         .filter(|(distance, known)| {
             let length = known.chars().count();
-            *distance <= (length / 2).clamp(1, 3) && *distance < length
+            // A third of the letters, or a half where the first one is right, which is seldom missed:
+            // `logs` is no slip for `bogus`.
+            let most = match known.to_lowercase().chars().next() == word.chars().next() {
+                true => length / 2,
+                false => length.max(word.chars().count()) / 3,
+            };
+            *distance <= most.clamp(1, 3) && *distance < length
         })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
@@ -338,6 +344,11 @@ mod tests {
         assert_eq!(nearest("klil", known), Some("kill"));
         assert_eq!(nearest("Restart", known), Some("restart"));
         assert_eq!(nearest("explode", known), None);
+        assert_eq!(nearest("bogus", ["logs", "group"]), None);
+        assert_eq!(
+            nearest("restrat-engnie", ["restart-engine"]),
+            Some("restart-engine")
+        );
     }
 
     #[test]

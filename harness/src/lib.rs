@@ -33,6 +33,7 @@ pub mod progress;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+pub mod settings;
 pub mod slowness;
 pub mod soak;
 pub mod spec;

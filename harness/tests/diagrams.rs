@@ -211,6 +211,65 @@ fn each_drawing_is_what_its_text_says() {
     }
 }
 
+/// Pixels of a title's letter, on average, and of its height: a little more than browsers take.
+const LETTER: (f64, f64) = (5.7, 14.0);
+
+/// The titles that an arrow runs through.
+fn struck_titles(source: &str) -> Vec<String> {
+    let (mut boxes, mut titles, mut struck) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for line in source.lines() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("frame") => {
+                let [x, y, _, _] = numbers(&mut words).expect("a frame's place");
+                let title = rest(words);
+                let (x, y, w) = (x + 8.0, y + 6.0, LETTER.0 * title.chars().count() as f64);
+                titles.push((
+                    title,
+                    Rect {
+                        x,
+                        y,
+                        w,
+                        h: LETTER.1,
+                    },
+                ));
+            }
+            Some("box") => {
+                let name = words.next().expect("a box's name").to_owned();
+                let [x, y, w, h] = numbers(&mut words).expect("a box's place");
+                boxes.insert(name, Rect { x, y, w, h });
+            }
+            Some("arrow") => {
+                let mut end = || boxes[words.next().expect("a box")];
+                let (from, to): (Rect, Rect) = (end(), end());
+                let ((x1, y1), (x2, y2)) = (from.border(to.middle()), to.border(from.middle()));
+                let runs_through = |rect: &Rect| {
+                    (0..=500).map(|step| f64::from(step) / 500.0).any(|way| {
+                        let (x, y) = (x1 + (x2 - x1) * way, y1 + (y2 - y1) * way);
+                        let across = rect.x <= x && x <= rect.x + rect.w;
+                        across && rect.y <= y && y <= rect.y + rect.h
+                    })
+                };
+                let hit = titles.iter().filter(|(_, rect)| runs_through(rect));
+                struck.extend(hit.map(|(title, _)| title.clone()));
+            }
+            _ => {}
+        }
+    }
+    struck
+}
+
+#[test]
+fn no_arrow_runs_through_a_title() {
+    for path in sources() {
+        let source = std::fs::read_to_string(&path).expect("it is text");
+        assert_eq!(struck_titles(&source), [""; 0], "{}", path.display());
+    }
+    let planted =
+        "frame 0 50 200 90 a title\nbox a 10 0 40 20 a\nbox b 10 100 40 20 b\narrow a b x\n";
+    assert_eq!(struck_titles(planted), ["a title"]);
+}
+
 #[test]
 fn a_line_that_is_not_understood_is_named() {
     let told = drawn("size 10 10\narrow a b x\n");

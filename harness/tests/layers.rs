@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("nomad", &[]),
     ("grammar", &[]),
     ("time_scale", &[]),
+    ("settings", &["grammar"]),
     ("slowness", &[]),
     ("progress", &["spec"]),
     ("tls", &["spec"]),

@@ -335,3 +335,69 @@ fn sarif_has_what_code_hosts_read() {
         "servers' and clients' block"
     );
 }
+
+#[test]
+fn jobs_that_lie_elsewhere_are_looked_at_where_the_option_names_them() {
+    let scratch = tempfile::tempdir().unwrap();
+    let job = scratch.path().join("elsewhere.nomad.hcl");
+    let text = "job \"elsewhere\" {\n  group \"g\" {\n    tsk \"t\" {\n    }\n  }\n}\n";
+    std::fs::write(&job, text).unwrap();
+    let lint = |jobs: &[&Path]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rehearse"));
+        command
+            .env("REHEARSE_CONFIG", "")
+            .arg("lint")
+            .arg(fixtures().join("base"));
+        command.args(["--format", "json"]);
+        for path in jobs {
+            command.arg("--jobs").arg(path);
+        }
+        command.output().unwrap()
+    };
+    let without = lint(&[]);
+    assert_eq!(without.status.code(), Some(0), "{without:?}");
+    // The file, the folder around it, and both, which is one job all the same.
+    for jobs in [
+        &[job.as_path()][..],
+        &[scratch.path()],
+        &[&job, scratch.path()],
+    ] {
+        let output = lint(jobs);
+        assert_eq!(output.status.code(), Some(40), "{output:?}");
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let found = found.as_array().unwrap().iter();
+        let of_job = found.filter(|one| one["rule"] == "job-refused");
+        let places: Vec<_> = of_job
+            .map(|one| (&one["site"]["file"], &one["site"]["line"]))
+            .collect();
+        assert_eq!(places.len(), 1, "{places:?}");
+        assert_eq!(*places[0].0, job.display().to_string());
+        assert_eq!(*places[0].1, 3);
+    }
+    let output = lint(&[&scratch.path().join("nope.nomad.hcl")]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("nope.nomad.hcl` cannot be read"), "{told}");
+}
+
+/// Every other variable of ours refuses a null, or means something by it.
+#[test]
+fn a_null_for_raw_exec_is_its_default() {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("x.tfvars");
+    let found = |more: &str| {
+        let text = format!("operator_cidrs = [\"198.51.100.7/32\"]\n{more}");
+        std::fs::write(&file, text).unwrap();
+        let inputs = Inputs {
+            var_files: vec![file.clone()],
+            ..Inputs::default()
+        };
+        let configuration = read(&ours, &inputs).unwrap();
+        let cluster = AwsCluster::of(&configuration, &ours);
+        let known = |one: &nomad_harness::terraform::aws::Machine| one.user_data.text.is_some();
+        assert!(cluster.machines.iter().all(known), "{more}");
+        lint::check(&configuration, &cluster, &[])
+    };
+    assert_eq!(found("raw_exec = null\n"), found(""));
+}

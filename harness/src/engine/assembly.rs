@@ -107,12 +107,25 @@ pub(super) fn add_program(
     Ok(())
 }
 
+/// Releases are unpacked into a folder, and it is the folder that one names.
+fn folder(path: &Path, arch: Arch) -> EngineError {
+    let inside = path.join("nomad");
+    EngineError::IsFolder {
+        path: path.to_owned(),
+        holds: inside.is_file().then_some(inside),
+        arch,
+    }
+}
+
 /// Reads a program's head and checks that it is for the architecture at hand.
 pub(super) fn check_program(shop: &Workshop<'_>, program: &Path) -> Result<Elf, EngineError> {
     if !program.exists() {
         return Err(EngineError::NoSuchFile {
             path: program.to_owned(),
         });
+    }
+    if program.is_dir() {
+        return Err(folder(program, shop.arch));
     }
     if !crate::environment::is_executable(program) {
         return Err(EngineError::NotExecutable {

@@ -200,6 +200,16 @@ pub enum EngineError {
         /// The file.
         path: PathBuf,
     },
+    /// A folder was given for the program.
+    #[error("`{}` is a folder, expected the program itself{}", .path.display(), if .holds.is_some() { "" } else { ", and no `nomad` is in it" })]
+    IsFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The program that lies in it.
+        holds: Option<PathBuf>,
+        /// The architecture that it was given for.
+        arch: Arch,
+    },
     /// The file is none, or nobody may execute it.
     #[error("`{}` is not an executable file", .path.display())]
     NotExecutable {
@@ -323,6 +333,17 @@ impl EngineError {
                 "rehearse up --license FILE    # or NOMAD_LICENSE_PATH; a version without +ent needs none"
             }
             Self::NoBinary { .. } => "rehearse up --nomad-binary PATH, or --engine simulator",
+            Self::IsFolder { holds, arch, .. } => {
+                let program = match holds {
+                    Some(program) => program.display().to_string(),
+                    None => "PATH".to_owned(),
+                };
+                let arch = match Some(*arch) == Arch::host() {
+                    true => String::new(),
+                    false => format!("{arch}="),
+                };
+                return Some(format!("rehearse up --nomad-binary {arch}{program}"));
+            }
             Self::NotExecutable { path } => return Some(format!("chmod +x {}", path.display())),
             Self::OtherArch { expected, .. } => {
                 return Some(format!("rehearse up --nomad-binary {expected}=PATH"));

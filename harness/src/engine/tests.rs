@@ -50,6 +50,34 @@ async fn a_time_scale_is_refused_for_nomad_before_anything_is_made() {
     }
 }
 
+#[tokio::test]
+async fn a_folder_in_place_of_a_program_is_called_so_and_what_lies_in_it_is_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let shown = folder.display();
+    let given = EngineRequest {
+        kind: EngineKind::Binary,
+        binaries: BTreeMap::from([(Arch::Amd64, folder.to_owned())]),
+        ..EngineRequest::default()
+    };
+    let arch = match Arch::host() {
+        Some(Arch::Amd64) => "",
+        _ => "amd64=",
+    };
+    let error = asked(&given).await.0.unwrap_err();
+    let said =
+        format!("`{shown}` is a folder, expected the program itself, and no `nomad` is in it");
+    assert_eq!(error.to_string(), said);
+    let hint = format!("rehearse up --nomad-binary {arch}PATH");
+    assert_eq!(error.hint(), Some(hint));
+    std::fs::write(folder.join("nomad"), "").unwrap();
+    let error = asked(&given).await.0.unwrap_err();
+    let said = format!("`{shown}` is a folder, expected the program itself");
+    assert_eq!(error.to_string(), said);
+    let hint = format!("rehearse up --nomad-binary {arch}{shown}/nomad");
+    assert_eq!(error.hint(), Some(hint));
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn every_agent_is_told_its_time_scale_and_every_output_names_it() {

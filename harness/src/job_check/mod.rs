@@ -6,18 +6,23 @@
 //! blocks which the simulator does not honour: of those the table's part is all that is checked.
 
 mod fields;
+mod file;
 mod meaning;
 mod reach;
+mod refused;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use agent::jobspec;
-use agent::types::Job;
+use agent::jobspec::{self, JobspecError, Problem};
+use hcl_edit::structure::Body;
 use semver::Version;
 use serde::Serialize;
 
+use crate::grammar::suggest;
 use crate::terraform::aws::AwsCluster;
+
+pub use self::file::{FileError, SIZE_MAX, read};
 
 /// First version that is looked at.
 pub const OLDEST: Version = Version::new(1, 1, 0);
@@ -58,15 +63,23 @@ pub enum About {
     Rehearsal,
 }
 
+/// A place in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+}
+
 /// Something about a job file, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
     /// The file, as it was named.
     pub file: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column, from 1.
-    pub column: usize,
+    /// Where in it; none for what does not come from it.
+    #[serde(flatten)]
+    pub place: Option<Place>,
     /// How bad it is.
     pub severity: Severity,
     /// What it is.
@@ -85,12 +98,16 @@ impl fmt::Display for Finding {
         };
         let Self {
             file,
-            line,
-            column,
+            place,
             message,
             ..
         } = self;
-        write!(f, "{severity}: {file}:{line}:{column}: {message}")
+        match place {
+            Some(Place { line, column }) => {
+                write!(f, "{severity}: {file}:{line}:{column}: {message}")
+            }
+            None => write!(f, "{severity}: {file}: {message}"),
+        }
     }
 }
 
@@ -138,6 +155,8 @@ impl Checked {
 struct Notes<'a> {
     file: &'a str,
     text: &'a str,
+    /// Where each line begins: a file may have many lines, and much wrong with it.
+    line_starts: Vec<usize>,
     version: Option<&'a Version>,
     from: Version,
     until: Option<Version>,
@@ -152,12 +171,15 @@ impl Notes<'_> {
         about: About,
         message: impl Into<String>,
     ) {
-        let before = self.text.get(..offset).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = self.line_starts.partition_point(|start| *start <= offset);
+        let line_start = self.line_starts[line - 1];
+        let before = self.text.get(line_start..offset).unwrap_or_default();
         self.findings.push(Finding {
             file: self.file.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            place: Some(Place {
+                line,
+                column: before.chars().count() + 1,
+            }),
             severity,
             message: message.into(),
             about,
@@ -201,9 +223,11 @@ impl Notes<'_> {
 #[must_use]
 pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
     let text = agent::without_mark(text);
+    let line_ends = text.match_indices('\n').map(|(at, _)| at + 1);
     let mut notes = Notes {
         file,
         text,
+        line_starts: std::iter::once(0).chain(line_ends).collect(),
         version: ground.version.as_ref(),
         from: OLDEST,
         until: None,
@@ -217,11 +241,11 @@ pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
         Ok(body) => {
             fields::walk(&body, &mut notes);
             let (job, problems) = jobspec::review(text, &body, &ground.variables);
-            take_over(&problems, &mut notes);
+            take_over(&problems, &body, &mut notes);
             if let Some(job) = &job {
                 // What a misread job seems to say is not judged.
                 if !notes.findings.iter().any(|f| f.severity == Severity::Error) {
-                    refused(job, &mut notes);
+                    refused::judge(&body, job, &mut notes);
                 }
                 meaning::judge(&body, job, ground, &mut notes);
                 if let Some(aws) = ground.aws {
@@ -234,8 +258,7 @@ pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
             let (line, column) = (error.location().line(), error.location().column());
             notes.findings.push(Finding {
                 file: file.to_owned(),
-                line,
-                column,
+                place: Some(Place { line, column }),
                 severity: Severity::Error,
                 message: error.message().to_owned(),
                 about: About::Names,
@@ -258,35 +281,30 @@ pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
 
 /// What the agent's reader minds. Unknown names the table has told already, and of more versions;
 /// but of drivers' own blocks it knows nothing.
-fn take_over(problems: &[jobspec::JobspecError], notes: &mut Notes<'_>) {
+fn take_over(problems: &[JobspecError], body: &Body, notes: &mut Notes<'_>) {
     for problem in problems {
-        let message = problem.message.as_str();
-        let unknown = ["unknown attribute", "unknown block"];
-        if unknown.iter().any(|begin| message.starts_with(begin))
-            && !message.contains("in `config`")
-        {
-            continue;
-        }
-        let about = if problem.only_simulator {
-            About::Rehearsal
-        } else if message.starts_with("missing value for variable") {
-            About::Variable
-        } else {
-            About::Values
-        };
-        let (severity, message) = if problem.only_simulator {
-            let message = format!(
-                "{}: Nomad takes it, a simulated agent does not",
-                problem.message
-            );
-            (Severity::Note, message)
-        } else {
-            (Severity::Error, problem.message.clone())
-        };
-        notes.findings.push(Finding {
-            file: notes.file.to_owned(),
+        let mut place = Some(Place {
             line: problem.line,
             column: problem.column,
+        });
+        let mut message = problem.message.clone();
+        let (mut severity, mut about) = (Severity::Error, About::Values);
+        match &problem.kind {
+            Problem::UnknownName { within } if within.as_deref() != Some("config") => continue,
+            Problem::NoValue => about = About::Variable,
+            Problem::Undeclared { name } => {
+                place = None;
+                message = undeclared(name, body);
+            }
+            Problem::NotSimulated => {
+                (severity, about) = (Severity::Note, About::Rehearsal);
+                message = format!("{message}: Nomad takes it, a simulated agent does not");
+            }
+            Problem::UnknownName { .. } | Problem::Other => {}
+        }
+        notes.findings.push(Finding {
+            file: notes.file.to_owned(),
+            place,
             severity,
             message,
             about,
@@ -294,14 +312,15 @@ fn take_over(problems: &[jobspec::JobspecError], notes: &mut Notes<'_>) {
     }
 }
 
-/// What Nomad's servers refuse at registration, of the job with Nomad's defaults.
-fn refused(job: &Job, notes: &mut Notes<'_>) {
-    let mut job = job.clone();
-    jobspec::canonicalize(&mut job);
-    for message in jobspec::validate(&job) {
-        let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        notes.error(0, About::Values, message);
-    }
+/// Says that a value on the command line is for no variable of a job file.
+#[must_use]
+pub fn undeclared(name: &str, body: &Body) -> String {
+    let variables = body.get_blocks("variable");
+    let known: Vec<&str> = variables
+        .filter_map(|block| Some(block.labels.first()?.as_str()))
+        .collect();
+    let hint = suggest(name, known.iter().copied());
+    format!("`--var {name}=...` is for a variable that it does not declare{hint}")
 }
 
 #[cfg(test)]

@@ -114,7 +114,62 @@ fn a_driver_that_no_node_offers_is_told() {
 fn what_servers_refuse_is_told() {
     let text = PLAIN.replace("  group", "  priority = 1000\n\n  group");
     let told = told(&text, &Ground::default());
-    assert!(told[0].contains("Job priority must be between"), "{told:?}");
+    let wanted = "error: a.nomad.hcl:1:1: Job priority must be between [1, 100]";
+    assert!(told.iter().any(|line| line == wanted), "{told:?}");
+}
+
+#[test]
+fn what_servers_refuse_is_told_at_the_group_or_task_that_is_wrong() {
+    let second = "  group \"h\" {\n    count = -1\n\n    task \"u\" {\n      driver = \"raw_exec\"\n\n      \
+                  resources {\n        cpu = 0\n      }\n    }\n  }\n}\n";
+    let text = format!(
+        "# a comment\n{}{second}",
+        PLAIN.trim_end().trim_end_matches('}')
+    );
+    let told = told(&text, &Ground::default());
+    let starts = [
+        "error: a.nomad.hcl:14:3: Task group count can't be negative",
+        "error: a.nomad.hcl:17:5: minimum CPU value is 1; got 0",
+    ];
+    for wanted in starts {
+        assert!(told.iter().any(|line| line == wanted), "{told:#?}");
+    }
+    // Of two with one name, the second.
+    let text = text.replace("\"h\"", "\"g\"");
+    let told = super::check("a.nomad.hcl", &text, &Ground::default()).findings;
+    let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+    let wanted = "error: a.nomad.hcl:14:3: Job task group 2 redefines 'g' from group 1";
+    assert!(told.iter().any(|line| line == wanted), "{told:#?}");
+}
+
+#[test]
+fn a_value_for_no_variable_has_no_place_and_the_variable_that_was_meant() {
+    let text = format!("variable \"count\" {{\n  default = 1\n}}\n\n{PLAIN}");
+    let given = |name: &str| Ground {
+        variables: BTreeMap::from([(name.to_owned(), "2".to_owned())]),
+        ..Ground::default()
+    };
+    assert_eq!(
+        told(&text, &given("cuont")),
+        [
+            "error: a.nomad.hcl: `--var cuont=...` is for a variable that it does not declare (did \
+             you mean `count`?)"
+        ]
+    );
+    let json = serde_json::to_value(checked(&text, &given("cuont"))).unwrap();
+    assert_eq!(json["findings"][0].get("line"), None, "{json}");
+    let json = serde_json::to_value(checked("job {", &Ground::default())).unwrap();
+    assert_eq!(json["findings"][0]["line"], 1, "{json}");
+}
+
+#[test]
+fn what_is_not_near_is_not_suggested() {
+    let told = told(&with("bogus {\n}"), &Ground::default());
+    assert_eq!(told, ["error: a.nomad.hcl:5:1: unknown `bogus` in `group`"]);
+    let text = PLAIN.replace("config {", "bogus {\n      }\n      config {");
+    let told = super::check("a", &text, &Ground::default()).findings;
+    let told: Vec<&str> = told.iter().map(|one| one.message.as_str()).collect();
+    assert_eq!(told, ["unknown `bogus` in `task`"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::subject::{Said, Subject};
 use super::{Hit, Rule, Severity};
-use crate::job_check::{self, About, Ground};
+use crate::job_check::{self, About, FileError, Ground, Place};
 use crate::terraform::Configuration;
 use crate::terraform::aws::AwsCluster;
 use crate::terraform::source::Site;
@@ -71,10 +71,18 @@ pub struct JobFile {
 
 /// A job's file, or a folder of them, that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}` cannot be read", path.display())]
-pub struct JobFileError {
-    path: PathBuf,
-    source: std::io::Error,
+pub enum JobFileError {
+    /// The folder.
+    #[error("`{}` cannot be read", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl JobFile {
@@ -84,12 +92,12 @@ impl JobFile {
     ///
     /// If the file, the folder, or anything below it cannot be read.
     pub fn find(path: &Path) -> Result<Vec<Self>, JobFileError> {
-        let failed = |source| JobFileError {
+        let failed = |source| JobFileError::Folder {
             path: path.to_owned(),
             source,
         };
         if !path.is_dir() {
-            let text = std::fs::read_to_string(path).map_err(failed)?;
+            let text = job_check::read(path)?;
             let path = path.to_owned();
             return Ok(vec![Self { path, text }]);
         }
@@ -128,8 +136,7 @@ pub(super) fn findings(
             let message = "a template of the configuration's: as it stands it is no job".to_owned();
             findings.push(job_check::Finding {
                 file,
-                line: 1,
-                column: 1,
+                place: Some(Place { line: 1, column: 1 }),
                 severity: job_check::Severity::Note,
                 message,
                 about: About::Values,
@@ -183,10 +190,9 @@ fn not_judged(subject: &Subject<'_>) -> Vec<Hit> {
 }
 
 fn hit(finding: &job_check::Finding) -> Hit {
-    let site = Site {
-        file: PathBuf::from(&finding.file),
-        line: finding.line,
-        column: finding.column,
-    };
+    let mut site = Site::start_of(Path::new(&finding.file));
+    if let Some(place) = finding.place {
+        (site.line, site.column) = (place.line, place.column);
+    }
     Hit::new(&site, finding.message.clone())
 }

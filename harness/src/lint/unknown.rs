@@ -23,16 +23,16 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// What a cause is called that is a variable without a value.
-fn missing(name: &str) -> String {
-    format!("var.{name}, which has no value")
+/// Whether this is the cause: a variable without a value.
+fn is_missing(cause: &Cause, name: &str) -> bool {
+    cause.why == Why::NoValue && cause.what.strip_prefix("var.") == Some(name)
 }
 
 fn variables(subject: &Subject<'_>) -> Vec<Hit> {
     let variables = subject.configuration.variables.iter();
     variables
         .filter(|(name, variable)| match &variable.value {
-            Value::Unknown(unknown) => unknown.causes.iter().any(|one| one.what == missing(name)),
+            Value::Unknown(unknown) => unknown.causes.iter().any(|one| is_missing(one, name)),
             _ => false,
         })
         .map(|(name, variable)| {
@@ -40,7 +40,7 @@ fn variables(subject: &Subject<'_>) -> Vec<Hit> {
                 .configuration
                 .unevaluated
                 .iter()
-                .filter(|open| open.cause.what == missing(name))
+                .filter(|open| is_missing(&open.cause, name))
                 .map(|open| open.address.clone())
                 .collect();
             addresses.dedup();
@@ -59,7 +59,7 @@ fn unevaluated(subject: &Subject<'_>) -> Vec<Hit> {
     let configuration = subject.configuration;
     let of_variable = |cause: &Cause| {
         let mut names = configuration.variables.keys();
-        names.any(|name| cause.what == missing(name))
+        names.any(|name| is_missing(cause, name))
     };
     let mut causes: BTreeMap<&Cause, Vec<String>> = BTreeMap::new();
     for open in &configuration.unevaluated {

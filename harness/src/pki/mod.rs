@@ -18,7 +18,7 @@ mod tfvars;
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -58,6 +58,29 @@ pub enum CreateError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Reads a network from which operators reach the cluster's API, as the variable `operator_cidrs` of
+/// `terraform/` takes it.
+///
+/// # Errors
+///
+/// If it is none, and for the whole internet.
+pub fn operator_network(text: &str) -> Result<String, String> {
+    let network = text.split_once('/').and_then(|(address, length)| {
+        let address: IpAddr = address.parse().ok()?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let figures = length.bytes().all(|byte| byte.is_ascii_digit());
+        let length: u8 = length.parse().ok().filter(|_| figures)?;
+        (length <= longest).then_some(length)
+    });
+    match network {
+        None => Err("expected a network in CIDR notation, as `198.51.100.7/32`".to_owned()),
+        Some(0) => {
+            Err("a network of length 0 opens the cluster's API to the whole internet".to_owned())
+        }
+        Some(_) => Ok(text.to_owned()),
+    }
 }
 
 /// Returns the folder of a kind of leaf.
@@ -181,6 +204,25 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn operators_networks_are_those_that_terraform_takes() {
+        for good in ["198.51.100.7/32", "10.0.0.0/8", "2001:db8::/32"] {
+            assert_eq!(operator_network(good), Ok(good.to_owned()));
+        }
+        for (bad, why) in [
+            ("foo", "expected a network in CIDR notation"),
+            ("10.0.0.1", "expected a network"),
+            ("10.0.0.0/33", "expected a network"),
+            ("10.0.0/8", "expected a network"),
+            ("10.0.0.0/+8", "expected a network"),
+            ("0.0.0.0/0", "whole internet"),
+            ("::/0", "whole internet"),
+        ] {
+            let told = operator_network(bad).unwrap_err();
+            assert!(told.contains(why), "{bad}: {told}");
+        }
     }
 
     #[test]

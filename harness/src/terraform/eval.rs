@@ -20,7 +20,7 @@ use super::value::{Unknown, Value, Why};
 
 /// An expression that Terraform would refuse as well.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{site}: {message}")]
+#[error("{}: {message}", site.exact())]
 pub struct EvalError {
     /// Where.
     pub site: Site,

@@ -527,7 +527,7 @@ pub(super) fn assumptions(
 ) -> Result<BTreeMap<String, BTreeMap<String, Value>>, EvalError> {
     let mut assumptions: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
     for (target, text) in given {
-        let site = Site::start_of(Path::new(&format!("--assume {target}")));
+        let site = Site::option(&format!("--assume {target}"));
         let (address, attribute) = target.rsplit_once('.').ok_or_else(|| {
             fault(
                 site.clone(),

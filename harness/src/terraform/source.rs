@@ -9,14 +9,14 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::Body;
 use serde::{Deserialize, Serialize};
 
-/// A place in a file.
+/// A place in a file, or an option of the command line, which has no lines.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Site {
-    /// The file, as it was reached (`terraform/main.tf`).
+    /// The file, as it was reached (`terraform/main.tf`); or the option (`--var size`).
     pub file: PathBuf,
-    /// Line, from 1.
+    /// Line, from 1; 0 of an option.
     pub line: usize,
-    /// Column, from 1, in characters.
+    /// Column, from 1, in characters; 0 of an option.
     pub column: usize,
 }
 
@@ -30,11 +30,33 @@ impl Site {
             column: 1,
         }
     }
+
+    /// Returns an option of the command line, or a variable of the environment.
+    #[must_use]
+    pub fn option(name: &str) -> Self {
+        Self {
+            file: PathBuf::from(name),
+            line: 0,
+            column: 0,
+        }
+    }
+
+    /// The place with its column: for errors, where the character counts.
+    #[must_use]
+    pub fn exact(&self) -> String {
+        match self.line {
+            0 => self.to_string(),
+            _ => format!("{self}:{}", self.column),
+        }
+    }
 }
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        match self.line {
+            0 => write!(f, "{}", self.file.display()),
+            line => write!(f, "{}:{line}", self.file.display()),
+        }
     }
 }
 

@@ -85,6 +85,8 @@ pub enum Why {
     Kind,
     /// A module that is not in a local folder.
     RemoteModule,
+    /// A variable that has neither a value nor a default.
+    NoValue,
     /// A provider's, backend's or other state's value.
     Elsewhere,
     /// The expression is in error, or beyond this reader.
@@ -99,6 +101,7 @@ impl fmt::Display for Why {
             Self::Function => "a function that is not evaluated here",
             Self::Kind => "a kind of machines that is not read here",
             Self::RemoteModule => "a module that is not in a local folder",
+            Self::NoValue => "a variable without a value",
             Self::Elsewhere => "known elsewhere only",
             Self::Error => "in error",
         })

@@ -46,7 +46,7 @@ pub struct Variable {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VariableError {
     /// It has neither a value nor a default.
-    #[error("{site}: variable `{name}` has no value{}", description.as_ref().map_or_else(String::new, |text| format!(" ({text})")))]
+    #[error("{}: variable `{name}` has no value{}", site.exact(), description.as_ref().map_or_else(String::new, |text| format!(" ({text})")))]
     Missing {
         /// Its name.
         name: String,
@@ -56,7 +56,7 @@ pub enum VariableError {
         site: Site,
     },
     /// Its value is of another type.
-    #[error("{site}: variable `{name}`: {message}")]
+    #[error("{}: variable `{name}`: {message}", site.exact())]
     Type {
         /// Its name.
         name: String,
@@ -66,7 +66,7 @@ pub enum VariableError {
         site: Site,
     },
     /// One of its own conditions does not hold.
-    #[error("{site}: variable `{name}`: {message}")]
+    #[error("{}: variable `{name}`: {message}", site.exact())]
     Invalid {
         /// Its name.
         name: String,
@@ -128,10 +128,10 @@ pub fn gather(definition: &Definition, dir: &Path, inputs: &Inputs) -> Given {
     }
     for (name, text) in &inputs.vars {
         match definition.variables.get(name) {
-            Some(declared) => add_text(&mut raw, &mut given, declared, name, text, "-var "),
+            Some(declared) => add_text(&mut raw, &mut given, declared, name, text, "--var "),
             None => given
                 .undeclared
-                .push((name.clone(), argument(&format!("-var {name}")))),
+                .push((name.clone(), Site::option(&format!("--var {name}")))),
         }
     }
     for (name, value) in &raw {
@@ -151,10 +151,6 @@ pub fn gather(definition: &Definition, dir: &Path, inputs: &Inputs) -> Given {
         }
     }
     given
-}
-
-fn argument(text: &str) -> Site {
-    Site::start_of(Path::new(text))
 }
 
 fn automatic_files(dir: &Path) -> Vec<PathBuf> {
@@ -187,29 +183,7 @@ fn read_file(path: &Path, dir: &Path) -> Result<BTreeMap<String, Raw>, VariableE
         .extension()
         .is_some_and(|extension| extension == "json")
     {
-        let site = Site::start_of(path);
-        let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&source.text)
-            .map_err(|error| {
-            fault(
-                Site {
-                    line: error.line().max(1),
-                    ..site.clone()
-                },
-                error.to_string(),
-            )
-        })?;
-        return Ok(json
-            .iter()
-            .map(|(name, value)| {
-                (
-                    name.clone(),
-                    Raw {
-                        value: from_json(value),
-                        site: site.clone(),
-                    },
-                )
-            })
-            .collect());
+        return read_json(&source);
     }
     let body = parse_body(&source).map_err(EvalError::from)?;
     let origin = Origin::whole(source);
@@ -223,6 +197,58 @@ fn read_file(path: &Path, dir: &Path) -> Result<BTreeMap<String, Raw>, VariableE
         .collect()
 }
 
+fn read_json(source: &Source) -> Result<BTreeMap<String, Raw>, VariableError> {
+    let json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&source.text)
+        .map_err(|error| {
+            let site = Site {
+                file: source.path.clone(),
+                line: error.line().max(1),
+                column: error.column().max(1),
+            };
+            // Its own end of the message says the place once more.
+            let said = error.to_string();
+            let what = said.split(" at line ").next().unwrap_or_default();
+            fault(site, what)
+        })?;
+    let keys = top_keys(&source.text);
+    let raw = |(name, value): (String, serde_json::Value)| {
+        let site = source.site(keys.get(&name).copied().unwrap_or(0));
+        let value = from_json(&value);
+        (name, Raw { value, site })
+    };
+    Ok(json.into_iter().map(raw).collect())
+}
+
+/// Where the keys of an object begin, in JSON that is known to be right; of keys that are there twice,
+/// the last, which counts.
+fn top_keys(text: &str) -> BTreeMap<String, usize> {
+    let mut keys = BTreeMap::new();
+    let (mut depth, mut at, bytes) = (0, 0, text.as_bytes());
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b'"' => {
+                let start = at;
+                at += 1;
+                while at < bytes.len() && bytes[at] != b'"' {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                let rest = text.get(at + 1..).unwrap_or_default();
+                if depth == 1
+                    && rest.trim_start().starts_with(':')
+                    && let Some(Ok(key)) = text.get(start..=at).map(serde_json::from_str)
+                {
+                    keys.insert(key, start);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    keys
+}
+
 /// A value given as text: itself for a variable of a primitive type, an expression for others.
 fn add_text(
     raw: &mut BTreeMap<String, Raw>,
@@ -232,7 +258,7 @@ fn add_text(
     text: &str,
     from: &str,
 ) {
-    let site = argument(&format!("{from}{name}"));
+    let site = Site::option(&format!("{from}{name}"));
     let typed = declared.item.body.get_attribute("type").is_some();
     let value = match declared_type(declared, Path::new(".")) {
         Ok(Type::String | Type::Number | Type::Bool) => Ok(Value::string(text)),
@@ -309,11 +335,7 @@ pub(super) fn settle(
                 .site(default.span().or_else(|| default.key.span())),
         ),
         (None, None) if missing_is_unknown => {
-            let unknown = Unknown::of(
-                Why::Elsewhere,
-                format!("var.{name}, which has no value"),
-                declared.site.clone(),
-            );
+            let unknown = Unknown::of(Why::NoValue, format!("var.{name}"), declared.site.clone());
             (
                 Value::Unknown(unknown.within(format!("var.{name}"))),
                 declared.site.clone(),
@@ -373,4 +395,76 @@ pub fn check_conditions(definition: &Definition, scope: &Scope<'_>) -> Vec<Varia
         }
     }
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a configuration with one number, and the folder's name left out.
+    fn told(files: &[(&str, &str)], inputs: &Inputs) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let declared = "variable \"size\" {\n  type = number\n}\n";
+        std::fs::write(dir.path().join("main.tf"), declared).unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let error = crate::terraform::read(dir.path(), inputs)
+            .unwrap_err()
+            .to_string();
+        let folder = format!("{}/", dir.path().display());
+        error
+            .lines()
+            .map(|line| line.replace(&folder, ""))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_told_with_line_and_column_or_with_its_option() {
+        let none = Inputs::default();
+        let said = "variable `size`: a number is expected";
+        for (name, text, place) in [
+            (
+                "a.auto.tfvars",
+                "# x\n  size = \"much\"\n",
+                "a.auto.tfvars:2:3: ",
+            ),
+            ("a.auto.tfvars", "size = = 1\n", "a.auto.tfvars:1:8: "),
+            (
+                "a.auto.tfvars.json",
+                "{\"a\": {\"size\": 1},\n \"size\": \"much\"}",
+                "a.auto.tfvars.json:2:2: ",
+            ),
+            (
+                "a.auto.tfvars.json",
+                "{\n  \"size\": }",
+                "a.auto.tfvars.json:2:11: ",
+            ),
+        ] {
+            let told = told(&[(name, text)], &none);
+            assert!(told[0].starts_with(place), "{told:?}");
+        }
+        assert_eq!(
+            told(&[], &none),
+            ["main.tf:1:1: variable `size` has no value"]
+        );
+        let by_option = Inputs {
+            vars: vec![("size".to_owned(), "much".to_owned())],
+            ..Inputs::default()
+        };
+        let by_option = told(&[], &by_option);
+        assert!(
+            by_option[0].starts_with(&format!("--var size: {said}")),
+            "{by_option:?}"
+        );
+        let by_environment = Inputs {
+            environment: BTreeMap::from([("size".to_owned(), "much".to_owned())]),
+            ..Inputs::default()
+        };
+        let by_environment = told(&[], &by_environment);
+        assert!(
+            by_environment[0].starts_with("TF_VAR_size: "),
+            "{by_environment:?}"
+        );
+    }
 }

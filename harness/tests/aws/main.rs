@@ -286,6 +286,41 @@ async fn scripts_run_only_after_the_journal_knows_and_a_refused_one_stays_in_it(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lever_that_the_dry_run_calls_absent_is_not_pulled() {
+    let Some(ground) = Ground::set().await else {
+        return;
+    };
+    // It would take a script for any machine, and says that it reaches all but one.
+    let ssm = StandIn::systems_manager(&ground.ids[1..], None).await;
+    let ground = ground.with_ssm(&ssm);
+    let absent = "Systems Manager does not reach `server-1`";
+    for lever in ["isolate", "pause", "kill"] {
+        let (code, out, err) = ground.attached(&["lever", lever, "server-1"]).await;
+        assert_eq!(code, 0, "{out}{err}");
+        assert!(
+            out.contains(&format!("absent   kill, pause, isolate: {absent}")),
+            "{out}"
+        );
+        let refuses = format!("would    refuse to {lever} `server-1`");
+        assert!(out.contains(&refuses), "{out}");
+        let (code, out, err) = ground
+            .attached(&["lever", lever, "server-1", "--yes"])
+            .await;
+        assert_eq!(code, 2, "{out}{err}");
+        assert!(
+            err.contains(&format!("`{lever}` is absent: {absent}")),
+            "{err}"
+        );
+    }
+    assert_eq!(ssm.scripts(), []);
+    // What EC2 does, and what heals, is as it was.
+    ground.well(&["lever", "stop", "server-1", "--yes"]).await;
+    ground.well(&["lever", "start", "server-1", "--yes"]).await;
+    ground.well(&["lever", "rejoin", "server-1", "--yes"]).await;
+    assert_eq!(ssm.scripts().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_killed_in_the_middle_of_a_fault_leaves_it_to_healing() {
     let Some(ground) = Ground::set().await else {
         return;

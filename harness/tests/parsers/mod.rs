@@ -14,7 +14,7 @@ use nomad_harness::job_check::{self, Ground};
 use nomad_harness::parity::{Side, Tolerances, compare};
 use nomad_harness::terraform::aws::{AgentFiles, AwsCluster};
 use nomad_harness::terraform::{self, Inputs};
-use nomad_harness::{lint, matrix, scenario};
+use nomad_harness::{lint, matrix, scenario, settings};
 
 /// A reader.
 pub struct Parser {
@@ -64,6 +64,11 @@ pub const PARSERS: &[Parser] = &[
         name: "matrix",
         corpus: &[("ci", "matrix.hcl")],
         read: read_matrix,
+    },
+    Parser {
+        name: "settings",
+        corpus: &[("fuzz/seeds/settings", ".hcl")],
+        read: read_settings,
     },
     Parser {
         name: "policy",
@@ -130,6 +135,39 @@ fn read_matrix(text: &str, _: &Path) {
         text,
         &["leader-failover".to_owned()],
     ));
+}
+
+fn read_settings(text: &str, _: &Path) {
+    drop(settings::read("rehearse.hcl", text, &command()));
+    drop(settings::top_level_text(text, settings::CLUSTER));
+}
+
+/// A command line with an option of each kind that ours has: its own is the binary's.
+fn command() -> clap::Command {
+    use clap::{Arg, ArgAction, Command, value_parser};
+    let timeout = Arg::new("timeout").long("timeout");
+    let options = [
+        Arg::new("engine")
+            .long("engine")
+            .value_parser(["auto", "simulator"]),
+        Arg::new("clients")
+            .long("clients")
+            .value_parser(value_parser!(u16)),
+        Arg::new("keep").long("keep").action(ArgAction::SetTrue),
+        Arg::new("set").long("set").action(ArgAction::Append),
+        timeout.value_parser(scenario::duration_or_seconds),
+    ];
+    let cluster = Arg::new("cluster").long("cluster").conflicts_with("file");
+    let run = Command::new("run")
+        .arg(Arg::new("file").required(true))
+        .arg(cluster);
+    let format = Arg::new("format")
+        .long("format")
+        .value_parser(["text", "json"]);
+    Command::new("rehearse")
+        .arg(format.global(true))
+        .subcommand(Command::new("up").args(options))
+        .subcommand(Command::new("job").subcommand(run))
 }
 
 fn read_policy(text: &str, _: &Path) {

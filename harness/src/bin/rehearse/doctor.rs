@@ -6,7 +6,7 @@ use nomad_harness::doctor::{self, Finding, Level};
 
 use super::Context;
 use super::failure::Failure;
-use super::output::{self, Format};
+use super::output::{self, Format, wrap};
 use super::up::interrupted;
 
 /// Exit code when no cluster can start: the environment's fault.
@@ -94,30 +94,6 @@ fn summary(findings: &[Finding]) -> String {
     format!("{verdict} ({})", counted.join(", "))
 }
 
-/// Breaks text at spaces into lines of at most `columns` characters; a longer word is broken.
-fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        loop {
-            let line = lines.last_mut().expect("there is always a line");
-            let used = line.chars().count();
-            let gap = usize::from(used > 0);
-            if used + gap + word.len() <= columns {
-                line.extend(std::iter::repeat_n(' ', gap).chain(word));
-                break;
-            }
-            if used > 0 {
-                lines.push(String::new());
-                continue;
-            }
-            line.extend(word.drain(..columns));
-            lines.push(String::new());
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,12 +136,5 @@ mod tests {
         assert_eq!(json["can_start"], true);
         assert_eq!(json["findings"][0]["level"], "note");
         assert_eq!(json["findings"][0]["mend"], "sudo something");
-    }
-
-    #[test]
-    fn wrapping_loses_nothing_and_breaks_what_is_too_long() {
-        assert_eq!(wrap("a bb ccc", 4), ["a bb", "ccc"]);
-        assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
-        assert_eq!(wrap("", 3), [""]);
     }
 }

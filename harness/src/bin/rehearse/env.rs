@@ -17,7 +17,7 @@ use super::words;
 #[derive(clap::Args)]
 pub struct Args {
     /// The cluster, and the agent to talk to (a running server unless it is said).
-    #[arg(value_name = "CLUSTER] [AGENT")]
+    #[arg(value_name = words::CLUSTER_AND_AGENTS)]
     words: Vec<String>,
     /// The shell that reads it.
     #[arg(long, value_enum, default_value_t = Shell::Sh)]

@@ -101,6 +101,7 @@ fn engine_code(error: &EngineError) -> u8 {
     match error {
         EngineError::License(_)
         | EngineError::NoSuchFile { .. }
+        | EngineError::IsFolder { .. }
         | EngineError::NotExecutable { .. }
         | EngineError::Elf { .. }
         | EngineError::OtherArch { .. }

@@ -52,6 +52,14 @@ enum Lever {
     Rejoin,
 }
 
+impl Lever {
+    /// Whether it does harm that Systems Manager alone can do, and undo: it has to reach every machine
+    /// then, as for scenarios. What heals is tried in any case.
+    fn is_by_systems_manager(self) -> bool {
+        matches!(self, Self::Kill | Self::Pause | Self::Isolate)
+    }
+}
+
 /// Pulls it.
 pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     if args.target == Where::Docker {
@@ -79,10 +87,20 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         .as_ref()
         .map_or("", |value| value.get_name())
         .to_owned();
+    let absent = attached.discovery.without_ssm();
+    let absent = absent.filter(|_| args.lever.is_by_systems_manager());
     if !args.attach.yes {
-        let would = format!("{verb} `{agent}` (`{}`)", machine.instance_id);
+        let machine = format!("`{agent}` (`{}`)", machine.instance_id);
+        let would = match &absent {
+            None => format!("{verb} {machine}"),
+            Some(_) => format!("refuse to {verb} {machine}: the lever is absent"),
+        };
         attached.show(context.format, &[would]);
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(why) = absent {
+        return Err(Failure::input(format!("`{verb}` is absent: {why}"))
+            .hint("aws ssm describe-instance-information    # whom Systems Manager reaches"));
     }
     let machines = attached.machines(context)?;
     let said = pull(args.lever, &machines, &agent).await?;

@@ -71,14 +71,25 @@ struct RotateArgs {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     match &args.verb {
         Verb::Create(args) => create(args),
-        Verb::Show(args) => Ok(show(args, context)),
+        Verb::Show(args) => Ok(show(there(args)?, context)),
         Verb::Rotate(args) => rotate(args),
-        Verb::Verify(args) => Ok(verify(args, context)),
+        Verb::Verify(args) => Ok(verify(there(args)?, context)),
+    }
+}
+
+/// A folder that is not there holds nothing that could be shown, or be sound.
+fn there(args: &FolderArgs) -> Result<&FolderArgs, Failure> {
+    let dir = args.dir.display();
+    match args.dir.is_dir() {
+        true => Ok(args),
+        false => Err(Failure::input(format!("there is no folder `{dir}`"))
+            .hint(format!("rehearse pki create --dir {dir}"))),
     }
 }
 
 fn create(args: &CreateArgs) -> Result<ExitCode, Failure> {
     let FolderArgs { dir, region } = &args.folder;
+    operators(&args.operator_cidrs)?;
     pki::create(dir, region, OffsetDateTime::now_utc()).map_err(|error| match &error {
         CreateError::Exists(_) => {
             Failure::input(error).hint(format!("rehearse pki show --dir {}", dir.display()))
@@ -96,6 +107,19 @@ fn create(args: &CreateArgs) -> Result<ExitCode, Failure> {
         output::text(&format!("set the variables in {}", tfvars.display()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what Terraform would refuse later, all of it at once.
+fn operators(networks: &[String]) -> Result<(), Failure> {
+    let wrong = networks.iter().filter_map(|network| {
+        let why = pki::operator_network(network).err()?;
+        Some(format!("--operator-cidr `{network}`: {why}"))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    match wrong.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::input(wrong.join("\nerror: "))),
+    }
 }
 
 fn set_variables(
@@ -205,5 +229,52 @@ fn tell(report: &Report) {
             finding.file.display(),
             finding.message
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_terraform_would_refuse_is_refused_before_anything_is_made() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("pki");
+        let networks = ["foo", "10.0.0.0/8", "0.0.0.0/0"].map(str::to_owned);
+        let args = CreateArgs {
+            folder: FolderArgs {
+                dir: dir.clone(),
+                region: "global".to_owned(),
+            },
+            tfvars: Some(scratch.path().join("x.tfvars")),
+            operator_cidrs: networks.to_vec(),
+        };
+        let told = create(&args).err().map(|one| format!("{one:?}")).unwrap();
+        assert!(told.contains("code: 2"), "{told}");
+        assert!(told.contains("`foo`: expected a network"), "{told}");
+        assert!(
+            told.contains("`0.0.0.0/0`: a network of length 0"),
+            "{told}"
+        );
+        assert!(!told.contains("`10.0.0.0/8`") && !dir.exists(), "{told}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_refused_with_what_makes_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = |dir: PathBuf| FolderArgs {
+            dir,
+            region: "global".to_owned(),
+        };
+        assert!(there(&folder(scratch.path().to_owned())).is_ok());
+        let told = there(&folder("nope".into()))
+            .err()
+            .map(|one| format!("{one:?}"));
+        let told = told.unwrap();
+        assert!(
+            told.contains("code: 2") && told.contains("no folder `nope`"),
+            "{told}"
+        );
+        assert!(told.contains("rehearse pki create --dir nope"), "{told}");
     }
 }

@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(clap::Args)]
 pub struct Args {
     /// The cluster, and its agents (all unless they are named).
-    #[arg(value_name = "CLUSTER] [AGENT")]
+    #[arg(value_name = words::CLUSTER_AND_AGENTS)]
     words: Vec<String>,
     /// How long a whole cluster may take until it is ready, as `90s` or `5m` [default: 120s, and as
     /// many times more as emulated agents are slower].

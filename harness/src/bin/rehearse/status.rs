@@ -162,7 +162,8 @@ async fn ask(name: &str, api: &Api) -> Result<Nomad, ApiError> {
 
 impl Status {
     fn text(&self) -> String {
-        let mut parts = vec![format!("cluster `{}`: {}", self.name, self.engine.label())];
+        let head = format!("cluster `{}`: {}", self.name, self.engine.label());
+        let mut parts = vec![output::sentence(&head)];
         let rows: Vec<Vec<String>> = self.agents.iter().map(AgentRow::cells).collect();
         parts.push(output::table(
             &["Agent", "Process", "Arch", "Address", "API"],
@@ -205,9 +206,10 @@ impl AgentRow {
 
 impl Nomad {
     fn text(&self) -> Vec<String> {
-        let mut parts = vec![self.summary()];
+        let mut parts = vec![output::sentence(&self.summary())];
         if let Some(trouble) = &self.trouble {
-            parts.push(format!("not all can be shown: {trouble}"));
+            let told = format!("not all can be shown: {trouble}");
+            parts.push(output::sentence(&told));
         }
         let rows: Vec<Vec<String>> = self.members.own().map(|m| self.member(m)).collect();
         let head = [

@@ -11,7 +11,7 @@ use super::words;
 #[derive(clap::Args)]
 pub struct Args {
     /// The cluster, and its agents (all unless they are named).
-    #[arg(value_name = "CLUSTER] [AGENT")]
+    #[arg(value_name = words::CLUSTER_AND_AGENTS)]
     words: Vec<String>,
 }
 

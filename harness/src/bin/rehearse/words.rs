@@ -19,6 +19,22 @@ pub fn default_cluster() -> &'static str {
     DEFAULT_CLUSTER.get_or_init(|| "default".to_owned())
 }
 
+/// What commands call their words that take a cluster and agents, in any order.
+pub const CLUSTER_AND_AGENTS: &str = "CLUSTER] [AGENT";
+
+/// Whether an argument without an option's name is a cluster's name, or may be one of agents and a cluster.
+pub fn is_cluster(arg: &clap::Arg) -> bool {
+    let called = |name: &str| {
+        let names = arg.get_value_names().unwrap_or_default();
+        names.iter().any(|one| one.as_str() == name)
+    };
+    let by_default = arg
+        .get_default_values()
+        .iter()
+        .any(|one| *one == default_cluster());
+    arg.is_positional() && (called(CLUSTER_AND_AGENTS) || (by_default && arg.get_id() == "name"))
+}
+
 /// Reads a version of Nomad, as `1.8.3`, `v1.8.3` or `1.8.3+ent`.
 pub fn nomad_version(text: &str) -> Result<semver::Version, String> {
     let number = text.strip_prefix('v').unwrap_or(text);

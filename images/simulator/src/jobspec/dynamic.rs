@@ -14,22 +14,33 @@ use super::reader::{Reader, start_of};
 
 /// The same file without `dynamic` blocks.
 pub(super) fn unfold(reader: &mut Reader<'_>, body: &Body) -> Body {
-    let mut whole = Body::new();
-    for structure in body.clone() {
+    let mut whole = body.clone();
+    unfold_in_place(reader, &mut whole);
+    whole
+}
+
+fn unfold_in_place(reader: &mut Reader<'_>, body: &mut Body) {
+    if !body.has_blocks("dynamic") {
+        body.blocks_mut()
+            .for_each(|block| unfold_in_place(reader, &mut block.body));
+        return;
+    }
+    // A body is made anew only where it has to be: each attribute that is put into one is compared with
+    // all that are there already, and a block such as `meta` may have very many.
+    for structure in std::mem::take(body) {
         match structure {
             Structure::Block(block) if block.ident.as_str() == "dynamic" => {
                 for block in blocks(reader, &block) {
-                    whole.push(block);
+                    body.push(block);
                 }
             }
             Structure::Block(mut block) => {
-                block.body = unfold(reader, &block.body);
-                whole.push(block);
+                unfold_in_place(reader, &mut block.body);
+                body.push(block);
             }
-            attribute @ Structure::Attribute(_) => whole.push(attribute),
+            attribute @ Structure::Attribute(_) => body.push(attribute),
         }
     }
-    whole
 }
 
 /// What one `dynamic` block stands for.

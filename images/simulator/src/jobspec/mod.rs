@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 
 pub use defaults::canonicalize;
 pub use unsaid::Unsaid;
-pub use validate::validate;
+pub use validate::{Refusal, refusals, validate};
 
 use crate::types::Job;
 use reader::{BlockReader, Reader};
@@ -41,8 +41,29 @@ pub struct JobspecError {
     pub column: usize,
     /// What is wrong.
     pub message: String,
-    /// Whether Nomad takes it, and only the simulator does not.
-    pub only_simulator: bool,
+    /// What kind of thing is wrong.
+    pub kind: Problem,
+}
+
+/// Kinds of problems of a job file, for whoever treats one otherwise than the rest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Problem {
+    /// Anything that has no kind of its own.
+    Other,
+    /// A name that does not belong where it stands.
+    UnknownName {
+        /// The block around it; none for the file itself.
+        within: Option<String>,
+    },
+    /// A variable has neither a value nor a default.
+    NoValue,
+    /// A value was given for a variable that the file does not declare: it has no place in the file.
+    Undeclared {
+        /// The variable.
+        name: String,
+    },
+    /// Nomad takes it, and only the simulator does not.
+    NotSimulated,
 }
 
 /// Parses a job file. The job is as written: call [`canonicalize`] for Nomad's defaults.
@@ -67,7 +88,7 @@ pub fn parse_as_written(
             line: e.location().line(),
             column: e.location().column(),
             message: e.message().to_owned(),
-            only_simulator: false,
+            kind: Problem::Other,
         }]
     })?;
     match read_body(source, &body, variables) {

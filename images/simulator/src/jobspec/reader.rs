@@ -10,19 +10,19 @@ use hcl_edit::Span;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Attribute, Block, Body, Structure};
 
-use super::JobspecError;
 use super::duration;
 use super::eval::Evaluator;
 use super::functions::text_of;
 use super::source::Source;
+use super::{JobspecError, Problem};
 use crate::types::Nanos;
 
 /// One job file being read.
 pub(super) struct Reader<'a> {
     pub(super) source: Source<'a>,
     pub(super) evaluator: Evaluator<'a>,
-    /// Where, what, and whether the simulator alone minds.
-    problems: RefCell<Vec<(usize, String, bool)>>,
+    /// Where, what, and of which kind.
+    problems: RefCell<Vec<(usize, String, Problem)>>,
 }
 
 impl<'a> Reader<'a> {
@@ -37,14 +37,19 @@ impl<'a> Reader<'a> {
 
     /// Remembers a problem at a byte offset.
     pub(super) fn problem(&self, offset: usize, message: impl Into<String>) {
-        let found = (offset, message.into(), false);
+        self.problem_of(Problem::Other, offset, message);
+    }
+
+    /// The same, of a kind that matters to somebody.
+    pub(super) fn problem_of(&self, kind: Problem, offset: usize, message: impl Into<String>) {
+        let found = (offset, message.into(), kind);
         self.problems.borrow_mut().push(found);
     }
 
     /// Remembers that something is Nomad's, and not simulated.
     fn not_simulated(&self, offset: usize, what: &str) {
-        let found = (offset, format!("{what} is not simulated"), true);
-        self.problems.borrow_mut().push(found);
+        let message = format!("{what} is not simulated");
+        self.problem_of(Problem::NotSimulated, offset, message);
     }
 
     /// Every problem, in the order of the file.
@@ -54,13 +59,13 @@ impl<'a> Reader<'a> {
         problems.dedup();
         problems
             .into_iter()
-            .map(|(offset, message, only_simulator)| {
+            .map(|(offset, message, kind)| {
                 let (line, column) = self.source.position(offset);
                 JobspecError {
                     line,
                     column,
                     message,
-                    only_simulator,
+                    kind,
                 }
             })
             .collect()
@@ -77,6 +82,8 @@ pub(super) struct BlockReader<'r> {
     reader: &'r Reader<'r>,
     /// How messages call it: `job`, `group`, the file.
     what: String,
+    /// Its type; none for the file.
+    name: Option<String>,
     /// Labels of the block.
     labels: Vec<String>,
     offset: usize,
@@ -90,6 +97,7 @@ impl<'r> BlockReader<'r> {
         Self {
             reader,
             what: "a job file".to_owned(),
+            name: None,
             labels: Vec::new(),
             offset: 0,
             body,
@@ -101,6 +109,7 @@ impl<'r> BlockReader<'r> {
         BlockReader {
             reader: self.reader,
             what: format!("`{}`", block.ident.as_str()),
+            name: Some(block.ident.as_str().to_owned()),
             labels: block.labels.iter().map(|l| l.as_str().to_owned()).collect(),
             offset: start_of(&block.ident),
             body: &block.body,
@@ -128,6 +137,11 @@ impl<'r> BlockReader<'r> {
     /// A problem with the block as a whole.
     pub(super) fn problem(&self, message: impl Into<String>) {
         self.reader.problem(self.offset, message);
+    }
+
+    /// A problem with this block, of a kind that matters to somebody.
+    pub(super) fn problem_of(&self, kind: Problem, message: impl Into<String>) {
+        self.reader.problem_of(kind, self.offset, message);
     }
 
     /// A problem with one attribute (or the block, where it has not that attribute).
@@ -362,7 +376,10 @@ impl<'r> BlockReader<'r> {
             let hint = nearest(name, &asked)
                 .map(|near| format!(" (did you mean `{near}`?)"))
                 .unwrap_or_default();
-            self.reader.problem(
+            self.reader.problem_of(
+                Problem::UnknownName {
+                    within: self.name.clone(),
+                },
                 offset,
                 format!("unknown {kind} `{name}` in {}{hint}", self.what),
             );
@@ -377,12 +394,17 @@ fn name_of(structure: &Structure) -> (&str, usize) {
     }
 }
 
-/// The known name that differs least, if by at most two edits.
+/// The known name that differs least, if by few enough of its letters: a third, or a half where the first
+/// one is right, which is seldom missed. `logs` is no slip for `bogus`.
 fn nearest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
+    let most = |k: &str| match name.as_bytes().first() == k.as_bytes().first() {
+        true => k.len() / 2,
+        false => k.len().max(name.len()) / 3,
+    };
     known
         .iter()
         .map(|k| (edits(name, k), *k))
-        .filter(|(distance, k)| *distance <= 2 && *distance < k.len())
+        .filter(|(distance, k)| *distance <= most(k).clamp(1, 3) && *distance < k.len())
         .min()
         .map(|(_, k)| k)
 }

@@ -368,3 +368,16 @@ fn what_is_wrong_with_a_dynamic_block_is_named_with_its_place() {
         assert!(found.is_some_and(|error| error.line >= 4), "{errors:?}");
     }
 }
+
+/// Planted once by a copy that compared each attribute with all before it: a minute for a file like this.
+#[test]
+fn a_file_with_very_many_attributes_is_read_in_its_time() {
+    let pairs: String = (0..80_000).map(|n| format!("    k{n} = \"v\"\n")).collect();
+    let text = format!(
+        "job \"a\" {{\n  meta {{\n{pairs}  }}\n\n  group \"g\" {{\n    task \"t\" {{\n      driver = \"raw_exec\"\n    }}\n  }}\n}}\n"
+    );
+    let begin = std::time::Instant::now();
+    let job = super::parse(&text, &BTreeMap::new()).expect("it is right");
+    assert_eq!(job.meta.map(|meta| meta.len()), Some(80_000));
+    assert!(begin.elapsed().as_secs() < 30, "{:?}", begin.elapsed());
+}

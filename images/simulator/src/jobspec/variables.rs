@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hcl_edit::structure::{Attribute, Body};
 
+use super::Problem;
 use super::reader::{BlockReader, Reader, start_of};
 
 /// Reads `variable` and `locals` blocks and makes `var.*` and `local.*` known to the reader.
@@ -39,16 +40,19 @@ fn variables(
                 Ok(value) => drop(values.insert(name, value)),
                 Err(why) => block.problem(format!("variable `{name}`: {why}")),
             },
-            None => block.problem(format!(
-                "missing value for variable `{name}`: it has no default"
-            )),
+            None => block.problem_of(
+                Problem::NoValue,
+                format!("missing value for variable `{name}`: it has no default"),
+            ),
         }
         block.finish();
     }
     for name in given.keys().filter(|name| !values.contains_key(*name)) {
         let declared = file.blocks("variable").iter().any(|b| b.label() == **name);
         if !declared {
-            reader.problem(0, format!("undefined variable `{name}` was given a value"));
+            let message = format!("undefined variable `{name}` was given a value");
+            let name = name.clone();
+            reader.problem_of(Problem::Undeclared { name }, 0, message);
         }
     }
     values

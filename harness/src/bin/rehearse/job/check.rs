@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use nomad_harness::causes::with_causes;
 use nomad_harness::job_check::{self, Checked, Ground};
 use nomad_harness::terraform::aws::AwsCluster;
 use nomad_harness::terraform::{self, Inputs};
@@ -65,9 +66,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     let mut unread = Vec::new();
     for file in &args.files {
         let name = file.display().to_string();
-        match std::fs::read_to_string(file) {
+        match job_check::read(file) {
             Ok(text) => checked.push(job_check::check(&name, &text, &ground)),
-            Err(error) => unread.push(format!("`{name}` cannot be read: {error}")),
+            Err(error) => unread.push(with_causes(&error)),
         }
     }
     if !unread.is_empty() {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use hcl_edit::Ident;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::Attribute;
-use nomad_harness::nomad::{Api, Exchange};
+use nomad_harness::job_check::{self, undeclared};
+use nomad_harness::nomad::{Api, ApiError, Exchange};
 use nomad_harness::scenario::duration_or_seconds;
 use nomad_harness::target::Target as _;
 use nomad_harness::target::docker::DockerCluster;
@@ -57,15 +58,14 @@ pub async fn api(name: &str, context: &Context) -> Result<(DockerCluster, Api), 
 /// Registers the job and follows it.
 pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let name = args.file.display().to_string();
-    let text = std::fs::read_to_string(&args.file)
-        .map_err(|error| Failure::input(format!("`{name}` cannot be read: {error}")))?;
+    let text = job_check::read(&args.file).map_err(Failure::input)?;
     let text = with_variables(&name, agent::without_mark(&text), &pairs(&args.vars)?)?;
     let (_cluster, api) = api(&args.cluster, context).await?;
-    let refused = |error| {
-        Failure::input(format!("{name}: {error}")).hint(format!("rehearse job check {name}"))
-    };
-    let job = api.parse_job(&text).await.map_err(refused)?;
-    let reply = api.register(&job).await.map_err(refused)?;
+    let unregistered = |error| unregistered(&name, &args.cluster, error);
+    // A large job takes its time to be read.
+    let patient = api.timeout(args.within);
+    let job = patient.parse_job(&text).await.map_err(unregistered)?;
+    let reply = patient.register(&job).await.map_err(unregistered)?;
     let id = job["ID"].as_str().unwrap_or_default();
     let registered = api.job(id).await.map_err(Failure::environment)?;
     output::text(&format!("job `{id}`: version {}", registered.version));
@@ -83,7 +83,6 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         story.hear(body).iter().for_each(|line| output::text(line));
         story.ending().is_some()
     };
-    let patient = api.timeout(args.within);
     // Whatever ends the stream: what was heard counts.
     let streamed = patient
         .exchange_until(&Exchange::new("GET", &path), heard)
@@ -107,6 +106,24 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             output::text("the event stream ended before the job was settled");
             Ok(ExitCode::from(INCONCLUSIVE))
         }
+    }
+}
+
+/// Why a job is not registered: its file is at fault only where a server says so of it.
+fn unregistered(file: &str, cluster: &str, error: ApiError) -> Failure {
+    let of_file = error.status().is_some() && !error.is_retryable();
+    let told = match &error {
+        ApiError::TimedOut { .. } => {
+            format!("{file}: {error}: whether the job is registered is not known")
+        }
+        _ => format!("{file}: {error}"),
+    };
+    match (of_file, &error) {
+        (true, _) => Failure::input(told).hint(format!("rehearse job check {file}")),
+        (false, ApiError::TimedOut { .. }) => Failure::environment(told).hint(format!(
+            "rehearse job run {file} --cluster {cluster} --within TIME    # a large job takes longer"
+        )),
+        (false, _) => Failure::environment(told).hint(format!("rehearse status {cluster}")),
     }
 }
 
@@ -154,8 +171,10 @@ fn with_variables(file: &str, text: &str, given: &[(String, String)]) -> Result<
                 .push(Attribute::new(Ident::new("default"), value));
         }
         if !found {
-            let problem = format!("`{file}` has no variable `{name}`");
-            return Err(Failure::input(problem));
+            return Err(Failure::input(format!(
+                "{file}: {}",
+                undeclared(name, &body)
+            )));
         }
     }
     Ok(body.to_string())
@@ -164,6 +183,39 @@ fn with_variables(file: &str, text: &str, given: &[(String, String)]) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_at_fault_only_where_a_server_says_so_of_it() {
+        use nomad_harness::nomad::Call;
+        let call = || Call {
+            method: "POST",
+            path: "/v1/jobs/parse".to_owned(),
+            addr: "https://x:4646".to_owned(),
+        };
+        let status = |status, body: &str| ApiError::Status {
+            call: call(),
+            status,
+            body: body.to_owned(),
+        };
+        let late = ApiError::TimedOut {
+            call: call(),
+            after: Duration::from_secs(120),
+        };
+        for (error, code, hint) in [
+            (status(400, "1,2: no"), 2, "rehearse job check a.hcl"),
+            (
+                status(500, "1 error occurred"),
+                2,
+                "rehearse job check a.hcl",
+            ),
+            (status(500, "No cluster leader"), 10, "rehearse status demo"),
+            (late, 10, "--within TIME"),
+        ] {
+            let told = format!("{:?}", unregistered("a.hcl", "demo", error));
+            assert!(told.contains(&format!("code: {code}")), "{told}");
+            assert!(told.contains(hint), "{told}");
+        }
+    }
 
     #[test]
     fn variables_get_their_values_by_their_types() {

@@ -9,20 +9,16 @@ mod file;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
+pub use nomad_harness::settings::SettingsError;
+use nomad_harness::settings::{self, CLUSTER, PREFIX, Setting, key, variable};
 
 use super::words;
 use super::{Cli, examples};
-use file::Setting;
-pub use file::SettingsError;
 
 /// The file's name.
 pub const FILE: &str = "rehearse.hcl";
 /// Names the file in place of the search; empty: none is read.
 const NAMED: &str = "REHEARSE_CONFIG";
-/// What every variable's name begins with.
-const PREFIX: &str = "REHEARSE_";
-/// The cluster that is meant where none is named: also of commands that take it without an option.
-const CLUSTER: &str = "cluster";
 
 /// What the project's file says.
 #[derive(Clone, Debug, Default)]
@@ -53,32 +49,6 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// A consent is given for one command, by whoever types it.
-const CONSENTS: [&str; 2] = ["yes", "restart-engine-with"];
-
-/// Returns the variable that says an option: `--nomad-version` is `REHEARSE_NOMAD_VERSION`. Hidden
-/// options and consents have none, and cannot stand in the file.
-fn variable(arg: &Arg) -> Option<String> {
-    let usual = !["help", "version"].contains(&arg.get_id().as_str()) && !arg.is_hide_set();
-    let long = arg
-        .get_long()
-        .filter(|long| usual && !CONSENTS.contains(long))?;
-    Some(PREFIX.to_owned() + &key(long).to_uppercase())
-}
-
-/// How an option is called in the file.
-fn key(long: &str) -> String {
-    long.replace('-', "_")
-}
-
-/// The names of a command's options, as the file has them.
-fn keys(command: &Command) -> Vec<String> {
-    let settable = command
-        .get_arguments()
-        .filter(|arg| variable(arg).is_some());
-    settable.filter_map(Arg::get_long).map(key).collect()
-}
-
 /// Reads the project's file, and returns the command line with what it and the environment say.
 /// What is wrong with the file comes beside it: help is to be had all the same.
 pub fn command_line(folder: &Path) -> (Command, Result<Settings, SettingsError>) {
@@ -91,16 +61,16 @@ pub fn command_line(folder: &Path) -> (Command, Result<Settings, SettingsError>)
         Ok(Some((_, text))) => text.as_str(),
         _ => "",
     };
-    let variable = std::env::var(PREFIX.to_owned() + &CLUSTER.to_uppercase()).ok();
+    let variable = std::env::var(cluster_names().0).ok();
     let cluster = variable.filter(|name| !name.is_empty());
-    if let Some(name) = cluster.or_else(|| file::top_level_text(text, CLUSTER)) {
+    if let Some(name) = cluster.or_else(|| settings::top_level_text(text, CLUSTER)) {
         words::set_default_cluster(name);
     }
     let command = examples::with_examples(Cli::command());
     let settings = found.and_then(|found| match found {
         None => Ok(Settings::default()),
         Some((path, text)) => {
-            let entries = file::read(&path.display().to_string(), &text, &command)?;
+            let entries = settings::read(&path.display().to_string(), &text, &command)?;
             Ok(Settings {
                 file: Some(path),
                 entries,
@@ -164,6 +134,12 @@ fn innermost<'a>(said: &'a [Setting], path: &[String], key: &str) -> Option<&'a 
     said.iter().filter(counts).max_by_key(|one| one.path.len())
 }
 
+/// The variable and the key that name the cluster.
+fn cluster_names() -> (String, String) {
+    let variable = PREFIX.to_owned() + &CLUSTER.to_uppercase();
+    (variable, CLUSTER.to_owned())
+}
+
 /// A value that an option has before the command line is read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shown {
@@ -193,15 +169,23 @@ impl Settings {
         shown: &mut Vec<Shown>,
     ) {
         for arg in command.get_arguments() {
-            let (Some(variable), Some(long)) = (variable(arg), arg.get_long()) else {
+            let named = variable(arg).zip(arg.get_long().map(key));
+            // Where the cluster has no option, it is said at the top of the file, and for all.
+            let (said_at, named) = match named {
+                None if words::is_cluster(arg) => (&[][..], Some(cluster_names())),
+                named => (path, named),
+            };
+            let Some((variable, key)) = named else {
                 continue;
             };
-            let key = key(long);
             let defaults = arg.get_default_values().iter();
-            let default: Vec<_> = defaults.map(|one| one.to_string_lossy()).collect();
+            let mut default: Vec<_> = defaults.map(|one| one.to_string_lossy()).collect();
+            if default.is_empty() && words::is_cluster(arg) {
+                default.push(words::default_cluster().into());
+            }
             let (value, origin) = if let Some(value) = environment(&variable) {
                 (value, Origin::Environment(variable))
-            } else if let Some(setting) = innermost(&self.entries, path, &key) {
+            } else if let Some(setting) = innermost(&self.entries, said_at, &key) {
                 (
                     setting.values.join(", "),
                     Origin::File(setting.place.clone()),
@@ -230,8 +214,8 @@ mod tests {
     use super::*;
     use clap::FromArgMatches as _;
 
-    fn settings(text: &str) -> Settings {
-        let entries = file::read(FILE, text, &Cli::command()).unwrap();
+    fn said(text: &str) -> Settings {
+        let entries = settings::read(FILE, text, &Cli::command()).unwrap();
         Settings {
             file: None,
             entries,
@@ -240,7 +224,7 @@ mod tests {
 
     /// What a command's option is after a command line was read with the file's values.
     fn value(text: &str, line: &[&str], option: &str) -> Vec<String> {
-        let command = with_all(Cli::command(), &settings(text).entries, &[]);
+        let command = with_all(Cli::command(), &said(text).entries, &[]);
         let line = std::iter::once("rehearse").chain(line.iter().copied());
         let matches = command.try_get_matches_from(line).unwrap();
         assert!(Cli::from_arg_matches(&matches).is_ok());
@@ -265,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_environment_wins_over_the_file_and_each_value_says_its_origin() {
-        let settings = settings("engine = \"simulator\"\n\nup {\n  servers = 5\n}\n");
+        let settings = said("engine = \"simulator\"\n\nup {\n  servers = 5\n}\n");
         let environment = |name: &str| (name == "REHEARSE_SERVERS").then(|| "1".to_owned());
         let shown = settings.shown(&environment);
         let of = |command: &str, key: &str| {
@@ -280,7 +264,42 @@ mod tests {
         assert_eq!(of("up", "servers"), Some(("1", variable)));
         assert_eq!(of("up", "region"), Some(("global", "default".to_owned())));
         assert_eq!(of("up", "image"), None);
+        // The cluster, of commands that take it without an option.
+        for command in [
+            "up", "down", "status", "top", "logs", "exec", "env", "start", "stop",
+        ] {
+            let cluster = of(command, CLUSTER).expect(command);
+            assert_eq!(cluster.1, "default", "{command}");
+        }
         assert_eq!(of("up", "plant"), None);
+    }
+
+    #[test]
+    fn the_cluster_is_shown_for_each_command_that_takes_one() {
+        let settings =
+            said("cluster = \"mine\"\n\njob {\n  run {\n    cluster = \"other\"\n  }\n}\n");
+        let shown = settings.shown(&|_| None);
+        let of = |command: &str| {
+            let mut all = shown.iter().filter(|one| one.key == CLUSTER);
+            all.find(|one| one.command == command)
+                .map(|one| one.value.as_str())
+        };
+        let with_mine = [
+            "up", "down", "status", "top", "logs", "exec", "env", "start", "stop", "job stop",
+        ];
+        for command in with_mine {
+            assert_eq!(of(command), Some("mine"), "{command}");
+        }
+        assert_eq!(of("job run"), Some("other"));
+        assert_eq!(of("ls"), None);
+        let shown = settings.shown(&|name| (name == "REHEARSE_CLUSTER").then(|| "env".to_owned()));
+        let of_env = shown
+            .iter()
+            .filter(|one| one.key == CLUSTER && one.value == "env");
+        assert_eq!(
+            of_env.count(),
+            shown.iter().filter(|one| one.key == CLUSTER).count()
+        );
     }
 
     #[test]

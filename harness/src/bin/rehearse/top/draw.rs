@@ -1,4 +1,4 @@
-//! A picture on a terminal, 80 columns wide or more. Pure.
+//! A picture on a terminal: at 80 columns all of it, on a narrower one what matters most. Pure.
 
 use ratatui::Frame;
 use ratatui::Terminal;
@@ -8,28 +8,45 @@ use ratatui::style::{Modifier, Style, Stylize as _};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
 
+use super::columns::{Column, fitted, shortened};
 use super::picture::Picture;
+use crate::output::wrap;
 
 /// Deployments that are shown at most: the newest say all.
 const DEPLOYMENTS: usize = 4;
 /// Events that a single print shows.
 const EVENTS: usize = 12;
-/// Lines above the sections.
-const HEAD: u16 = 2;
 /// Lines of a section beside its rows: its title.
 const TITLE: usize = 1;
 
-/// Columns of an allocation's line beside its name.
-const ALLOCATION_REST: usize = 8 + 9 + 3 + 21 + 9 + 5;
+/// Agents: what each is and how it is matters most, where its program was built for least.
+const AGENTS: [Column; 6] = [
+    column(12, None),
+    column(12, None),
+    column(16, Some(1)),
+    column(10, Some(3)),
+    column(11, Some(2)),
+    column(0, None),
+];
+/// Allocations: an ID only helps who types it, and what became of them matters most.
+const ALLOCATIONS: [Column; 6] = [
+    column(0, None),
+    column(8, Some(1)),
+    column(9, Some(3)),
+    column(3, Some(2)),
+    column(21, None),
+    column(9, None),
+];
+/// Deployments.
+const DEPLOYMENT: [Column; 4] = [
+    column(24, None),
+    column(10, Some(1)),
+    column(12, None),
+    column(0, None),
+];
 
-/// A name of at most so many characters: its end tells one from the other.
-fn shortened(name: &str, room: usize) -> String {
-    let count = name.chars().count();
-    if count <= room {
-        return name.to_owned();
-    }
-    let end: String = name.chars().skip(count + 1 - room).collect();
-    format!("…{end}")
+const fn column(ease: usize, left_out: Option<u8>) -> Column {
+    Column { ease, left_out }
 }
 
 fn lines(count: usize) -> u16 {
@@ -39,15 +56,18 @@ fn lines(count: usize) -> u16 {
 /// Draws all of it.
 pub fn all(frame: &mut Frame<'_>, picture: &Picture) {
     let deployments = picture.deployments.len().clamp(1, DEPLOYMENTS);
+    let head_lines = head_of(picture, frame.area().width);
     let parts = Layout::vertical([
-        Constraint::Length(HEAD),
+        Constraint::Length(u16::try_from(head_lines.len()).unwrap_or(u16::MAX)),
         Constraint::Length(lines(picture.agents.len())),
         Constraint::Max(lines(picture.allocations.len().max(1))),
         Constraint::Length(lines(deployments)),
         Constraint::Min(3),
     ])
     .split(frame.area());
-    head(frame, parts[0], picture);
+    frame.render_widget(Paragraph::new(head_lines), parts[0]);
+    let right = Line::from(picture.time.clone()).right_aligned();
+    frame.render_widget(Paragraph::new(right), parts[0]);
     agents(frame, parts[1], picture);
     allocations(frame, parts[2], picture);
     deployments_of(frame, parts[3], picture);
@@ -62,7 +82,9 @@ pub fn text(picture: &Picture, width: u16) -> String {
         picture.deployments.len().clamp(1, DEPLOYMENTS),
         picture.events.len().clamp(1, EVENTS),
     ];
-    let height = HEAD + rows.iter().map(|count| lines(*count)).sum::<u16>();
+    let head = head_of(picture, width).len();
+    let head = u16::try_from(head).unwrap_or(u16::MAX);
+    let height = head + rows.iter().map(|count| lines(*count)).sum::<u16>();
     let backend = TestBackend::new(width, height.max(13));
     let Ok(mut terminal) = Terminal::new(backend);
     let Ok(_) = terminal.draw(|frame| all(frame, picture));
@@ -79,17 +101,18 @@ pub fn text(picture: &Picture, width: u16) -> String {
         .to_owned()
 }
 
-fn head(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
+/// The lines above the sections.
+fn head_of(picture: &Picture, width: u16) -> Vec<Line<'static>> {
     let leader = match &picture.leader {
         Some(name) => Span::from(format!("leader {name}")),
         None => "no leader".red(),
     };
     let left = Line::from(vec![picture.cluster.clone().bold(), "  ".into(), leader]);
-    // A line of its own: whatever it says of a simulation is never cut off.
-    let text = vec![left, Line::from(picture.engine.clone())];
-    frame.render_widget(Paragraph::new(text), area);
-    let right = Line::from(picture.time.clone()).right_aligned();
-    frame.render_widget(Paragraph::new(right), area);
+    // Lines of its own: whatever it says of a simulation is never cut off.
+    let engine = wrap(&picture.engine, usize::from(width.max(1)));
+    let mut lines = vec![left];
+    lines.extend(engine.into_iter().map(Line::from));
+    lines
 }
 
 fn titled(title: String) -> Block<'static> {
@@ -107,17 +130,40 @@ fn style(ill: bool) -> Style {
     }
 }
 
-/// Rows that fit, and a last one that says how many did not.
-fn fitting(rows: Vec<Row<'static>>, area: Rect) -> Vec<Row<'static>> {
+/// A section that is a table, of cells and of whether they tell of something ill. What has no room is
+/// left out: columns as they say, and of rows the last, which are counted.
+fn section(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    title: String,
+    columns: &[Column],
+    rows: Vec<(Vec<String>, bool)>,
+) {
+    let (cells, ill): (Vec<Vec<String>>, Vec<bool>) = rows.into_iter().unzip();
+    let shown = fitted(columns, &cells, usize::from(area.width));
+    let row = |(cells, ill): (&Vec<String>, bool)| {
+        let cells = shown.iter().map(|(at, width)| match at {
+            0 => shortened(&cells[*at], *width),
+            _ => cells[*at].clone(),
+        });
+        Row::new(cells.collect::<Vec<_>>()).style(style(ill))
+    };
+    let mut rows: Vec<Row<'static>> = cells.iter().zip(ill).map(row).collect();
     let room = usize::from(area.height).saturating_sub(TITLE);
-    if rows.len() <= room || room == 0 {
-        return rows;
+    let more = rows.len().saturating_sub(room);
+    let mut widths: Vec<Constraint> = shown
+        .iter()
+        .map(|(_, width)| Constraint::Length(u16::try_from(*width).unwrap_or(u16::MAX)))
+        .collect();
+    // The last has what is left.
+    if let Some(last) = widths.last_mut() {
+        *last = Constraint::Fill(1);
     }
-    let more = rows.len() + 1 - room;
-    let mut rows = rows;
-    rows.truncate(room - 1);
-    rows.push(Row::new([format!("… {more} more")]));
-    rows
+    if more > 0 && room > 0 {
+        rows.truncate(room - 1);
+        rows.push(Row::new([format!("… {} more", more + 1)]));
+    }
+    frame.render_widget(Table::new(rows, widths).block(titled(title)), area);
 }
 
 fn agents(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
@@ -134,18 +180,9 @@ fn agents(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
             &one.part,
             &one.health,
         ];
-        Row::new(cells.map(Clone::clone)).style(style(one.ill))
+        (cells.map(Clone::clone).to_vec(), one.ill)
     });
-    let widths = [
-        Constraint::Length(12),
-        Constraint::Length(12),
-        Constraint::Length(16),
-        Constraint::Length(10),
-        Constraint::Length(11),
-        Constraint::Fill(1),
-    ];
-    let rows = fitting(rows.collect(), area);
-    frame.render_widget(Table::new(rows, widths).block(titled(title)), area);
+    section(frame, area, title, &AGENTS, rows.collect());
 }
 
 fn allocations(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
@@ -158,30 +195,18 @@ fn allocations(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
         running.count(),
         picture.allocations.len()
     );
-    let room = usize::from(area.width)
-        .saturating_sub(ALLOCATION_REST)
-        .max(8);
     let rows = picture.allocations.iter().map(|one| {
         let cells = [
-            shortened(&one.name, room),
+            one.name.clone(),
             one.id.clone(),
             one.node.clone(),
             format!("v{}", one.version),
             one.status.clone(),
             one.health.clone(),
         ];
-        Row::new(cells).style(style(one.ill))
+        (cells.to_vec(), one.ill)
     });
-    let widths = [
-        Constraint::Fill(1),
-        Constraint::Length(8),
-        Constraint::Length(9),
-        Constraint::Length(3),
-        Constraint::Length(21),
-        Constraint::Length(9),
-    ];
-    let rows = fitting(rows.collect(), area);
-    frame.render_widget(Table::new(rows, widths).block(titled(title)), area);
+    section(frame, area, title, &ALLOCATIONS, rows.collect());
 }
 
 fn deployments_of(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
@@ -192,17 +217,10 @@ fn deployments_of(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
             one.status.clone(),
             one.groups.clone(),
         ];
-        Row::new(cells).style(style(one.ill))
+        (cells.to_vec(), one.ill)
     });
-    let widths = [
-        Constraint::Length(24),
-        Constraint::Length(10),
-        Constraint::Length(12),
-        Constraint::Fill(1),
-    ];
-    let rows = fitting(rows.collect(), area);
-    let title = titled("Deployments ".to_owned());
-    frame.render_widget(Table::new(rows, widths).block(title), area);
+    let title = "Deployments ".to_owned();
+    section(frame, area, title, &DEPLOYMENT, rows.collect());
 }
 
 /// The newest that fit, the newest last.
@@ -292,6 +310,24 @@ mod tests {
     #[test]
     fn a_cluster_is_readable_at_80_columns() {
         insta::assert_snapshot!(text(&picture(), 80));
+    }
+
+    #[test]
+    fn at_60_columns_agents_differ_and_their_health_is_seen() {
+        let mut picture = picture();
+        for (agent, name) in picture
+            .agents
+            .iter_mut()
+            .zip(["east", "north-west", "north-west-2"])
+        {
+            agent.platform = "s390x (emulated)".to_owned();
+            agent.name = format!("{name}-{}", agent.name);
+        }
+        let text = text(&picture, 60);
+        for health in ["not healthy", " healthy", "2 allocations"] {
+            assert!(text.contains(health), "{text}");
+        }
+        insta::assert_snapshot!(text);
     }
 
     #[test]

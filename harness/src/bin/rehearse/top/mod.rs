@@ -4,6 +4,7 @@
 //! a test can hold it against a snapshot. The picture is taken anew each second; events come by
 //! themselves, over Nomad's event stream.
 
+mod columns;
 mod draw;
 mod events;
 mod look;
@@ -49,7 +50,8 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
         // Whatever ends it: what was heard counts.
         drop(tokio::time::timeout(LISTEN, events::follow(&cluster, &heard)).await);
         let picture = look::at(&cluster, &heard).await;
-        output::text(&draw::text(&picture, WIDTH));
+        let columns = output::terminal_columns().and_then(|columns| u16::try_from(columns).ok());
+        output::text(&draw::text(&picture, columns.unwrap_or(WIDTH)));
         return Ok(ExitCode::SUCCESS);
     }
     if !std::io::stdout().is_terminal() {

@@ -38,9 +38,59 @@ impl Findings {
     }
 }
 
+/// Something that is refused, and the part of the job that it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Number of the task group, from 0; none where it is about the job.
+    pub group: Option<usize>,
+    /// Number of the task in it, from 0; none where it is about the group, or the job.
+    pub task: Option<usize>,
+    /// Nomad's words for it.
+    pub message: String,
+}
+
 /// Returns what Nomad's servers would refuse, an error each; some have several lines.
 #[must_use]
 pub fn validate(job: &Job) -> Vec<String> {
+    let mut found = Findings(job_errors(job));
+    found
+        .0
+        .extend(groups_in_job(job).into_iter().map(|(_, text)| text));
+    for group in &job.task_groups {
+        let title = format!("Task group {} validation failed", group.name);
+        found.titled(&title, group_errors(group, job.job_type));
+    }
+    found.0
+}
+
+/// The same by parts, without the titles that tell the part: for whoever knows its place.
+#[must_use]
+pub fn refusals(job: &Job) -> Vec<Refusal> {
+    let refused = |group, task, errors: Vec<String>| {
+        errors.into_iter().map(move |message| Refusal {
+            group,
+            task,
+            message,
+        })
+    };
+    let mut found: Vec<Refusal> = refused(None, None, job_errors(job)).collect();
+    for (group, message) in groups_in_job(job) {
+        found.extend(refused(Some(group), None, vec![message]));
+    }
+    for (at, group) in job.task_groups.iter().enumerate() {
+        found.extend(refused(Some(at), None, own_errors(group, job.job_type)));
+        for (number, message) in tasks_in_group(group) {
+            found.extend(refused(Some(at), number, vec![message]));
+        }
+        for (number, task) in group.tasks.iter().enumerate() {
+            found.extend(refused(Some(at), Some(number), task_errors(task)));
+        }
+    }
+    found
+}
+
+/// What is wrong with the job but for its groups.
+fn job_errors(job: &Job) -> Vec<String> {
     let mut found = Findings::default();
     found.check(job.region.is_empty(), "Missing job region");
     found.check(job.id.is_empty(), "Missing job ID");
@@ -78,7 +128,6 @@ pub fn validate(job: &Job) -> Vec<String> {
         conditions::spreads(job.spreads.as_deref(), &mut found);
     }
     launches(job, &mut found);
-    groups(job, &mut found);
     found.0
 }
 
@@ -121,37 +170,48 @@ fn launches(job: &Job, found: &mut Findings) {
     found.part(own.0);
 }
 
-fn groups(job: &Job, found: &mut Findings) {
+/// What is wrong with groups among the others, by their numbers.
+fn groups_in_job(job: &Job) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
     for (i, group) in job.task_groups.iter().enumerate() {
         if group.name.is_empty() {
-            found
-                .0
-                .push(format!("Job task group {} missing name", i + 1));
+            found.push((i, format!("Job task group {} missing name", i + 1)));
         } else if let Some(first) = seen.iter().position(|name| *name == group.name) {
-            found.0.push(format!(
+            let text = format!(
                 "Job task group {} redefines '{}' from group {}",
                 i + 1,
                 group.name,
                 first + 1
-            ));
+            );
+            found.push((i, text));
         }
         seen.push(&group.name);
-        found.check(
-            job.job_type == JobType::System && group.count > 1,
-            format!(
+        if job.job_type == JobType::System && group.count > 1 {
+            let text = format!(
                 "Job task group {} has count {}. Count cannot exceed 1 with system scheduler",
                 group.name, group.count
-            ),
-        );
+            );
+            found.push((i, text));
+        }
     }
-    for group in &job.task_groups {
-        let title = format!("Task group {} validation failed", group.name);
-        found.titled(&title, group_errors(group, job.job_type));
-    }
+    found
 }
 
 fn group_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
+    let mut found = Findings(own_errors(group, kind));
+    found
+        .0
+        .extend(tasks_in_group(group).into_iter().map(|(_, text)| text));
+    for task in &group.tasks {
+        let title = format!("Task {} validation failed", task.name);
+        found.titled(&title, task_errors(task));
+    }
+    found.0
+}
+
+/// What is wrong with a group but for its tasks.
+fn own_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
     let mut found = Findings::default();
     found.check(group.name.is_empty(), "Missing task group name");
     found.check(group.count < 0, "Task group count can't be negative");
@@ -204,7 +264,6 @@ fn group_errors(group: &TaskGroup, kind: JobType) -> Vec<String> {
         services::of_group(group),
     );
     service_ports(group, &mut found);
-    tasks(group, &mut found);
     found.0
 }
 
@@ -231,45 +290,45 @@ fn scaling_errors(scaling: &Scaling, count: i64) -> Vec<String> {
     found.0
 }
 
-fn tasks(group: &TaskGroup, found: &mut Findings) {
+/// What is wrong with tasks among the others, by their numbers; none where it is no single one.
+fn tasks_in_group(group: &TaskGroup) -> Vec<(Option<usize>, String)> {
+    let mut found = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
     for (i, task) in group.tasks.iter().enumerate() {
         if task.name.is_empty() {
-            found.0.push(format!("Task {} missing name", i + 1));
+            found.push((Some(i), format!("Task {} missing name", i + 1)));
         } else if let Some(first) = seen.iter().position(|name| *name == task.name) {
-            found.0.push(format!(
+            let text = format!(
                 "Task {} redefines '{}' from task {}",
                 i + 1,
                 task.name,
                 first + 1
-            ));
+            );
+            found.push((Some(i), text));
         }
         seen.push(&task.name);
     }
-    let main = group.tasks.iter().filter(|t| t.lifecycle.is_none());
-    found.check(
-        !group.tasks.is_empty() && main.count() == 0,
-        format!(
+    if !group.tasks.is_empty() && group.tasks.iter().all(|t| t.lifecycle.is_some()) {
+        let text = format!(
             "Task group {} must have at least one task without a lifecycle hook",
             group.name
-        ),
-    );
-    for task in group
-        .tasks
-        .iter()
-        .filter(|t| t.leader && t.lifecycle.is_some())
-    {
-        found.0.push(format!(
-            "Task {} cannot be a leader and have a lifecycle hook",
-            task.name
-        ));
+        );
+        found.push((None, text));
     }
-    let leaders = group.tasks.iter().filter(|t| t.leader).count();
-    found.check(leaders > 1, "Only one task may be marked as leader");
-    for task in &group.tasks {
-        let title = format!("Task {} validation failed", task.name);
-        found.titled(&title, task_errors(task));
+    for (i, task) in group.tasks.iter().enumerate() {
+        if task.leader && task.lifecycle.is_some() {
+            let text = format!(
+                "Task {} cannot be a leader and have a lifecycle hook",
+                task.name
+            );
+            found.push((Some(i), text));
+        }
     }
+    if group.tasks.iter().filter(|t| t.leader).count() > 1 {
+        let text = "Only one task may be marked as leader".to_owned();
+        found.push((None, text));
+    }
+    found
 }
 
 fn task_errors(task: &Task) -> Vec<String> {
