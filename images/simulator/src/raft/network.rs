@@ -18,9 +18,10 @@ use openraft::raft::{
     SnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::storage::Snapshot;
-use openraft::{AnyError, BasicNode, OptionalSend, Vote};
+use openraft::{AnyError, BasicNode, LogId, OptionalSend, Vote};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::task::{JoinError, JoinHandle};
 use uuid::Uuid;
 
 use super::contacts::Contacts;
@@ -51,6 +52,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             target,
             address: node.addr.parse().ok(),
             network: self.clone(),
+            under_way: None,
         }
     }
 }
@@ -90,9 +92,23 @@ pub(super) struct Link {
     target: Uuid,
     address: Option<SocketAddr>,
     network: Network,
+    /// Entries that were sent and are not answered yet.
+    under_way: Option<(Load, JoinHandle<Result<Appended, Failure>>)>,
+}
+
+/// What the other server makes of entries.
+type Appended = Result<AppendEntriesResponse<Uuid>, RaftError<Uuid>>;
+
+/// Which entries a call carries: whose, after which, up to which.
+#[derive(Clone, Debug, PartialEq)]
+struct Load {
+    vote: Vote<Uuid>,
+    after: Option<LogId<Uuid>>,
+    last: Option<LogId<Uuid>>,
 }
 
 /// Why a call gave no reply; every kind of openraft's errors can be made of it.
+#[derive(Debug)]
 enum Failure {
     /// Nothing was sent: worth a pause.
     Unreachable(AnyError),
@@ -128,13 +144,23 @@ impl Link {
         body: Vec<u8>,
         limit: Duration,
     ) -> Result<T, Failure> {
-        let broken = |problem: String| Failure::Network(AnyError::error(problem));
+        ended(self.start(path, body, limit)?.await)
+    }
+
+    /// Sends a call; its reply is waited for in the background.
+    fn start<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &'static str,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<JoinHandle<Result<T, Failure>>, Failure> {
         let Some(address) = self.address else {
-            return Err(broken(format!("server {} has no address", self.target)));
+            let problem = format!("server {} has no address", self.target);
+            return Err(Failure::Network(AnyError::error(problem)));
         };
         let network = self.network.clone();
         let target = self.target;
-        let call = tokio::spawn(async move {
+        Ok(tokio::spawn(async move {
             let call = exchange(&network.pool, address, path, body);
             let reply = tokio::time::timeout(limit, call).await;
             let reply = reply.unwrap_or_else(|_elapsed| {
@@ -145,8 +171,7 @@ impl Link {
                 network.contacts.heard(target);
             }
             reply
-        });
-        call.await.unwrap_or_else(|e| Err(broken(e.to_string())))
+        }))
     }
 
     /// A call whose reply is a result of the other server's.
@@ -171,7 +196,22 @@ impl RaftNetwork<TypeConfig> for Link {
         rpc: AppendEntriesRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<Uuid>, RPCError<Uuid, BasicNode, RaftError<Uuid>>> {
-        self.ask("/raft/append", &rpc).await
+        let load = Load {
+            vote: rpc.vote,
+            after: rpc.prev_log_id,
+            last: rpc.entries.last().map(|entry| entry.log_id),
+        };
+        // openraft gives up after a beat and sends the same again. Entries that take longer (large ones, a slow
+        // line or disk) would never arrive: their answer is waited for, and only other ones are sent.
+        let same = |(sent, _): &(Load, _)| *sent == load && load.last.is_some();
+        if !self.under_way.as_ref().is_some_and(same) {
+            let call = self.start("/raft/append", encode(&rpc), CALL_TIMEOUT)?;
+            self.under_way = Some((load, call));
+        }
+        let (_, call) = self.under_way.as_mut().expect("just put there");
+        let answer = ended(call.await);
+        self.under_way = None;
+        answer?.map_err(|e| RemoteError::new(self.target, e).into())
     }
 
     async fn vote(
@@ -214,6 +254,11 @@ impl RaftNetwork<TypeConfig> for Link {
     fn backoff(&self) -> Backoff {
         Backoff::new(std::iter::repeat(RETRY))
     }
+}
+
+/// What came of a call in the background.
+fn ended<T>(call: Result<Result<T, Failure>, JoinError>) -> Result<T, Failure> {
+    call.unwrap_or_else(|e| Err(Failure::Network(AnyError::error(e))))
 }
 
 async fn exchange<T: DeserializeOwned>(
@@ -264,4 +309,79 @@ pub(super) fn unpack(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = body.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     rest.split_at_checked(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::routing::post;
+    use openraft::{CommittedLeaderId, Entry, EntryPayload};
+
+    use super::*;
+    use crate::clock;
+    use crate::rpc::trial::Authority;
+    use crate::rpc::{Kind, Listener, Tls};
+
+    fn entries(last: u64) -> AppendEntriesRequest<TypeConfig> {
+        let id = |index| LogId::new(CommittedLeaderId::new(1, Uuid::nil()), index);
+        AppendEntriesRequest {
+            vote: Vote::new_committed(1, Uuid::nil()),
+            prev_log_id: Some(id(last - 1)),
+            entries: vec![Entry {
+                log_id: id(last),
+                payload: EntryPayload::Blank,
+            }],
+            leader_commit: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn entries_that_take_longer_than_a_beat_are_sent_once() {
+        static SENT: AtomicUsize = AtomicUsize::new(0);
+        let authority = Authority::new();
+        let tls = |name| {
+            let settings = authority.settings(name, &["server.global.nomad"]);
+            Arc::new(Tls::load(settings).unwrap())
+        };
+        let any = "127.0.0.1:0".parse().unwrap();
+        let slow = Listener::bind(any, Kind::Rpc, Some(tls("server-2"))).await;
+        let slow = slow.unwrap();
+        let address = slow.address().unwrap();
+        let router = Router::new().route(
+            "/raft/append",
+            post(|| async {
+                SENT.fetch_add(1, Ordering::SeqCst);
+                clock::sleep(Duration::from_millis(250)).await;
+                encode(&Appended::Ok(AppendEntriesResponse::Success))
+            }),
+        );
+        let serving = tokio::spawn(slow.serve(router));
+        let mut network = Network {
+            pool: Pool::new(Some(tls("server-1"))),
+            contacts: Arc::default(),
+        };
+        let node = BasicNode::new(address);
+        let mut link = network.new_client(Uuid::new_v4(), &node).await;
+        let beat = Duration::from_millis(100);
+        let mut beats = 0;
+        loop {
+            beats += 1;
+            let call = link.append_entries(entries(7), RPCOption::new(beat));
+            if let Ok(answer) = tokio::time::timeout(beat, call).await {
+                assert!(matches!(answer.unwrap(), AppendEntriesResponse::Success));
+                break;
+            }
+        }
+        assert!(beats > 1, "it was slow");
+        assert_eq!(SENT.load(Ordering::SeqCst), 1);
+        // Others are sent, and so are these once they were answered.
+        let call = link.append_entries(entries(8), RPCOption::new(beat));
+        assert!(tokio::time::timeout(beat, call).await.is_err());
+        let answer = link.append_entries(entries(7), RPCOption::new(beat)).await;
+        answer.unwrap();
+        assert_eq!(SENT.load(Ordering::SeqCst), 3);
+        serving.abort();
+    }
 }
