@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes what is given out for one architecture: the program, static, with its manual, completions
-# and licences.
+# Makes what is given out for one architecture: the program, static, with its manual, completions,
+# documents, jobs, scenarios, Terraform configuration and licences.
 #
 #   ci/release.sh ARCH      ARCH: amd64, arm64, s390x
 #
@@ -68,7 +68,8 @@ rm -rf "$out/$name" "$out/$name.tar.gz" "$out/$name.tar.gz.sha256"
 mkdir -p "$out/$name/completions"
 install -m 0755 "$program" "$out/$name/rehearse"
 install -m 0644 README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE SECURITY.md "$out/$name/"
-cp -R jobs "$out/$name/jobs"
+# What the documents tell to type is about these; what is in the folders and not in the repository stays out.
+git ls-files -z docs jobs scenarios terraform | xargs -0 cp -P --parents -t "$out/$name"
 "$writer" man "$out/$name/man" >/dev/null
 for shell in bash zsh fish powershell; do
   "$writer" completions "$shell" >"$out/$name/completions/rehearse.$shell"

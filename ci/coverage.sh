@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# How much of the libraries their own tests reach, in regions, functions and lines: the tests in the crates,
+# which need no Docker. Gets cargo-llvm-cov, and the compiler's tools that it needs, where they are not at hand.
+#
+#   ci/coverage.sh             a line for each folder, and the whole
+#   ci/coverage.sh --html      and a page of every line: target/llvm-cov/html/index.html
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo llvm-cov --version >/dev/null 2>&1 || cargo install --locked --version 0.8.7 cargo-llvm-cov
+rustup component add llvm-tools >/dev/null 2>&1 || true # a compiler of the system's may bring its own
+cargo llvm-cov --workspace --lib --locked --no-report
+cargo llvm-cov report --json --summary-only >target/coverage.json
+python3 - "$PWD" <<'PYTHON'
+import collections, json, os, sys
+root = sys.argv[1]
+folders = collections.defaultdict(lambda: [0, 0])
+data = json.load(open("target/coverage.json"))["data"][0]
+for file in data["files"]:
+    parts = os.path.relpath(file["filename"], root).split(os.sep)
+    # images/simulator/src/FOLDER, harness/src/FOLDER
+    at = parts.index("src") + 2
+    folder = "/".join(parts[:at]).removesuffix(".rs")
+    lines = file["summary"]["lines"]
+    folders[folder][0] += lines["covered"]
+    folders[folder][1] += lines["count"]
+for folder, (covered, count) in sorted(folders.items()):
+    print(f"{folder:<45}{covered:>7} of {count:>6} lines{100 * covered / max(count, 1):>7.1f} %")
+for kind in ("regions", "functions", "lines"):
+    total = data["totals"][kind]
+    print(f"{kind:<45}{total['covered']:>7} of {total['count']:>6}      {total['percent']:>7.1f} %")
+PYTHON
+[ "${1:-}" != --html ] || cargo llvm-cov report --html
