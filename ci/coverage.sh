@@ -8,7 +8,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo llvm-cov --version >/dev/null 2>&1 || cargo install --locked --version 0.8.7 cargo-llvm-cov
 rustup component add llvm-tools >/dev/null 2>&1 || true # a compiler of the system's may bring its own
-cargo llvm-cov --workspace --lib --locked --no-report
+# nextest gives each test a process of its own, with signals as they should be.
+cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
+cargo llvm-cov nextest --workspace --lib --locked --no-report
 cargo llvm-cov report --json --summary-only >target/coverage.json
 python3 - "$PWD" <<'PYTHON'
 import collections, json, os, sys
