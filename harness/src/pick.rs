@@ -75,14 +75,14 @@ pub const PICKS: &[Word<Pick>] = &[
         about: "one agent of a role, by the seed",
         args: &[Arg::required("role", Type::Role, "of which")],
         takes: &[],
-        build: |args| Pick::Any(role(args)),
+        build: |args| Pick::Any(required_role(args)),
     },
     Word {
         name: "all",
         about: "every agent of a role",
         args: &[Arg::required("role", Type::Role, "of which")],
         takes: &[],
-        build: |args| Pick::All(role(args)),
+        build: |args| Pick::All(required_role(args)),
     },
     Word {
         name: "everyone",
@@ -134,12 +134,14 @@ pub const PICKS: &[Word<Pick>] = &[
 /// `["server-1", "client-2"]`. Its arguments are the names.
 pub const BY_NAME: &str = "named";
 
-fn role(args: &Args) -> Role {
-    if args.text("role") == "server" {
-        Role::Server
-    } else {
-        Role::Client
-    }
+fn required_role(args: &Args) -> Role {
+    role(args, "role").expect("it is required, and checked before")
+}
+
+/// Returns the role that an argument names; `None` where it is left out.
+pub(crate) fn role(args: &Args, name: &str) -> Option<Role> {
+    let server = args.opt_text(name)? == "server";
+    Some(if server { Role::Server } else { Role::Client })
 }
 
 impl Pick {

@@ -12,10 +12,11 @@ mod table;
 
 use std::collections::BTreeMap;
 
+use agent::config::Part;
 use agent::jobspec::duration;
 use serde_json::{Value, json};
 
-use table::{AGENT, CLIENT, OPTIONS, Part, SERVER, SWITCHES};
+use table::{AGENT, CLIENT, OPTIONS, SERVER, SWITCHES};
 
 /// An agent's own account of its configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,7 +79,7 @@ pub fn told(answer: &Value) -> Option<Told> {
     Some(told)
 }
 
-fn take(config: &Value, parts: &[Part], settings: &mut BTreeMap<String, Value>) {
+fn take(config: &Value, parts: &[Part<Form>], settings: &mut BTreeMap<String, Value>) {
     for (key, place, form) in parts.iter().flat_map(Part::rows) {
         let value = config.pointer(&place).and_then(|value| read(value, form));
         if let Some(value) = value {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::docker::archive::{self, Member};
 use crate::docker::{ContainerPlan, DockerEngine, DockerError, Trouble, labels};
-use crate::spec::STAND_IN_ADDRESS;
+use crate::spec::{STAND_IN_ADDRESS, STAND_IN_INSTANCE};
 
 /// Where the stand-ins come before everything else on the path.
 const PATH: &str =
@@ -60,18 +60,6 @@ pub async fn boot(
     let mut booted = outcome?;
     booted.unread = unread;
     Ok(booted)
-}
-
-/// Removes the containers of a run.
-///
-/// # Errors
-///
-/// When the engine does not let them go.
-pub async fn clean_up(docker: &dyn DockerEngine, run: &str) -> Result<(), DockerError> {
-    for container in docker.containers(&[(labels::RUN, Some(run))]).await? {
-        docker.remove_container(&container.id).await?;
-    }
-    Ok(())
 }
 
 struct Container<'a> {
@@ -129,6 +117,7 @@ impl Container<'_> {
             text("region", 0o644, &subject.region),
             text("zone", 0o644, &subject.zone),
             text("address", 0o644, STAND_IN_ADDRESS),
+            text("instance", 0o644, STAND_IN_INSTANCE),
             text("services/.keep", 0o644, ""),
         ];
         for part in self.parts {

@@ -23,7 +23,7 @@ use crate::engine::EngineError;
 use crate::terraform::aws::parts::{Part, parts};
 
 pub use self::agent::agent_files;
-pub use self::container::{boot, clean_up};
+pub use self::container::boot;
 pub use self::files::BootFile;
 pub use self::log::{Call, Kind};
 pub use self::text::{ended, render};
@@ -134,7 +134,8 @@ pub struct Terms {
     pub platform: String,
     /// How long one run may take.
     pub limit: Duration,
-    /// What its container is labelled with: [`clean_up`] with it removes what an interrupted run leaves.
+    /// What its container is labelled with: [`remove_labelled`](crate::docker::remove_labelled)
+    /// with it and [`RUN`](crate::docker::labels::RUN) removes what an interrupted run leaves.
     pub run: String,
     /// Whether it is run a second time, if the first ended well.
     pub again: bool,
@@ -354,6 +355,14 @@ mod tests {
         assert!(!booted(0, Again::Harmless).fails());
         assert!(booted(0, Again::Fails(run(1))).fails());
         assert!(booted(1, Again::NotTried).fails());
+    }
+
+    #[test]
+    fn what_a_stand_in_answers_is_known_by_its_word() {
+        for answer in ["stand-in-token", "stand-in for %s", "stand-in for $(after"] {
+            assert!(SHIM.contains(answer) && answer.contains(crate::spec::STAND_IN));
+        }
+        assert!(!SHIM.contains(crate::spec::STAND_IN_INSTANCE), "it is told");
     }
 
     #[test]

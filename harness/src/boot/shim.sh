@@ -119,14 +119,14 @@ account() {
 body() {
   case $1 in
     *169.254.169.254*/api/token*) printf 'stand-in-token' ;;
-    *169.254.169.254*/instance-id) printf 'i-00000000000000000' ;;
+    *169.254.169.254*/instance-id) printf '%s' "$(cat $dir/instance)" ;;
     *169.254.169.254*/local-ipv4) printf '%s' "$(cat $dir/address)" ;;
     *169.254.169.254*/public-ipv4) printf '198.51.100.1' ;;
     *169.254.169.254*/placement/region) printf '%s' "$(cat $dir/region)" ;;
     *169.254.169.254*/placement/availability-zone) printf '%s' "$(cat $dir/zone)" ;;
     *169.254.169.254*/document)
-      printf '{"region":"%s","availabilityZone":"%s","instanceId":"i-00000000000000000","privateIp":"%s"}' \
-        "$(cat $dir/region)" "$(cat $dir/zone)" "$(cat $dir/address)"
+      printf '{"region":"%s","availabilityZone":"%s","instanceId":"%s","privateIp":"%s"}' \
+        "$(cat $dir/region)" "$(cat $dir/zone)" "$(cat $dir/instance)" "$(cat $dir/address)"
       ;;
     *169.254.169.254*hostname) hostname ;;
     *169.254.169.254*) printf 'stand-in for %s' "${1##*/}" ;;

@@ -460,3 +460,19 @@ pub trait DockerEngine: Send + Sync {
     /// Tells of every container with the labels whose process ends from now on.
     fn deaths(&self, filter: LabelFilter<'_>) -> BoxStream<'static, Death>;
 }
+
+/// Removes the containers that a label has with a value.
+///
+/// # Errors
+///
+/// When the engine does not let them go.
+pub async fn remove_labelled(
+    docker: &dyn DockerEngine,
+    label: &str,
+    value: &str,
+) -> Result<(), DockerError> {
+    for container in docker.containers(&[(label, Some(value))]).await? {
+        docker.remove_container(&container.id).await?;
+    }
+    Ok(())
+}

@@ -14,7 +14,9 @@ use super::evidence::{
 };
 use crate::causes::with_causes;
 use crate::docker::probe::{self, Privilege, Specimen};
-use crate::docker::{self, Docker, DockerEngine as _, DockerError, Labels, Surroundings, labels};
+use crate::docker::{
+    self, Docker, DockerEngine as _, DockerError, Labels, Surroundings, labels, remove_labelled,
+};
 use crate::emulation::{self, Place, ProbeError};
 use crate::engine::release::{self, ReleaseSource};
 use crate::engine::{EngineKind, EngineRequest, provide};
@@ -37,7 +39,8 @@ const ARCHITECTURES: [Arch; 3] = [Arch::Amd64, Arch::Arm64, Arch::S390x];
 /// Where the kernel keeps its emulators.
 const BINFMT: &str = "/proc/sys/fs/binfmt_misc";
 
-/// Looks at everything. `run` names this look: [`clean_up`] with it removes what a look that was
+/// Looks at everything. `run` names this look: [`remove_labelled`] with it and
+/// [`LABEL`] removes what a look that was
 /// broken off has left.
 pub async fn look(environment: &Environment, run: &str) -> Evidence {
     let (engine, nomad) = tokio::join!(
@@ -49,17 +52,6 @@ pub async fn look(environment: &Environment, run: &str) -> Evidence {
         host: look_at_host(environment),
         nomad,
     }
-}
-
-/// Removes the containers of a look.
-///
-/// # Errors
-/// When the engine does not let them go.
-pub async fn clean_up(docker: &Docker, run: &str) -> Result<(), DockerError> {
-    for container in docker.containers(&[(LABEL, Some(run))]).await? {
-        docker.remove_container(&container.id).await?;
-    }
-    Ok(())
 }
 
 async fn look_at_engine(environment: &Environment, run: &str) -> Result<EngineEvidence, NoEngine> {
@@ -76,7 +68,7 @@ async fn look_at_engine(environment: &Environment, run: &str) -> Result<EngineEv
         look_at_containers(&docker, &facts.arch, environment, run),
         look_at_emulation(&docker, native, run)
     );
-    let swept = clean_up(&docker, run).await;
+    let swept = remove_labelled(&docker, LABEL, run).await;
     swept.map_err(no_engine)?;
     let place = Place::find(&report.system, facts.local, environment.github_actions);
     let disk_free = facts

@@ -19,7 +19,7 @@ pub use evidence::{
     Registration, Trial,
 };
 pub use judge::judge;
-pub use look::{LABEL, clean_up, look};
+pub use look::{LABEL, look};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -1,7 +1,8 @@
 //! Who may read the keys that a boot script leaves on its machine.
 //!
 //! The script is read from top to bottom, not run: `umask`, what is written by `>`, `tee`, `curl`, `wget` and
-//! `aws s3 cp`, `cp` and `mv` of what is known, `chmod`, `install`. The last word on a file counts. A mode or a file that only the shell knows is never called wrong.
+//! `aws s3 cp`, `cp` and `mv` of what is known, `chmod`, `install`. The last word on a file counts. A mode or a
+//! file that only the shell knows is never called wrong.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -245,28 +246,28 @@ fn is_secret(path: &str) -> bool {
 
 /// The file into which a command downloads.
 fn fetched<'w>(words: &[&'w str]) -> Option<&'w str> {
-    let behind = |program: &str, flags: [&str; 2]| {
+    let behind = |program: &str, short, long| {
         let at = words.iter().position(|word| *word == program)?;
-        let words = &words[at + 1..];
-        words.iter().enumerate().find_map(|(at, word)| {
-            let long = flags[1];
-            let attached = word
-                .strip_prefix(long)
-                .and_then(|rest| rest.strip_prefix('='));
-            match flags.contains(word) {
-                true => words.get(at + 1).copied(),
-                false => attached,
-            }
-        })
+        option(&words[at + 1..], short, long)
     };
     let from_s3 = || {
         let at = words.iter().position(|word| word.starts_with("s3://"))?;
         let is_copy = words[..at].ends_with(&["s3", "cp"]);
         words.get(at + 1).copied().filter(|_| is_copy)
     };
-    behind("curl", ["-o", "--output"])
-        .or_else(|| behind("wget", ["-O", "--output-document"]))
+    behind("curl", "-o", "--output")
+        .or_else(|| behind("wget", "-O", "--output-document"))
         .or_else(from_s3)
+}
+
+/// What an option is given: `-m 0600`, `--mode 0600`, `--mode=0600`.
+fn option<'w>(words: &[&'w str], short: &str, long: &str) -> Option<&'w str> {
+    words.iter().enumerate().find_map(|(at, word)| {
+        if *word == short || *word == long {
+            return words.get(at + 1).copied();
+        }
+        word.strip_prefix(long)?.strip_prefix('=')
+    })
 }
 
 fn is_option(word: &str) -> bool {
@@ -328,17 +329,10 @@ fn symbolic(mode: &str) -> Option<bool> {
     told
 }
 
-/// The mode among a command's words: `-m 0600`, `-m0600`, `--mode=0600`.
+/// The mode among a command's words, `-m0600` too.
 fn mode_of<'w>(words: &[&'w str]) -> Option<&'w str> {
-    words.iter().enumerate().find_map(|(at, word)| {
-        let attached = word
-            .strip_prefix("--mode=")
-            .or_else(|| word.strip_prefix("-m").filter(|mode| !mode.is_empty()));
-        match *word {
-            "-m" | "--mode" => words.get(at + 1).copied(),
-            _ => attached,
-        }
-    })
+    let attached = |word: &&'w str| word.strip_prefix("-m").filter(|mode| !mode.is_empty());
+    option(words, "-m", "--mode").or_else(|| words.iter().find_map(attached))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{Choice, Form, Injection, Label, Scene, Step, StepError, with_causes};
 use crate::fault::Fault;
 use crate::grammar::{Arg, Type};
+use crate::pick;
 use crate::spec::{AgentName, Role};
 use crate::target::ControlError;
 use crate::timeline::Kind;
@@ -21,11 +22,7 @@ pub(super) const FORM: Form = Form {
     example: r#"heal "kill" {}"#,
     build: |statement| Step::Heal {
         fault: statement.fault(),
-        of: match statement.args.opt_text("of").as_deref() {
-            Some("server") => Some(Role::Server),
-            Some(_) => Some(Role::Client),
-            None => None,
-        },
+        of: pick::role(&statement.args, "of"),
     },
 };
 

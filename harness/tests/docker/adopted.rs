@@ -43,6 +43,25 @@ async fn assert_closed(stage: &Stage) {
     }
 }
 
+/// Compares a cluster with the configuration that it was made of, of which nothing differs but what is declared,
+/// and the version, which is the simulator's.
+async fn compared(stage: &Stage, name: &str, dir: &str) -> (serde_json::Value, String) {
+    let compare = [
+        "compare", name, "--with", dir, "-var", VAR, "--format", "json",
+    ];
+    let (code, out, err) = stage.run(&compare).await;
+    assert_eq!(code, 40, "{out}{err}");
+    let outcome: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let differences = outcome["differences"].as_array().unwrap();
+    let drifts: Vec<_> = differences
+        .iter()
+        .filter(|one| one["declared"].is_null())
+        .map(|one| one["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(drifts, ["Nomad's version"], "{out}");
+    (outcome, out)
+}
+
 const VAR: &str = "operator_cidrs=[\"198.51.100.7/32\"]";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,19 +115,8 @@ async fn agents_of_aws_come_up_with_their_own_configuration_but_for_what_is_decl
     assert_eq!(found.state, ContainerState::Running);
 
     // Nothing but what is declared differs, and the version, which is the simulator's.
-    let compare = [
-        "compare", "adopted", "--with", ours, "-var", VAR, "--format", "json",
-    ];
-    let (code, out, err) = stage.run(&compare).await;
-    assert_eq!(code, 40, "{out}{err}");
-    let outcome: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let (outcome, out) = compared(&stage, "adopted", ours).await;
     let differences = outcome["differences"].as_array().unwrap();
-    let drifts: Vec<_> = differences
-        .iter()
-        .filter(|one| one["declared"].is_null())
-        .map(|one| one["key"].as_str().unwrap())
-        .collect();
-    assert_eq!(drifts, ["Nomad's version"], "{out}");
     assert!(differences.len() > 5, "{out}");
     assert!(!out.contains("retry_join"), "{out}");
     assert!(!outcome["not_compared"].as_array().unwrap().is_empty());
@@ -179,6 +187,14 @@ async fn assert_asked(stage: &Stage, cluster: &str) {
     );
 }
 
+/// Changes a file of a folder: its name, what stands in it, what is to stand there.
+fn change(dir: &std::path::Path, (file, from, to): (&str, &str, &str)) {
+    let file = dir.join(file);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(&file, text.replace(from, to)).unwrap();
+}
+
 /// Stands our own configuration up with a file of it changed; returns exit code and what it said.
 async fn up_changed(
     stage: &Stage,
@@ -189,11 +205,7 @@ async fn up_changed(
     let scratch = tempfile::tempdir().unwrap();
     let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
     super::copy(&ours, scratch.path());
-    let (file, from, to) = edit;
-    let file = scratch.path().join(file);
-    let text = std::fs::read_to_string(&file).unwrap();
-    assert!(text.contains(from), "{text}");
-    std::fs::write(&file, text.replace(from, to)).unwrap();
+    change(scratch.path(), edit);
     let dir = scratch.path().to_str().unwrap();
     let mut up = vec!["up", name, "--from", dir, "-var", VAR];
     up.extend(["--engine", "simulator", "--timeout", "15s"]);
@@ -207,19 +219,14 @@ async fn up_changed(
 fn finished_by_commands(dir: &std::path::Path, more: &str) {
     let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform");
     super::copy(&ours, dir);
-    let edit = |name: &str, from: &str, to: &str| {
-        let path = dir.join("templates").join(name);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.contains(from), "{text}");
-        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
-    };
+    let edit = |file, from, to| change(dir, (file, from, to));
     edit(
-        "server.hcl.tpl",
+        "templates/server.hcl.tpl",
         "  raft_protocol    = 3\n",
         "  raft_protocol    = 3\n  heartbeat_grace  = \"GRACE\"\n",
     );
-    edit("server.hcl.tpl", "\"0.0.0.0\"", "\"HERE\"");
-    edit("client.hcl.tpl", "\"0.0.0.0\"", "\"HERE\"");
+    edit("templates/server.hcl.tpl", "\"0.0.0.0\"", "\"HERE\"");
+    edit("templates/client.hcl.tpl", "\"0.0.0.0\"", "\"HERE\"");
     let unit = "place /etc/systemd/system/nomad.service";
     let commands = format!(
         "ADDRESS=$(curl -s http://169.254.169.254/latest/meta-data/local-ipv4)\n\
@@ -228,7 +235,7 @@ fn finished_by_commands(dir: &std::path::Path, more: &str) {
            printf 'server {{\\n  num_schedulers = 1\\n}}\\n' > /etc/nomad.d/zz-more.hcl\n\
          fi\n{more}\n"
     );
-    edit("boot.sh.tpl", unit, &(commands + unit));
+    edit("templates/boot.sh.tpl", unit, &(commands + unit));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,14 +281,7 @@ async fn what_a_first_boot_makes_of_a_configuration_is_what_stands_here() {
         );
         assert_eq!(text.contains("num_schedulers = 1"), more, "{text}");
     }
-    let compare = [
-        "compare", "booted", "--with", dir, "-var", VAR, "--format", "json",
-    ];
-    let (_, out, err) = stage.run(&compare).await;
-    let outcome: serde_json::Value = serde_json::from_str(&out).unwrap();
-    let mut drifts = outcome["differences"].as_array().unwrap().iter();
-    let drift = drifts.find(|one| one["declared"].is_null() && one["key"] != "Nomad's version");
-    assert!(drift.is_none(), "{out}{err}");
+    let (outcome, out) = compared(&stage, "booted", dir).await;
     assert!(
         outcome["alike"].as_u64().unwrap() > 50 && !out.contains("shows no agent"),
         "{out}"

@@ -35,6 +35,7 @@ pub mod selftest;
 pub mod server;
 #[cfg(test)]
 mod solo;
+mod spelling;
 pub mod state;
 pub mod tools;
 pub mod types;
@@ -42,6 +43,7 @@ mod version;
 pub mod workload;
 
 pub use agent::TIME_SCALE;
+pub use spelling::nearest;
 pub use version::ANNOUNCED;
 
 /// Version of Nomad whose behaviour and API are followed.

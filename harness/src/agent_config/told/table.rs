@@ -1,30 +1,11 @@
 //! What is taken over of an agent's own account: the keys, and nothing else.
 
+use agent::config::Part;
+
 use super::Form::{self, Count, Exact, Flag, Nanos, Text, Texts, Time};
 
-/// Keys of one block of files, which are fields of one type of Nomad's.
-pub(super) struct Part {
-    /// The block, dotted; empty for the outermost.
-    pub(super) key: &'static str,
-    /// Its place in `config` of the answer, a JSON pointer.
-    pub(super) place: &'static str,
-    /// The key in the block, the field's name, and its form.
-    pub(super) rows: &'static [(&'static str, &'static str, Form)],
-}
-
-impl Part {
-    /// Returns each key in full, its place in full, and its form.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (String, String, Form)> {
-        self.rows.iter().map(|(key, field, form)| {
-            let dot = if self.key.is_empty() { "" } else { "." };
-            let key = format!("{}{dot}{key}", self.key);
-            (key, format!("{}/{field}", self.place), *form)
-        })
-    }
-}
-
 /// Of every agent.
-pub(super) const AGENT: &[Part] = &[
+pub(super) const AGENT: &[Part<Form>] = &[
     Part {
         key: "",
         place: "",
@@ -119,7 +100,7 @@ pub(super) const AGENT: &[Part] = &[
 ];
 
 /// Of servers.
-pub(super) const SERVER: &[Part] = &[
+pub(super) const SERVER: &[Part<Form>] = &[
     Part {
         key: "server",
         place: "/Server",
@@ -218,7 +199,7 @@ pub(super) const SERVER: &[Part] = &[
 ];
 
 /// Of clients.
-pub(super) const CLIENT: &[Part] = &[
+pub(super) const CLIENT: &[Part<Form>] = &[
     Part {
         key: "client",
         place: "/Client",

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use nomad_harness::docker::remove_labelled;
 use nomad_harness::doctor::{self, Finding, Level};
 
 use super::Context;
@@ -34,7 +35,7 @@ pub async fn run(_: Args, context: &Context) -> Result<ExitCode, Failure> {
         evidence = doctor::look(&context.environment, &run) => evidence,
         () = interrupted() => {
             let docker = context.docker().await?;
-            doctor::clean_up(&docker, &run).await?;
+            remove_labelled(docker.as_ref(), doctor::LABEL, &run).await?;
             return Ok(ExitCode::from(INTERRUPTED));
         }
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use nomad_harness::boot::{self, BootError, Booted, Subject, Terms};
 use nomad_harness::causes;
-use nomad_harness::docker::DockerEngine;
+use nomad_harness::docker::{DockerEngine, labels, remove_labelled};
 use nomad_harness::engine;
 use nomad_harness::spec::Arch;
 use nomad_harness::terraform::aws::{AwsCluster, Machine};
@@ -45,13 +45,13 @@ pub async fn run(
 ) -> Result<ExitCode, Failure> {
     let (subjects, mut not_run) = subjects(cluster);
     let (mut to_run, mut ignored) = (Vec::new(), Vec::new());
-    for subject in &subjects {
-        match boot::nothing_to_run(&subject.1.user_data) {
+    for (_, subject) in &subjects {
+        match boot::nothing_to_run(&subject.user_data) {
             Some(why) => ignored.push(format!(
                 "`{}`: its user data has nothing to run: {why}",
-                subject.1.name
+                subject.name
             )),
-            None => to_run.push(&subject.1),
+            None => to_run.push(subject),
         }
     }
     let some_ignored = !ignored.is_empty();
@@ -123,7 +123,7 @@ async fn unless_interrupted<T>(
     tokio::select! {
         done = work => Ok(done),
         () = up::interrupted() => {
-            boot::clean_up(docker, run).await?;
+            remove_labelled(docker, labels::RUN, run).await?;
             Err(Failure::interrupted())
         }
     }
@@ -178,8 +178,8 @@ impl Reading {
     }
 }
 
-/// Gives every machine the agent's configuration that its first boot leaves, and returns how it went. Where a first boot cannot be run, or fails, what was read off the user data stays. Fails where it is
-/// interrupted.
+/// Gives every machine the agent's configuration that its first boot leaves, and returns how it went. Where a
+/// first boot cannot be run, or fails, what was read off the user data stays. Fails where it is interrupted.
 pub async fn take(
     cluster: &mut AwsCluster,
     base_image: Option<&str>,

@@ -69,9 +69,10 @@ struct Up<'a> {
 pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let start = Instant::now();
     let (mut spec, request) = args.cluster.read(&args.name)?;
+    let mut connected = None;
     if let Some(from) = &args.from {
         let (configuration, mut aws) = args.values.read(from, false)?;
-        let docker = context.docker().await?;
+        let docker = connected.insert(context.docker().await?);
         let view = View::new();
         let base = args.boot_image.as_deref();
         let reading = first_boot::take(&mut aws, base, docker.as_ref(), context, &view).await?;
@@ -94,7 +95,10 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     // What makes no sense is told before Docker is asked.
     spec.validate()
         .map_err(nomad_harness::target::docker::UpError::Spec)?;
-    let docker = context.docker().await?;
+    let docker = match connected {
+        Some(docker) => docker,
+        None => context.docker().await?,
+    };
     let options = Options {
         timeout: args.cluster.timeout,
         keep: args.keep,

@@ -18,6 +18,7 @@ use std::time::Duration;
 pub(crate) use address::resolve;
 use hcl::{Block, Value};
 use reader::Findings;
+pub use shown::Part;
 
 use crate::rpc::TlsSettings;
 

@@ -11,7 +11,29 @@ use serde_json::{Value as Json, json};
 
 use super::hcl::{Block, Value};
 use super::reader::parse_duration;
-use table::{AGENT, CLIENT, Part, SERVER};
+use table::{AGENT, CLIENT, SERVER};
+
+/// Keys of one block of files, which are fields of one type of Nomad's. Who reads the JSON has a table of his
+/// own, of fewer keys: from one table, a wrong name would be wrong on both sides and so never be seen.
+pub struct Part<F: 'static> {
+    /// The block, dotted; empty for the outermost.
+    pub key: &'static str,
+    /// Its place in `config` of the answer, a JSON pointer.
+    pub place: &'static str,
+    /// The key in the block, the field's name, and its form.
+    pub rows: &'static [(&'static str, &'static str, F)],
+}
+
+impl<F: Copy> Part<F> {
+    /// Returns each key in full, its place in full, and its form.
+    pub fn rows(&self) -> impl Iterator<Item = (String, String, F)> {
+        self.rows.iter().map(|(key, field, form)| {
+            let dot = if self.key.is_empty() { "" } else { "." };
+            let key = format!("{}{dot}{key}", self.key);
+            (key, format!("{}/{field}", self.place), *form)
+        })
+    }
+}
 
 /// What Nomad shows where nothing is set (`DefaultConfig` of `command/agent/config.go`, and Go's zeros).
 const DEFAULTS: &str = include_str!("defaults.json");
@@ -45,7 +67,6 @@ pub(super) fn of(files: &Block) -> Json {
             *slot = value;
         }
     }
-    scheduler(files, &mut shown["Server"]["DefaultSchedulerConfig"]);
     shown
 }
 
@@ -58,48 +79,15 @@ fn drain() -> Json {
 }
 
 /// In Go's struct what the block does not say is false.
-fn scheduler(files: &Block, shown: &mut Json) {
-    let Some(Value::Block(block)) = find(files, "server.default_scheduler_config") else {
-        return;
-    };
-    *shown = json!({
+fn scheduler() -> Json {
+    json!({
         "SchedulerAlgorithm": "", "MemoryOversubscriptionEnabled": false, "RejectJobRegistration": false,
         "PauseEvalBroker": false,
         "PreemptionConfig": {
             "SystemSchedulerEnabled": false, "SysBatchSchedulerEnabled": false,
             "BatchSchedulerEnabled": false, "ServiceSchedulerEnabled": false,
         },
-    });
-    for (key, place) in [
-        ("scheduler_algorithm", "/SchedulerAlgorithm"),
-        (
-            "memory_oversubscription_enabled",
-            "/MemoryOversubscriptionEnabled",
-        ),
-        ("reject_job_registration", "/RejectJobRegistration"),
-        ("pause_eval_broker", "/PauseEvalBroker"),
-        (
-            "preemption_config.system_scheduler_enabled",
-            "/PreemptionConfig/SystemSchedulerEnabled",
-        ),
-        (
-            "preemption_config.sysbatch_scheduler_enabled",
-            "/PreemptionConfig/SysBatchSchedulerEnabled",
-        ),
-        (
-            "preemption_config.batch_scheduler_enabled",
-            "/PreemptionConfig/BatchSchedulerEnabled",
-        ),
-        (
-            "preemption_config.service_scheduler_enabled",
-            "/PreemptionConfig/ServiceSchedulerEnabled",
-        ),
-    ] {
-        let value = find(block, key).map(plain);
-        if let (Some(slot), Some(value)) = (shown.pointer_mut(place), value) {
-            *slot = value;
-        }
-    }
+    })
 }
 
 /// Only the drivers' own switches: what else stands there may be a registry's password.
@@ -210,7 +198,9 @@ mod tests {
         let parts = AGENT.iter().chain(SERVER).chain(CLIENT);
         for (key, place, form) in parts.flat_map(Part::rows) {
             // What is inside a block that is not set is not there.
-            let closed = place.contains("/RaftBoltConfig/") || place.contains("/Drain/");
+            let closed = place.contains("/RaftBoltConfig/")
+                || place.contains("/Drain/")
+                || place.contains("/DefaultSchedulerConfig/");
             assert!(closed || shown.pointer(&place).is_some(), "{key} {form:?}");
         }
         assert_eq!(shown["Server"]["HeartbeatGrace"], 0);

@@ -15,6 +15,7 @@ use super::eval::Evaluator;
 use super::functions::text_of;
 use super::source::Source;
 use super::{JobspecError, Problem};
+use crate::spelling::nearest;
 use crate::types::Nanos;
 
 /// One job file being read.
@@ -373,7 +374,7 @@ impl<'r> BlockReader<'r> {
                 Structure::Attribute(_) => "attribute",
                 Structure::Block(_) => "block",
             };
-            let hint = nearest(name, &asked)
+            let hint = nearest(name, asked.iter().copied())
                 .map(|near| format!(" (did you mean `{near}`?)"))
                 .unwrap_or_default();
             self.reader.problem_of(
@@ -392,34 +393,4 @@ fn name_of(structure: &Structure) -> (&str, usize) {
         Structure::Attribute(a) => (a.key.as_str(), start_of(&a.key)),
         Structure::Block(b) => (b.ident.as_str(), start_of(&b.ident)),
     }
-}
-
-/// The known name that differs least, if by few enough of its letters: a third, or a half where the first
-/// one is right, which is seldom missed. `logs` is no slip for `bogus`.
-fn nearest(name: &str, known: &BTreeSet<&'static str>) -> Option<&'static str> {
-    let most = |k: &str| match name.as_bytes().first() == k.as_bytes().first() {
-        true => k.len() / 2,
-        false => k.len().max(name.len()) / 3,
-    };
-    known
-        .iter()
-        .map(|k| (edits(name, k), *k))
-        .filter(|(distance, k)| *distance <= most(k).clamp(1, 3) && *distance < k.len())
-        .min()
-        .map(|(_, k)| k)
-}
-
-/// Levenshtein distance.
-fn edits(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replace = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }

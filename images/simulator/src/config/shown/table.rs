@@ -1,31 +1,10 @@
 //! Where each key of the files stands in the JSON that `agent/self` shows.
 
 use super::Form::{self, List, Map, Nanos, Open, Plain, Text};
-use super::{drain, raft_boltdb};
-
-/// Keys of one block of files, which are fields of one type of Nomad's.
-pub(super) struct Part {
-    /// The block, dotted; empty for the outermost.
-    key: &'static str,
-    /// Its place, a JSON pointer.
-    place: &'static str,
-    /// The key in the block, the field's name, and its form.
-    rows: &'static [(&'static str, &'static str, Form)],
-}
-
-impl Part {
-    /// Returns each key in full, its place in full, and its form.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (String, String, Form)> {
-        self.rows.iter().map(|(key, field, form)| {
-            let dot = if self.key.is_empty() { "" } else { "." };
-            let key = format!("{}{dot}{key}", self.key);
-            (key, format!("{}/{field}", self.place), *form)
-        })
-    }
-}
+use super::{Part, drain, raft_boltdb, scheduler};
 
 /// Of every agent.
-pub(super) const AGENT: &[Part] = &[
+pub(super) const AGENT: &[Part<Form>] = &[
     Part {
         key: "",
         place: "",
@@ -135,8 +114,16 @@ pub(super) const AGENT: &[Part] = &[
     },
 ];
 
+/// `server_join`, of servers and of clients.
+const JOIN: &[(&str, &str, Form)] = &[
+    ("start_join", "StartJoin", List),
+    ("retry_join", "RetryJoin", List),
+    ("retry_max", "RetryMaxAttempts", Plain),
+    ("retry_interval", "RetryInterval", Nanos),
+];
+
 /// Of servers.
-pub(super) const SERVER: &[Part] = &[
+pub(super) const SERVER: &[Part<Form>] = &[
     Part {
         key: "server",
         place: "/Server",
@@ -185,6 +172,11 @@ pub(super) const SERVER: &[Part] = &[
             ("event_buffer_size", "EventBufferSize", Plain),
             ("deploy_query_rate_limit", "DeploymentQueryRateLimit", Plain),
             ("raft_boltdb", "RaftBoltConfig", Open(raft_boltdb)),
+            (
+                "default_scheduler_config",
+                "DefaultSchedulerConfig",
+                Open(scheduler),
+            ),
             ("raft_snapshot_threshold", "RaftSnapshotThreshold", Plain),
             ("raft_snapshot_interval", "RaftSnapshotInterval", Text),
             ("raft_trailing_logs", "RaftTrailingLogs", Plain),
@@ -198,12 +190,7 @@ pub(super) const SERVER: &[Part] = &[
     Part {
         key: "server.server_join",
         place: "/Server/ServerJoin",
-        rows: &[
-            ("start_join", "StartJoin", List),
-            ("retry_join", "RetryJoin", List),
-            ("retry_max", "RetryMaxAttempts", Plain),
-            ("retry_interval", "RetryInterval", Nanos),
-        ],
+        rows: JOIN,
     },
     Part {
         key: "server.plan_rejection_tracker",
@@ -225,6 +212,38 @@ pub(super) const SERVER: &[Part] = &[
         ],
     },
     Part {
+        key: "server.default_scheduler_config",
+        place: "/Server/DefaultSchedulerConfig",
+        rows: &[
+            ("scheduler_algorithm", "SchedulerAlgorithm", Plain),
+            (
+                "memory_oversubscription_enabled",
+                "MemoryOversubscriptionEnabled",
+                Plain,
+            ),
+            ("reject_job_registration", "RejectJobRegistration", Plain),
+            ("pause_eval_broker", "PauseEvalBroker", Plain),
+        ],
+    },
+    Part {
+        key: "server.default_scheduler_config.preemption_config",
+        place: "/Server/DefaultSchedulerConfig/PreemptionConfig",
+        rows: &[
+            ("system_scheduler_enabled", "SystemSchedulerEnabled", Plain),
+            (
+                "sysbatch_scheduler_enabled",
+                "SysBatchSchedulerEnabled",
+                Plain,
+            ),
+            ("batch_scheduler_enabled", "BatchSchedulerEnabled", Plain),
+            (
+                "service_scheduler_enabled",
+                "ServiceSchedulerEnabled",
+                Plain,
+            ),
+        ],
+    },
+    Part {
         key: "server.raft_boltdb",
         place: "/Server/RaftBoltConfig",
         rows: &[("no_freelist_sync", "NoFreelistSync", Plain)],
@@ -232,7 +251,7 @@ pub(super) const SERVER: &[Part] = &[
 ];
 
 /// Of clients.
-pub(super) const CLIENT: &[Part] = &[
+pub(super) const CLIENT: &[Part<Form>] = &[
     Part {
         key: "client",
         place: "/Client",
@@ -291,12 +310,7 @@ pub(super) const CLIENT: &[Part] = &[
     Part {
         key: "client.server_join",
         place: "/Client/ServerJoin",
-        rows: &[
-            ("start_join", "StartJoin", List),
-            ("retry_join", "RetryJoin", List),
-            ("retry_max", "RetryMaxAttempts", Plain),
-            ("retry_interval", "RetryInterval", Nanos),
-        ],
+        rows: JOIN,
     },
     Part {
         key: "client.drain_on_shutdown",
