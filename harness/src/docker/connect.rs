@@ -15,8 +15,9 @@ use crate::environment::Environment;
 const API_MIN: (u32, u32) = (1, 41);
 /// How long an engine may take to answer its first request.
 const FIRST_ANSWER_MAX: Duration = Duration::from_secs(10);
-/// How long any other request may take: pulling and loading images are slow.
-const ANSWER_MAX_SECS: u64 = 600;
+/// How long any other request may take, in seconds: those that work on containers take seconds even on a busy
+/// machine, and an engine that is stuck is to be told before somebody loses patience.
+const ANSWER_MAX_SECS: u64 = 120;
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]

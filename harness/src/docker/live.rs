@@ -9,7 +9,7 @@ use bollard::errors::Error;
 use bollard::models;
 use bollard::query_parameters as query;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
 use super::{
     Attachment, ContainerFacts, ContainerPlan, ContainerState, Death, DockerEngine, DockerError,
@@ -19,10 +19,17 @@ use super::{
 use crate::poll;
 use crate::spec::Subnet;
 
+/// How long pulling, loading and making an image may take, and the wait for a container's end.
+const LONG_ANSWER_MAX: Duration = Duration::from_secs(600);
+/// How long an engine may be silent in the midst of a log that it is to read to its present end.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
 /// A connection to a Docker engine. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Docker {
     pub(super) client: bollard::Docker,
+    /// The same, for what may take long: images, and containers that are waited for.
+    patient: bollard::Docker,
     /// Whether it was reached by a socket of this machine.
     by_socket: bool,
     /// Whether it is Podman that speaks Docker's API.
@@ -32,6 +39,7 @@ pub struct Docker {
 impl Docker {
     pub(super) fn new(client: bollard::Docker, by_socket: bool, podman: bool) -> Self {
         Self {
+            patient: client.clone().with_timeout(LONG_ANSWER_MAX),
             client,
             by_socket,
             podman,
@@ -55,6 +63,7 @@ pub(super) fn wrap(action: &'static str, object: &str, error: Error) -> DockerEr
     let said = match &error {
         Error::DockerResponseServerError { message, .. } => message.clone(),
         Error::DockerStreamError { error } => error.clone(),
+        Error::RequestTimeoutError => "no answer in time".to_owned(),
         other => innermost(other),
     };
     DockerError {
@@ -204,7 +213,7 @@ impl Docker {
         let options = query::UploadToContainerOptionsBuilder::new()
             .path("/")
             .build();
-        self.client
+        self.patient
             .upload_to_container(id, Some(options), bollard::body_try_stream(layer))
             .await
             .map_err(failed)?;
@@ -222,7 +231,7 @@ impl Docker {
             labels: Some(labels),
             ..models::ContainerConfig::default()
         };
-        let committed = self.client.commit_container(options, config).await;
+        let committed = self.patient.commit_container(options, config).await;
         committed.map(drop).map_err(failed)
     }
 }
@@ -246,6 +255,27 @@ where
             told => return told,
         }
     }
+}
+
+/// Ends a log with an error once nothing comes for [`SILENCE_MAX`].
+fn never_silent(
+    log: BoxStream<'static, Result<Output, DockerError>>,
+    id: String,
+) -> BoxStream<'static, Result<Output, DockerError>> {
+    let silent = move |_| DockerError {
+        action: "read the log of container",
+        object: id.clone(),
+        trouble: Trouble::Unreachable,
+        source: EngineSaid(format!("nothing more within {SILENCE_MAX:?}, and no end")),
+    };
+    let pieces = stream::unfold(Some((log, silent)), |open| async {
+        let (mut log, silent) = open?;
+        match tokio::time::timeout(SILENCE_MAX, log.next()).await {
+            Ok(piece) => Some((piece?, Some((log, silent)))),
+            Err(elapsed) => Some((Err(silent(elapsed)), None)),
+        }
+    });
+    pieces.boxed()
 }
 
 #[async_trait]
@@ -319,7 +349,7 @@ impl DockerEngine for Docker {
         archive: BoxStream<'static, std::io::Result<Bytes>>,
     ) -> Result<(), DockerError> {
         let options = query::ImportImageOptionsBuilder::new().quiet(true).build();
-        self.client
+        self.patient
             .import_image_stream(options, archive, None)
             .try_for_each(|_| std::future::ready(Ok(())))
             .await
@@ -353,7 +383,7 @@ impl DockerEngine for Docker {
             .from_image(reference)
             .platform(platform)
             .build();
-        self.client
+        self.patient
             .create_image(Some(options), None, None)
             .try_for_each(|_| std::future::ready(Ok(())))
             .await
@@ -643,7 +673,7 @@ impl DockerEngine for Docker {
         let options = query::WaitContainerOptionsBuilder::new()
             .condition("not-running")
             .build();
-        let mut ends = self.client.wait_container(id, Some(options)).boxed();
+        let mut ends = self.patient.wait_container(id, Some(options)).boxed();
         match ends.next().await {
             Some(Ok(end)) => Ok(end.status_code),
             // The library makes an error of every exit code but 0.
@@ -672,11 +702,16 @@ impl DockerEngine for Docker {
             .tail(&tail)
             .build();
         let object = id.to_owned();
-        self.client
+        let log = self
+            .client
             .logs(id, Some(options))
             .map_ok(output)
             .map_err(move |error| wrap("read the log of container", &object, error))
-            .boxed()
+            .boxed();
+        match follow {
+            true => log,
+            false => never_silent(log, id.to_owned()),
+        }
     }
 
     async fn exec(&self, id: &str, command: &[String]) -> Result<Running, DockerError> {
@@ -825,6 +860,20 @@ mod tests {
         };
         settled(stopped).await.unwrap();
         assert_eq!(asked.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_does_not_end_is_told() {
+        let piece = || Ok(Output::Out(Bytes::from_static(b"line")));
+        let whole = stream::iter([piece(), piece()]).boxed();
+        let read = never_silent(whole, "c".to_owned());
+        assert_eq!(read.collect::<Vec<_>>().await.len(), 2);
+        let stuck = stream::iter([piece()]).chain(stream::pending()).boxed();
+        let read: Vec<_> = never_silent(stuck, "c".to_owned()).collect().await;
+        assert_eq!(read.len(), 2);
+        let error = read[1].as_ref().unwrap_err();
+        assert_eq!(error.trouble, Trouble::Unreachable);
+        assert!(error.to_string().contains("log of container"), "{error}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(crate) struct Stored {
 /// The table.
 pub(crate) struct Cluster {
     pub(crate) states: BTreeMap<AgentName, AgentState>,
-    /// Who runs and never answers.
+    /// Who runs and does not answer, as long as it stands here.
     pub(crate) hanging: Option<AgentName>,
     /// Who runs and has heard of no leader.
     pub(crate) unaware: Option<AgentName>,

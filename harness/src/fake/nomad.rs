@@ -1,6 +1,8 @@
 //! The HTTP API of the cluster that is not there. All agents are served on one port, each under
 //! its name; `/` is the service's answer.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
@@ -59,8 +61,8 @@ async fn agent_api(
     port: u16,
 ) -> Response {
     let agent = AgentName(agent);
-    if lock(&shared).hanging.as_ref() == Some(&agent) {
-        return std::future::pending().await;
+    while lock(&shared).hanging.as_ref() == Some(&agent) {
+        crate::poll::rest(Duration::from_millis(10)).await;
     }
     let mut cluster = lock(&shared);
     if !cluster.is_up(&agent) {

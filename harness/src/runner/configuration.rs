@@ -1,7 +1,8 @@
-//! Reads the agents' own configuration beside the first steps. It waits for nobody and nobody waits for it:
-//! who has not answered when the run is over was not read, and the report says so.
+//! Reads the agents' own configuration beside the steps, and no step waits for it. Who has not answered a moment
+//! after the last one was not read, and the report says so.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::task::JoinHandle;
@@ -12,6 +13,9 @@ use crate::directory::{Directory, Entry};
 use crate::nomad::ApiError;
 use crate::report::{Answer, Configuration};
 use crate::spec::AgentName;
+
+/// For how long it goes on once the run is over: a short run may end before a busy machine has answered.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A task that asks every agent once.
 pub(super) struct Reading {
@@ -39,8 +43,10 @@ impl Reading {
         }
     }
 
-    /// Ends it, and returns what was said so far.
-    pub(super) fn stop(self) -> Configuration {
+    /// Returns what is said by now, or within [`GRACE`].
+    pub(super) async fn end(mut self) -> Configuration {
+        // Whether all have answered or the time is over: what is there is what counts.
+        drop(tokio::time::timeout(GRACE, &mut self.task).await);
         self.task.abort();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let answers = self.agents.all().iter().map(|entry| {
@@ -48,7 +54,7 @@ impl Reading {
             let at = answers.iter().position(|(who, _)| who == name);
             let answer = match at {
                 Some(at) => answers.swap_remove(at).1,
-                None => Err("no answer before the run was over".to_owned()),
+                None => Err("no answer until the run was over".to_owned()),
             };
             (name.clone(), entry.info.role, answer)
         });

@@ -164,7 +164,7 @@ async fn play(scenario: &Scenario, target: &dyn Target, options: Options) -> Rep
     }
     leave_clean(&scene, keep_failed, before, &mut report).await;
     observer.stop();
-    report.configuration = Some(reading.stop());
+    report.configuration = Some(reading.end().await);
     finish(report, &recorder, folder, target).await
 }
 

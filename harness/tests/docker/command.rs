@@ -81,14 +81,13 @@ async fn a_program_of_another_name_serves_in_containers() {
     let size = ["--servers", "1", "--clients", "1"];
     let up = ["up", "renamed", "--engine", "simulator"];
     for args in [[&up[..], &size].concat(), vec!["down", "renamed"]] {
-        let run = tokio::process::Command::new(&renamed)
-            .args(&args)
+        let mut run = tokio::process::Command::new(&renamed);
+        run.args(&args)
             .env("XDG_STATE_HOME", stage.folder.path())
             .env_remove("REHEARSE_AGENT")
             .env("PATH", "")
-            .kill_on_drop(true)
-            .output();
-        let output = run.await.expect("it starts");
+            .kill_on_drop(true);
+        let output = stage.output(run).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{args:?}: {said}");
     }
@@ -165,7 +164,7 @@ async fn an_absent_engine_ends_with_10() {
     command
         .env("DOCKER_HOST", "unix:///nonexistent.sock")
         .arg("ls");
-    let output = command.output().await.unwrap();
+    let output = stage.output(command).await;
     assert_eq!(output.status.code(), Some(10));
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -232,14 +231,14 @@ async fn runs_are_reported_compared_and_written_where_it_was_said() {
         command.args(args);
         command
     };
-    let refused = run(args(&blocked)).output().await.unwrap();
+    let refused = stage.output(run(args(&blocked))).await;
     assert_eq!(refused.status.code(), Some(10));
     let err = String::from_utf8_lossy(&refused.stderr);
     assert!(err.starts_with("error: cannot write"), "{err}");
     assert!(!err.contains("engine:"), "nothing was started: {err}");
 
     let reports = stage.folder.path().join("reports");
-    let output = run(args(&reports)).output().await.unwrap();
+    let output = stage.output(run(args(&reports))).await;
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{err}");
     for name in ["index.html", "junit.xml", "results.json", "summary.md"] {
@@ -268,7 +267,7 @@ async fn runs_are_reported_compared_and_written_where_it_was_said() {
     let other = stage.folder.path().join("other");
     let mut words = args(&other);
     words.extend(["--set", "server.heartbeat_grace=42s"].map(str::to_owned));
-    let output = run(words).output().await.unwrap();
+    let output = stage.output(run(words)).await;
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{err}");
     let (code, text, err) = stage
@@ -349,7 +348,7 @@ async fn an_interrupted_run_heals_reports_and_exits_with_31() {
         .args(["run", "leader-pause", "--report"])
         .arg(&reports)
         .env("DOCKER_HOST", "unix:///nonexistent");
-    assert_eq!(nowhere.output().await.unwrap().status.code(), Some(10));
+    assert_eq!(stage.output(nowhere).await.status.code(), Some(10));
     let after = std::fs::read_to_string(reports.join("index.html")).unwrap();
     assert_eq!(before, after);
     let cluster = results[0]["cluster"].as_str().unwrap();
@@ -366,7 +365,7 @@ async fn the_tour_shows_a_clusters_life_and_leaves_nothing() {
         .args(["tour", "shown", "--yes"])
         .env("REHEARSE_ENGINE", "simulator")
         .current_dir(stage.folder.path());
-    let output = command.output().await.unwrap();
+    let output = stage.output(command).await;
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
@@ -400,12 +399,8 @@ async fn a_projects_file_says_what_is_always_typed() {
     let file = stage.folder.path().join("rehearse.hcl");
     let run = async |args: &[&str]| {
         let mut command = stage.rehearse();
-        let output = command
-            .args(args)
-            .current_dir(&below)
-            .output()
-            .await
-            .unwrap();
+        command.args(args).current_dir(&below);
+        let output = stage.output(command).await;
         let said = [output.stdout, output.stderr].concat();
         (
             output.status.code(),

@@ -259,7 +259,7 @@ async fn scenarios_run_on_a_live_cluster_with_the_machines_own_levers() {
         "--report",
         &report,
     ];
-    let output = run(&words).output().await.unwrap();
+    let output = stage.output(run(&words)).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let asked = lock(&cloud.asked).clone();
     assert_eq!(output.status.code(), Some(0), "{said}\n{asked:#?}");
@@ -279,16 +279,15 @@ async fn scenarios_run_on_a_live_cluster_with_the_machines_own_levers() {
     );
 
     // A machine that was stopped by hand is started by healing.
-    let output = run(&["lever", "stop", "client-1", "--yes"])
-        .output()
-        .await
-        .unwrap();
+    let output = stage
+        .output(run(&["lever", "stop", "client-1", "--yes"]))
+        .await;
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let output = run(&["heal", "--yes"]).output().await.unwrap();
+    let output = stage.output(run(&["heal", "--yes"])).await;
     assert!(
         output.status.success(),
         "{}",

@@ -23,14 +23,22 @@ mod regions;
 mod scale;
 
 use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nomad_harness::docker::{self, Docker, DockerEngine as _, labels};
 use nomad_harness::environment::Environment;
 use nomad_harness::{Cluster, ClusterBuilder, engine::EngineKind};
+use tokio::io::AsyncReadExt as _;
 
 /// One test at a time within this process; between processes nextest's test group sees to it.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Longest that a command of a test takes, on any machine; a test itself may take half as long again (`.config/nextest.toml`).
+const COMMAND_MAX: Duration = Duration::from_secs(240);
+/// Longest for a list of containers.
+const ENGINE_MAX: Duration = Duration::from_secs(10);
 
 /// What a test works with: an engine, and folders of its own.
 struct Stage {
@@ -88,14 +96,46 @@ impl Stage {
         command
     }
 
-    /// Runs the command, and returns exit code, standard output and standard error.
+    /// Runs a command to its end. One that does not end tells what it had said by then, and whether the
+    /// engine still answers: a test that is ended from outside says neither.
+    async fn output(&self, mut command: tokio::process::Command) -> Output {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let shown = format!("{:?}", command.as_std());
+        let (stdout, stderr) = (Stdio::piped(), Stdio::piped());
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        let mut child = command.spawn().expect("it starts");
+        let mut stdout = child.stdout.take().expect("it is piped");
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let ended = async {
+            futures::try_join!(
+                child.wait(),
+                stdout.read_to_end(&mut out),
+                stderr.read_to_end(&mut err)
+            )
+        };
+        let ended = tokio::time::timeout(COMMAND_MAX, ended).await;
+        let Ok(ended) = ended else {
+            let engine = self.docker.containers(&[]);
+            let engine = tokio::time::timeout(ENGINE_MAX, engine).await;
+            panic!(
+                "{shown} did not end within {COMMAND_MAX:?}; the engine's answer: {engine:?}\n{}\n{}",
+                String::from_utf8_lossy(&out),
+                String::from_utf8_lossy(&err)
+            );
+        };
+        let (status, ..) = ended.expect("it can be waited for");
+        Output {
+            status,
+            stdout: out,
+            stderr: err,
+        }
+    }
+
+    /// Runs `rehearse`, and returns exit code, standard output and standard error.
     async fn run(&self, args: &[&str]) -> (i32, String, String) {
-        let output = self
-            .rehearse()
-            .args(args)
-            .output()
-            .await
-            .expect("it starts");
+        let mut command = self.rehearse();
+        command.args(args);
+        let output = self.output(command).await;
         (
             output.status.code().unwrap_or(-1),
             String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -66,7 +66,7 @@ impl Condition {
     fn name(self) -> &'static str {
         match self {
             Self::Leader => "every server agrees on one leader",
-            Self::Acl => "access control answers to the management token only",
+            Self::Acl => "access control of every server answers to the management token only",
             Self::Voters => "every server votes",
             Self::Autopilot => "autopilot is healthy",
             Self::Nodes => "every node is ready and eligible, its drivers healthy",
@@ -431,31 +431,42 @@ async fn bootstrap(
     Ok(token)
 }
 
-/// The token is known to a server, and without one there is no access.
+/// The token is known to every server, and without one there is no access. Each is asked for what it knows
+/// itself: who passes the question on to the leader may refuse the token a moment later.
 async fn access(board: &Board<'_>, servers: Vec<(&AgentInfo, Api)>) -> Result<(), PollError> {
-    let (agent, api) = &servers[0];
     let look = || async {
-        let refused = api.without_token().nodes().await;
-        match refused {
-            Err(error) if error.status() == Some(403) => {}
-            Err(error) => return Err(Found::call(agent, &error)),
-            Ok(_) => {
-                return Err(Found::not_yet(
-                    Some(agent),
-                    format!("{} lists nodes to anybody", agent.called()),
-                ));
-            }
-        }
-        match api.token_self().await {
-            Ok(token) if token.token_type == "management" => Ok(()),
-            Ok(token) => Err(Found::not_yet(
-                Some(agent),
-                format!("the token is of type `{}`", token.token_type),
-            )),
-            Err(error) => Err(Found::call(agent, &error)),
-        }
+        let asked = servers.iter().map(|(agent, api)| admits(agent, api));
+        try_join_all(asked).await.map(drop)
     };
     board.until(Condition::Acl, look).await
+}
+
+/// One server's own view of who may do what.
+async fn admits(agent: &AgentInfo, api: &Api) -> Result<(), Found> {
+    let api = api.stale();
+    let refused = api.without_token().nodes().await;
+    match refused {
+        Err(error) if error.status() == Some(403) => {}
+        Err(error) => return Err(Found::call(agent, &error)),
+        Ok(_) => {
+            return Err(Found::not_yet(
+                Some(agent),
+                format!("{} lists nodes to anybody", agent.called()),
+            ));
+        }
+    }
+    match api.token_self().await {
+        Ok(token) if token.token_type == "management" => Ok(()),
+        Ok(token) => Err(Found::not_yet(
+            Some(agent),
+            format!(
+                "to {} the token is of type `{}`",
+                agent.called(),
+                token.token_type
+            ),
+        )),
+        Err(error) => Err(Found::call(agent, &error)),
+    }
 }
 
 async fn voters(board: &Board<'_>, servers: &[(&AgentInfo, Api)]) -> Result<(), PollError> {
