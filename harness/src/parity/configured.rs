@@ -18,6 +18,12 @@ use super::{Drift, NotCompared};
 use crate::report::{Configuration, Report, Verdict, ranges};
 use crate::spec::Role;
 
+/// What no report holds of agents' configuration, and why.
+const NEVER_IN_REPORTS: &str =
+    "`client.meta`, plugins' settings, agents' names, addresses, folders and certificates";
+const WHY_NEVER: &str = "reports do not hold what may be secret or each agent's own (the files themselves: \
+                         rehearse compare NAME --with DIR)";
+
 /// What the timers predict, on all sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimerRow {
@@ -151,6 +157,7 @@ impl Pair<'_> {
             self.lacking(found);
             return;
         };
+        found.leave_out(self.scenario, NEVER_IN_REPORTS, WHY_NEVER);
         self.sizes(found);
         for (side, configuration) in self.sides.into_iter().zip([one, other]) {
             for unread in &configuration.not_read {

@@ -65,6 +65,9 @@ fn the_same_configuration_is_no_drift() {
     // Five keys, five timers, the servers and the clients.
     assert_eq!(comparison.settings, 12, "{comparison:#?}");
     assert!(to_text(&comparison).ends_with("things and 12 settings compared"));
+    // What it says nothing about is not left to be guessed.
+    let left = left_out(&comparison, NEVER_IN_REPORTS);
+    assert!(left.contains("compare NAME --with DIR"), "{left}");
 }
 
 #[test]
