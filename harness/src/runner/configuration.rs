@@ -47,7 +47,6 @@ impl Reading {
     pub(super) async fn end(mut self) -> Configuration {
         // Whether all have answered or the time is over: what is there is what counts.
         drop(tokio::time::timeout(GRACE, &mut self.task).await);
-        self.task.abort();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let answers = self.agents.all().iter().map(|entry| {
             let name = &entry.info.name;
