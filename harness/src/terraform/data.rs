@@ -1,16 +1,14 @@
 //! Data sources that ask nobody: their answers are computed from their own arguments.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use super::eval::Scope;
+use super::functions::zipped;
 use super::render::render;
 use super::source::{Origin, Site, Source};
 use super::template::Style;
@@ -109,12 +107,6 @@ fn cloudinit_config(attributes: &BTreeMap<String, Value>, site: &Site) -> Value 
             Value::Unknown(Unknown::of(Why::Error, what, site.clone()))
         }
     }
-}
-
-fn zipped(text: &str) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text.as_bytes())?;
-    encoder.finish()
 }
 
 /// `data "template_file"`, which older configurations have instead of the function `templatefile`.

@@ -725,7 +725,7 @@ fn user_data(said: &Said<'_>, machine: &Site) -> UserData {
         }
         Some(Value::Unknown(reason)) => {
             unknown = reason.causes;
-            reason.partial
+            reason.partial.map(|text| Text::of(&text).text)
         }
         _ => None,
     };
@@ -872,6 +872,56 @@ resource "aws_instance" "client" {
         assert_eq!(client.user_data.text.as_deref(), Some("#!/bin/bash\n"));
         assert_eq!(client.rollout, Rollout::InPlace);
         assert_eq!(known(&client.instance_type), "t4g.small");
+    }
+
+    #[test]
+    fn user_data_is_unpacked_and_what_is_known_of_it_is_kept() {
+        let cluster = cluster(
+            r##"
+resource "aws_lb" "front" {}
+locals {
+  script = "#!/bin/sh\necho ${aws_lb.front.dns_name} ${jsonencode({ a = [aws_lb.front.arn, "<"] })}\n"
+}
+resource "aws_launch_template" "server" {
+  user_data = base64encode(join("\n", ["# first", local.script]))
+}
+resource "aws_instance" "server" {
+  launch_template {
+    id = aws_launch_template.server.id
+  }
+}
+resource "aws_instance" "client" {
+  user_data_base64 = base64gzip("#!/bin/sh\necho zipped\n")
+  tags             = { digest = sha1(base64gzip("a")) }
+}
+resource "aws_instance" "other" {
+  user_data_base64 = base64gzip(aws_lb.front.id)
+}
+"##,
+        );
+        let [server, client, other] = cluster.machines.as_slice() else {
+            panic!("{:?}", cluster.machines);
+        };
+        let said = |machine: &Machine| machine.user_data.text.clone();
+        assert_eq!(
+            said(server).as_deref(),
+            Some(
+                "# first\n#!/bin/sh\necho <aws_lb.front.dns_name> {\"a\":[\"<aws_lb.front.arn>\",\"<\"]}\n"
+            )
+        );
+        let causes = server.user_data.unknown.iter().map(|cause| &cause.what);
+        let causes: Vec<&String> = causes.collect();
+        assert_eq!(causes, ["aws_lb.front.arn", "aws_lb.front.dns_name"]);
+        assert_eq!(server.user_data.sha1, None);
+        assert_eq!(said(client).as_deref(), Some("#!/bin/sh\necho zipped\n"));
+        // What depends on the archive's bytes is not guessed.
+        assert_eq!(
+            (&client.user_data.sha1, client.user_data.unknown.len()),
+            (&None, 0)
+        );
+        assert!(client.tags["digest"].contains('<'), "{:?}", client.tags);
+        assert_eq!(said(other), None);
+        assert_eq!(other.user_data.unknown[0].what, "aws_lb.front.id");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! JSON, base64 and URLs.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use super::{Entry, Needs};
 use crate::terraform::number::Number;
@@ -20,6 +23,11 @@ pub(super) const TABLE: &[Entry] = &[
     }),
     ("base64encode", Needs::Everything, |args| {
         Ok(Value::String(STANDARD.encode(args.text(0)?)))
+    }),
+    // The same text, not the same bytes as Terraform's: `digests` asks for that.
+    ("base64gzip", Needs::Everything, |args| {
+        let bytes = zipped(&args.text(0)?).map_err(|error| error.to_string())?;
+        Ok(Value::String(STANDARD.encode(bytes)))
     }),
     ("jsondecode", Needs::Everything, |args| {
         let text = args.text(0)?;
@@ -45,6 +53,20 @@ pub(super) const TABLE: &[Entry] = &[
         ))
     }),
 ];
+
+/// Returns the text as an archive of gzip: what unpacks it finds what it would find in Terraform's, whose
+/// bytes are others.
+pub(in crate::terraform) fn zipped(text: &str) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish()
+}
+
+/// Whether the text is an archive of gzip in base64.
+pub(super) fn is_zipped(text: &str) -> bool {
+    // The base64 of its first bytes, 1f 8b 08.
+    text.starts_with("H4sI")
+}
 
 /// Returns the value as Terraform's `jsonencode` writes it: no spaces, keys in order, and the
 /// characters that mean something in HTML escaped.

@@ -11,12 +11,14 @@ mod strings;
 mod types;
 mod yaml;
 
+use std::collections::BTreeMap;
+
 use super::eval::{EvalError, Scope, fault};
 use super::number::Number;
 use super::source::Site;
 use super::value::{Unknown, Value, Why};
 
-pub(super) use encoding::from_json;
+pub(super) use encoding::{from_json, zipped};
 pub(super) use files::cleaned;
 
 /// How much of the arguments must be known.
@@ -124,9 +126,8 @@ fn texts(list: impl IntoIterator<Item = String>) -> Value {
 }
 
 /// Functions of Terraform that are not evaluated here: their results change from run to run, depend on
-/// the time, or have a form (gzip) that this reader cannot give byte by byte.
+/// the time, or are too rare in such configurations.
 const NOT_HERE: &[&str] = &[
-    "base64gzip",
     "bcrypt",
     "csvdecode",
     "formatdate",
@@ -142,6 +143,21 @@ const NOT_HERE: &[&str] = &[
     "uuid",
     "uuidv5",
     "yamldecode",
+];
+
+/// Functions that make text of text: where parts of it are not known they give the rest with
+/// `<expression>` in the places of these, as a template does.
+const PARTLY: &[&str] = &[
+    "base64encode",
+    "base64gzip",
+    "chomp",
+    "format",
+    "indent",
+    "join",
+    "jsonencode",
+    "replace",
+    "trimspace",
+    "yamlencode",
 ];
 
 const TABLES: &[&[Entry]] = &[
@@ -198,10 +214,24 @@ pub(super) fn call(
         } else {
             &first.expression
         };
-        return Ok(Value::Unknown(Unknown::joined(
-            format!("{name}({inner})"),
-            &unknowns,
-        )));
+        let mut unknown = Unknown::joined(format!("{name}({inner})"), &unknowns);
+        if PARTLY.contains(&name) && !values.first().is_some_and(is_bare) {
+            let values = values.into_iter().map(said_in_part).collect();
+            let args = Args {
+                name,
+                values,
+                scope,
+                site,
+            };
+            unknown.partial = match implementation(&args) {
+                // JSON has escapes for the brackets.
+                Ok(Value::String(text)) => {
+                    Some(text.replace("\\u003c", "<").replace("\\u003e", ">"))
+                }
+                _ => None,
+            };
+        }
+        return Ok(Value::Unknown(unknown));
     }
     implementation(&Args {
         name,
@@ -210,4 +240,33 @@ pub(super) fn call(
         site,
     })
     .map_err(|message| fault(site.clone(), message))
+}
+
+/// Whether nothing at all is known of it.
+fn is_bare(value: &Value) -> bool {
+    matches!(value, Value::Unknown(unknown) if unknown.partial.is_none())
+}
+
+/// Returns the value with text in the places of what is not known.
+fn said_in_part(value: Value) -> Value {
+    let all = |elements: Vec<Value>| elements.into_iter().map(said_in_part).collect();
+    match value {
+        Value::Unknown(Unknown {
+            partial: Some(text),
+            ..
+        }) => Value::String(text),
+        Value::Unknown(unknown) => Value::String(format!("<{}>", unknown.expression)),
+        Value::Resource(resource) => Value::String(format!("<{}>", resource.address)),
+        Value::Tuple(elements) => Value::Tuple(all(elements)),
+        Value::List(elements) => Value::List(all(elements)),
+        Value::Set(elements) => Value::Set(all(elements)),
+        Value::Object(members) => Value::Object(members_in_part(members)),
+        Value::Map(members) => Value::Map(members_in_part(members)),
+        known => known,
+    }
+}
+
+fn members_in_part(members: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    let said = |(name, value)| (name, said_in_part(value));
+    members.into_iter().map(said).collect()
 }
