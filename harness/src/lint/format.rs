@@ -11,11 +11,7 @@ use super::{Finding, Severity, rules};
 pub fn text(findings: &[Finding]) -> String {
     let mut text = String::new();
     for finding in findings {
-        let word = match finding.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-            Severity::Note => "note",
-        };
+        let word = word(finding.severity);
         let Finding {
             site,
             message,
@@ -30,34 +26,38 @@ pub fn text(findings: &[Finding]) -> String {
         )
         .expect("writing to memory does not fail");
     }
-    let count = |severity| {
-        findings
-            .iter()
-            .filter(|finding| finding.severity == severity)
-            .count()
+    let count = |severity: Severity| {
+        let same = |finding: &&Finding| finding.severity == severity;
+        let word = word(severity);
+        match findings.iter().filter(same).count() {
+            1 => format!("1 {word}"),
+            number => format!("{number} {word}s"),
+        }
     };
-    let (errors, warnings, notes) = (
+    writeln!(
+        text,
+        "{}, {}, {}; {} rules",
         count(Severity::Error),
         count(Severity::Warning),
         count(Severity::Note),
-    );
-    writeln!(
-        text,
-        "{errors} errors, {warnings} warnings, {notes} notes; {} rules",
         rules().count()
     )
     .expect("writing to memory does not fail");
     text
 }
 
-/// Returns the findings as SARIF 2.1.0.
-#[must_use]
-pub fn sarif(findings: &[Finding]) -> serde_json::Value {
-    let level = |severity: Severity| match severity {
+/// The word of a severity, SARIF's as well.
+fn word(severity: Severity) -> &'static str {
+    match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Note => "note",
-    };
+    }
+}
+
+/// Returns the findings as SARIF 2.1.0.
+#[must_use]
+pub fn sarif(findings: &[Finding]) -> serde_json::Value {
     let known: Vec<_> = rules()
         .map(|rule| {
             json!({
@@ -65,7 +65,7 @@ pub fn sarif(findings: &[Finding]) -> serde_json::Value {
                 "shortDescription": { "text": rule.id.replace('-', " ") },
                 "fullDescription": { "text": rule.why },
                 "help": { "text": rule.mend },
-                "defaultConfiguration": { "level": level(rule.severity) },
+                "defaultConfiguration": { "level": word(rule.severity) },
             })
         })
         .collect();
@@ -74,7 +74,7 @@ pub fn sarif(findings: &[Finding]) -> serde_json::Value {
         .map(|finding| {
             json!({
                 "ruleId": finding.rule,
-                "level": level(finding.severity),
+                "level": word(finding.severity),
                 "message": { "text": format!("{}. Why: {}. Mend: {}.", finding.message, finding.why, finding.mend) },
                 "locations": [{
                     "physicalLocation": {

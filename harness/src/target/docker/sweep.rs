@@ -8,7 +8,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::{join_all, try_join_all};
+use futures::stream;
 use serde::Serialize;
 
 use super::folder::{self, Folder, FolderError, Phase, StateRoot};
@@ -24,6 +26,9 @@ use crate::poll;
 const ROUNDS_MAX: usize = 20;
 /// And of those where a network is all that is left: what holds it is a container, or nothing.
 const NETWORK_ROUNDS_MAX: usize = 5;
+/// How many containers are removed at a time. Docker may miscount who is on a network of which a hundred are
+/// removed at once (moby/moby#42119), and then keeps it until it is restarted; it is slower so, too.
+const AT_ONCE: usize = 8;
 /// Time between two such looks.
 const ROUND: Duration = Duration::from_millis(150);
 
@@ -243,7 +248,8 @@ async fn remove_once(docker: &dyn DockerEngine, run: &Run) -> Result<(), DockerE
         .containers
         .iter()
         .map(|c| docker.remove_container(&c.id));
-    let gone = first_error(join_all(containers).await);
+    let containers = stream::iter(containers).buffer_unordered(AT_ONCE);
+    let gone = first_error(containers.collect().await);
     let networks = run.networks.iter().map(|n| docker.remove_network(&n.id));
     let volumes = run.volumes.iter().map(|v| docker.remove_volume(&v.name));
     let (networks, volumes) = futures::join!(join_all(networks), join_all(volumes));

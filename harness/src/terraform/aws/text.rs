@@ -75,7 +75,14 @@ fn number(cluster: &AwsCluster, role: Role) -> String {
 fn uncounted(cluster: &AwsCluster) -> String {
     let makes = |open: &&Unevaluated| match open.address.strip_suffix("[*]") {
         Some(several) => makes_machines(several),
-        None => matches!(open.cause.why, Why::Kind | Why::RemoteModule),
+        // Of a module from elsewhere the module itself, and not each value that it gives to others.
+        None => match open.cause.why {
+            Why::RemoteModule => {
+                let module = format!("{} (", open.address);
+                open.cause.what.starts_with(&module)
+            }
+            why => why == Why::Kind,
+        },
     };
     let mut names: Vec<String> = { cluster.unevaluated.iter() }
         .filter(makes)
@@ -280,6 +287,15 @@ resource "aws_instance" "client" {{
         let text = render(&AwsCluster::of(&configuration, Path::new(".")), false);
         assert!(
             text.contains("not known how many they are: `aws_instance.server[*]`"),
+            "{text}"
+        );
+        let text = "module \"far\" {\n  source = \"example/far/aws\"\n}\nresource \"aws_instance\" \"server\" {\n  ami = module.far.image\n}\n";
+        std::fs::write(scratch.path().join("main.tf"), text).unwrap();
+        let configuration = read(scratch.path(), &Inputs::default()).unwrap();
+        let text = render(&AwsCluster::of(&configuration, Path::new(".")), false);
+        assert!(text.starts_with("1 server"), "{text}");
+        assert!(
+            text.contains("not known how many they are: `module.far`\n"),
             "{text}"
         );
         assert_eq!(
