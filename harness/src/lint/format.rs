@@ -94,3 +94,25 @@ pub fn sarif(findings: &[Finding]) -> serde_json::Value {
         }],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::terraform::source::Site;
+
+    #[test]
+    fn one_finding_is_counted_as_one() {
+        let finding = Finding {
+            rule: "rule",
+            severity: Severity::Warning,
+            site: Site::start_of(Path::new("main.tf")),
+            message: "what".to_owned(),
+            why: "why",
+            mend: "mend",
+        };
+        let text = text(&[finding]);
+        assert!(text.contains("\n0 errors, 1 warning, 0 notes; "), "{text}");
+    }
+}

@@ -65,8 +65,7 @@ fn cloudinit_config(attributes: &BTreeMap<String, Value>, site: &Site) -> Value 
         let mut said = |name: &str| match part.attribute(name) {
             Some(Value::Unknown(unknown)) => {
                 unknowns.push(unknown.clone());
-                let partial = unknown.partial.clone();
-                Some(partial.unwrap_or_else(|| format!("<{}>", unknown.expression)))
+                Some(unknown.in_part())
             }
             value => value
                 .and_then(Value::to_text)

@@ -129,14 +129,7 @@ impl Rendering {
     }
 
     fn add_unknown(&mut self, unknown: Unknown) {
-        match &unknown.partial {
-            Some(partial) => self.text.push_str(partial),
-            None => {
-                self.text.push('<');
-                self.text.push_str(&unknown.expression);
-                self.text.push('>');
-            }
-        }
+        self.text.push_str(&unknown.in_part());
         self.unknowns.push(unknown);
     }
 

@@ -120,6 +120,13 @@ impl Unknown {
         }
     }
 
+    /// Returns what is known of its text, with `<expression>` for the rest.
+    #[must_use]
+    pub fn in_part(&self) -> String {
+        let partial = self.partial.clone();
+        partial.unwrap_or_else(|| format!("<{}>", self.expression))
+    }
+
     /// Returns what comes of it: another expression, for the same causes.
     #[must_use]
     pub fn within(&self, expression: impl Into<String>) -> Self {
@@ -300,12 +307,7 @@ impl Value {
                 .map(|(name, value)| (name.clone(), value.to_json()))
                 .collect(),
             Self::Resource(resource) => Json::String(format!("<{}>", resource.address)),
-            Self::Unknown(unknown) => Json::String(
-                unknown
-                    .partial
-                    .clone()
-                    .unwrap_or_else(|| format!("<{}>", unknown.expression)),
-            ),
+            Self::Unknown(unknown) => Json::String(unknown.in_part()),
         }
     }
 

@@ -77,10 +77,7 @@ fn uncounted(cluster: &AwsCluster) -> String {
         Some(several) => makes_machines(several),
         // Of a module from elsewhere the module itself, and not each value that it gives to others.
         None => match open.cause.why {
-            Why::RemoteModule => {
-                let module = format!("{} (", open.address);
-                open.cause.what.starts_with(&module)
-            }
+            Why::RemoteModule => open.site == open.cause.site,
             why => why == Why::Kind,
         },
     };
@@ -280,19 +277,22 @@ resource "aws_instance" "client" {{
             first.split(" in us-east-2").next().unwrap().to_owned()
         };
         assert_eq!(head("3"), "3 servers, 1 client");
-        let scratch = tempfile::tempdir().unwrap();
-        let text = "data \"aws_availability_zones\" \"all\" {}\nresource \"aws_instance\" \"server\" {\n  count = length(data.aws_availability_zones.all.names)\n}\n";
-        std::fs::write(scratch.path().join("main.tf"), text).unwrap();
-        let configuration = read(scratch.path(), &Inputs::default()).unwrap();
-        let text = render(&AwsCluster::of(&configuration, Path::new(".")), false);
+        let shown = |text: &str| {
+            let scratch = tempfile::tempdir().unwrap();
+            std::fs::write(scratch.path().join("main.tf"), text).unwrap();
+            let configuration = read(scratch.path(), &Inputs::default()).unwrap();
+            render(&AwsCluster::of(&configuration, Path::new(".")), false)
+        };
+        let text = shown(
+            "data \"aws_availability_zones\" \"all\" {}\nresource \"aws_instance\" \"server\" {\n  count = length(data.aws_availability_zones.all.names)\n}\n",
+        );
         assert!(
             text.contains("not known how many they are: `aws_instance.server[*]`"),
             "{text}"
         );
-        let text = "module \"far\" {\n  source = \"example/far/aws\"\n}\nresource \"aws_instance\" \"server\" {\n  ami = module.far.image\n}\n";
-        std::fs::write(scratch.path().join("main.tf"), text).unwrap();
-        let configuration = read(scratch.path(), &Inputs::default()).unwrap();
-        let text = render(&AwsCluster::of(&configuration, Path::new(".")), false);
+        let text = shown(
+            "module \"far\" {\n  source = \"example/far/aws\"\n}\nresource \"aws_instance\" \"server\" {\n  ami = module.far.image\n}\n",
+        );
         assert!(text.starts_with("1 server"), "{text}");
         assert!(
             text.contains("not known how many they are: `module.far`\n"),

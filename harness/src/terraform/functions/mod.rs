@@ -200,6 +200,14 @@ pub(super) fn call(
             format!("there is no function `{name}`"),
         ));
     };
+    let computed = |values| {
+        implementation(&Args {
+            name,
+            values,
+            scope,
+            site,
+        })
+    };
     let unknowns: Vec<Unknown> = values
         .iter()
         .filter_map(|value| match (needs, value) {
@@ -217,29 +225,18 @@ pub(super) fn call(
         let mut unknown = Unknown::joined(format!("{name}({inner})"), &unknowns);
         if PARTLY.contains(&name) && !values.first().is_some_and(is_bare) {
             let values = values.into_iter().map(said_in_part).collect();
-            let args = Args {
-                name,
-                values,
-                scope,
-                site,
-            };
-            unknown.partial = match implementation(&args) {
+            unknown.partial = match computed(values) {
                 // JSON has escapes for the brackets.
-                Ok(Value::String(text)) => {
-                    Some(text.replace("\\u003c", "<").replace("\\u003e", ">"))
+                Ok(Value::String(json)) if name == "jsonencode" => {
+                    Some(json.replace("\\u003c", "<").replace("\\u003e", ">"))
                 }
+                Ok(Value::String(text)) => Some(text),
                 _ => None,
             };
         }
         return Ok(Value::Unknown(unknown));
     }
-    implementation(&Args {
-        name,
-        values,
-        scope,
-        site,
-    })
-    .map_err(|message| fault(site.clone(), message))
+    computed(values).map_err(|message| fault(site.clone(), message))
 }
 
 /// Whether nothing at all is known of it.
@@ -251,11 +248,7 @@ fn is_bare(value: &Value) -> bool {
 fn said_in_part(value: Value) -> Value {
     let all = |elements: Vec<Value>| elements.into_iter().map(said_in_part).collect();
     match value {
-        Value::Unknown(Unknown {
-            partial: Some(text),
-            ..
-        }) => Value::String(text),
-        Value::Unknown(unknown) => Value::String(format!("<{}>", unknown.expression)),
+        Value::Unknown(unknown) => Value::String(unknown.in_part()),
         Value::Resource(resource) => Value::String(format!("<{}>", resource.address)),
         Value::Tuple(elements) => Value::Tuple(all(elements)),
         Value::List(elements) => Value::List(all(elements)),
