@@ -36,6 +36,18 @@ impl Stage {
             .expect("they appear");
         child
     }
+
+    /// Sweeps for a test on `cluster`, and returns what was said of it. On an engine that others use, too,
+    /// a network of theirs may stay (Docker can miscount): that is told, and is not this test's.
+    async fn sweep(&self, cluster: &str) -> String {
+        let (code, out, err) = self.run(&["sweep"]).await;
+        let of_others = code == 10
+            && err.contains("Docker holds a network")
+            && !err.contains(&format!("`{cluster}`"));
+        assert!(code == 0 || of_others, "exit code {code}\n{out}\n{err}");
+        let of_this = |line: &&str| line.contains(&format!("`{cluster}`"));
+        out.lines().filter(of_this).collect()
+    }
 }
 
 fn signal(child: &tokio::process::Child, signal: Signal) {
@@ -70,7 +82,7 @@ async fn what_a_killed_up_left_is_swept() {
     for number in [1, 3, 6] {
         let mut child = stage.up_until("killed", number).await;
         child.kill().await.unwrap();
-        let out = stage.run_well(&["sweep"]).await;
+        let out = stage.sweep("killed").await;
         assert!(out.contains("removed what was left of `killed`"), "{out}");
         stage.assert_nothing_left("killed").await;
     }
@@ -95,12 +107,8 @@ async fn the_next_up_takes_the_place_of_a_killed_one() {
         err.contains("there is a cluster `again` already (running)"),
         "{err}"
     );
-    let swept = stage.run_well(&["sweep"]).await;
-    assert_eq!(
-        swept.trim(),
-        "nothing to sweep",
-        "a cluster that came up is no garbage"
-    );
+    let swept = stage.sweep("again").await;
+    assert_eq!(swept, "", "a cluster that came up is no garbage");
     stage.run_well(&["down", "again"]).await;
     stage.assert_nothing_left("again").await;
 }
@@ -184,6 +192,6 @@ async fn a_cluster_that_is_half_gone_can_be_removed() {
         stage.docker.remove_volume(&volume.name).await.unwrap();
     }
     assert!(stage.environment.state_root.join("half").exists());
-    stage.run_well(&["sweep"]).await;
+    stage.sweep("half").await;
     stage.assert_nothing_left("half").await;
 }

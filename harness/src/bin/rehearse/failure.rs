@@ -62,9 +62,14 @@ impl Failure {
         words.replace('\n', "; ")
     }
 
+    /// Prints it.
+    pub fn show(&self) {
+        eprint!("{}", self.text());
+    }
+
     /// Prints it, and returns the exit code.
     pub fn report(&self) -> ExitCode {
-        eprint!("{}", self.text());
+        self.show();
         ExitCode::from(self.code)
     }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use nomad_harness::docker::{DockerEngine, Trouble, labels};
-use nomad_harness::target::docker::{StateRoot, SweepError, sweep};
+use nomad_harness::target::docker::{StateRoot, Sweep, SweepError, sweep};
 
 use super::Context;
 use super::failure::Failure;
@@ -20,7 +20,7 @@ pub struct Args {
 /// Sweeps.
 pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let docker = context.docker().await?;
-    let swept = sweep(docker.as_ref(), &context.root()).await?;
+    let Sweep { swept, stays } = sweep(docker.as_ref(), &context.root()).await?;
     context.root().remove_stale_locks();
     let images = if args.images {
         sweep_images(docker.as_ref()).await?
@@ -29,32 +29,41 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     };
     if context.format == Format::Json {
         output::json(&serde_json::json!({ "swept": swept, "images": images }));
+    } else {
+        for one in &swept {
+            output::text(&one.to_string());
+        }
+        for image in &images {
+            output::text(&format!("removed image {image}"));
+        }
+        if swept.is_empty() && images.is_empty() && stays.is_empty() {
+            output::text("nothing to sweep");
+        }
+    }
+    // Each is told, and the last is the command's.
+    let mut stays = stays.into_iter().map(Failure::from);
+    let Some(last) = stays.next_back() else {
         return Ok(ExitCode::SUCCESS);
+    };
+    for failure in stays {
+        failure.show();
     }
-    for one in &swept {
-        output::text(&one.to_string());
-    }
-    for image in &images {
-        output::text(&format!("removed image {image}"));
-    }
-    if swept.is_empty() && images.is_empty() {
-        output::text("nothing to sweep");
-    }
-    Ok(ExitCode::SUCCESS)
+    Err(last)
 }
 
 /// Sweeps on the way to something else, and says so on standard error.
 pub async fn leftovers(docker: &dyn DockerEngine, root: &StateRoot) -> Result<(), SweepError> {
-    match sweep(docker, root).await {
-        Ok(swept) => swept.iter().for_each(|one| eprintln!("note: {one}")),
-        // `rehearse sweep` says what mends it; nothing else has to wait for that.
-        Err(
-            error @ SweepError::Stays {
+    let Sweep { swept, stays } = sweep(docker, root).await?;
+    swept.iter().for_each(|one| eprintln!("note: {one}"));
+    for error in stays {
+        match error {
+            // `rehearse sweep` says what mends it; nothing else has to wait for that.
+            SweepError::Stays {
                 networks_only: true,
                 ..
-            },
-        ) => eprintln!("note: {error}"),
-        Err(error) => return Err(error),
+            } => eprintln!("note: {error}"),
+            error => return Err(error),
+        }
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub use engine_restart::RestartError;
 pub use folder::{AgentRecord, CliFiles, Folder, FolderError, Lock, Phase, Record, StateRoot};
 pub use lifecycle::{LifecycleError, tear_down};
 pub use papers::PaperError;
-pub use sweep::{ClusterSummary, Health, SweepError, Swept, list, sweep};
+pub use sweep::{ClusterSummary, Health, Sweep, SweepError, Swept, list, sweep};
 pub use upgrade::UpgradeError;
 
 /// A running cluster on the local Docker.

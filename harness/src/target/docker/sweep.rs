@@ -444,50 +444,79 @@ impl fmt::Display for Swept {
     }
 }
 
+/// What a sweep did.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    /// What was removed.
+    pub swept: Vec<Swept>,
+    /// Why something stays, for each run of which something does.
+    pub stays: Vec<SweepError>,
+}
+
 /// Removes all garbage: half-made clusters whose maker is gone, helpers of killed processes,
-/// folders without a cluster.
+/// folders without a cluster. A run that cannot be removed keeps no other.
 ///
 /// # Errors
-/// [`SweepError`]; the rest stays for the next sweep.
-pub async fn sweep(docker: &dyn DockerEngine, root: &StateRoot) -> Result<Vec<Swept>, SweepError> {
-    let mut swept: Vec<Swept> = Vec::new();
+/// [`SweepError`] if there is no telling what is garbage; the rest stays for the next sweep.
+pub async fn sweep(docker: &dyn DockerEngine, root: &StateRoot) -> Result<Sweep, SweepError> {
+    let mut sweep = Sweep::default();
+    let mut given_up = Vec::new();
     let mut clean_looks = 0;
     // What a killed process asked for last may appear only now: two clean looks in a row are
     // wanted once anything was found.
     for _ in 0..ROUNDS_MAX {
-        let found = sweep_once(docker, root).await?;
-        if found.is_empty() {
+        if sweep_once(docker, root, &mut sweep, &mut given_up).await? {
+            clean_looks = 0;
+        } else {
             clean_looks += 1;
-            if swept.is_empty() || clean_looks > 1 {
+            if sweep.swept.is_empty() || clean_looks > 1 {
                 break;
             }
-        } else {
-            clean_looks = 0;
-            swept.extend(found);
         }
         poll::rest(ROUND).await;
     }
-    Ok(swept)
+    Ok(sweep)
 }
 
-async fn sweep_once(docker: &dyn DockerEngine, root: &StateRoot) -> Result<Vec<Swept>, SweepError> {
+/// Looks once, and returns whether it removed anything. Runs that it gave up are not tried again.
+async fn sweep_once(
+    docker: &dyn DockerEngine,
+    root: &StateRoot,
+    sweep: &mut Sweep,
+    given_up: &mut Vec<String>,
+) -> Result<bool, SweepError> {
+    let before = sweep.swept.len();
     let runs = collect(docker, &[(labels::RUN, None)]).await?;
     let alive: Vec<String> = runs.iter().map(|run| run.run.clone()).collect();
-    let (garbage, kept): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(Run::is_garbage);
-    // One that cannot be removed does not keep the others.
-    let removed = join_all(garbage.into_iter().map(|run| run.remove(docker))).await;
-    let mut swept = removed.into_iter().collect::<Result<Vec<_>, _>>()?;
-    for run in kept {
-        swept.extend(sweep_tools(docker, run).await?);
+    let tried = runs.into_iter().filter(|run| !given_up.contains(&run.run));
+    let removals = tried.map(async |run| {
+        let name = run.run.clone();
+        let outcome = if run.is_garbage() {
+            run.remove(docker).await.map(Some)
+        } else {
+            sweep_tools(docker, run).await
+        };
+        (name, outcome)
+    });
+    for (run, outcome) in join_all(removals).await {
+        match outcome {
+            Ok(swept) => sweep.swept.extend(swept),
+            Err(error) => {
+                given_up.push(run);
+                sweep.stays.push(error);
+            }
+        }
     }
     let folders = root.clusters()?;
     if !folders.is_empty() {
         let engine = docker.facts().await?.id;
         for folder in folders {
-            swept.extend(sweep_folder(root, &folder, &engine, &alive)?);
+            sweep
+                .swept
+                .extend(sweep_folder(root, &folder, &engine, &alive)?);
         }
     }
-    Ok(swept)
+    Ok(sweep.swept.len() > before)
 }
 
 /// Removes helpers of killed processes beside a cluster that lives.

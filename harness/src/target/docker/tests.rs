@@ -271,7 +271,7 @@ async fn what_is_kept_can_be_looked_at_and_removed() {
         .unwrap_err();
     assert_eq!(error.hint().unwrap(), "rehearse logs demo server-1");
     let swept = sweep(place.docker.as_ref(), &place.root()).await.unwrap();
-    assert_eq!(swept, [], "what is kept is no garbage");
+    assert_eq!(swept.swept, [], "what is kept is no garbage");
     let root = place.root();
     assert_eq!(place.open().await.agents().len(), 6);
     let silent = Progress::silent();
@@ -626,8 +626,17 @@ async fn what_is_left_of_another_and_stays_is_told_and_keeps_nobody() {
         told.contains("run `r0` of cluster `old` is not gone after 5 tries: rehearse-old; sudo"),
         "{told}"
     );
-    let error = sweep(place.docker.as_ref(), &place.root()).await;
-    let error = error.unwrap_err();
+    // Nor does it keep the rest from being swept: here what a killed `up` left, and a folder.
+    let tags = tags_of_the_dead("r1", "dead");
+    let volume = place.docker.create_volume("rehearse-dead-server-1", &tags);
+    volume.await.unwrap();
+    std::fs::create_dir_all(place.root().cluster("half").path()).unwrap();
+    let swept = sweep(place.docker.as_ref(), &place.root()).await.unwrap();
+    let names: Vec<&str> = swept.swept.iter().map(|s| s.cluster.as_str()).collect();
+    assert_eq!(names, ["dead", "half"]);
+    let [error] = &swept.stays[..] else {
+        panic!("{swept:?}");
+    };
     assert!(matches!(error, SweepError::Stays { .. }), "{error}");
     assert!(error.hint().unwrap().contains("systemctl restart docker"));
 }
@@ -676,8 +685,8 @@ async fn what_a_killed_up_left_is_swept_and_nothing_else() {
         .create_volume("rehearse-demo-server-1", &tags)
         .await
         .unwrap();
-    let swept = sweep(place.docker.as_ref(), &place.root()).await.unwrap();
-    assert_eq!(swept.len(), 1);
+    let Sweep { swept, stays } = sweep(place.docker.as_ref(), &place.root()).await.unwrap();
+    assert_eq!((swept.len(), stays.len()), (1, 0));
     assert_eq!(
         swept[0].to_string(),
         "removed what was left of `demo` (run r1): 1 network, 1 volume"
