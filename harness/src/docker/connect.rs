@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::live::Docker;
 use super::{DockerError, Trouble};
+use crate::causes;
 use crate::environment::Environment;
 
 /// The oldest API that does what is needed: the platform of a container is honoured from here
@@ -19,6 +20,26 @@ const FIRST_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// machine, and an engine that is stuck is to be told before somebody loses patience.
 const ANSWER_MAX_SECS: u64 = 120;
 
+/// Who named an engine's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `DOCKER_HOST`.
+    Variable,
+    /// The context of the docker CLI.
+    Context,
+    /// Nobody: it is one of the usual sockets.
+    Usual,
+}
+
+/// Where an engine is to be.
+#[derive(Debug, PartialEq, Eq)]
+struct Address {
+    url: String,
+    /// Whether certificates go with it.
+    tls: bool,
+    origin: Origin,
+}
+
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -29,6 +50,8 @@ pub enum ConnectError {
         address: String,
         /// What the system said.
         reason: String,
+        /// Who named the address.
+        origin: Origin,
     },
     /// The socket belongs to others.
     #[error("no permission to talk to the Docker engine at `{address}`")]
@@ -53,6 +76,14 @@ pub enum ConnectError {
         /// What the engine speaks.
         found: String,
     },
+    /// The docker CLI's configuration cannot be read.
+    #[error("the docker command's configuration {} cannot be read: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The docker CLI's configuration names a context that is not there or not readable.
     #[error("docker context `{name}` cannot be read: {reason}")]
     Context {
@@ -68,6 +99,14 @@ impl ConnectError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Unreachable {
+                origin: Origin::Variable,
+                ..
+            } => "unset DOCKER_HOST    # or set it to where the engine is",
+            Self::Unreachable {
+                origin: Origin::Context,
+                ..
+            } => "docker context use default    # or start that context's engine",
             Self::Unreachable { .. } if cfg!(target_os = "linux") => {
                 "sudo systemctl start docker    # or set DOCKER_HOST"
             }
@@ -77,6 +116,9 @@ impl ConnectError {
             }
             Self::Scheme { .. } => "export DOCKER_HOST=unix:///var/run/docker.sock",
             Self::TooOld { .. } => "docker version    # then upgrade the engine",
+            Self::Config { .. } => {
+                "export DOCKER_HOST=unix:///var/run/docker.sock    # or mend the file"
+            }
             Self::Context { .. } => "docker context use default",
         };
         Some(hint.to_owned())
@@ -91,14 +133,17 @@ const PODMAN: &str = "Podman Engine";
 /// # Errors
 /// [`ConnectError`].
 pub async fn connect(environment: &Environment) -> Result<Docker, ConnectError> {
-    let address = address(environment)?;
-    let supported = ["unix://", "tcp://", "http://"];
-    if !supported.iter().any(|scheme| address.starts_with(scheme)) || environment.docker_tls {
-        return Err(ConnectError::Scheme { address });
+    let Address { url, tls, origin } = address(environment)?;
+    let local = url.starts_with("unix://");
+    let tcp = ["tcp://", "http://"].iter().any(|s| url.starts_with(s));
+    // Certificates are for TCP: the docker CLI passes them over for a socket, too.
+    if !local && (!tcp || tls || environment.docker_tls) {
+        return Err(ConnectError::Scheme { address: url });
     }
+    let address = url;
     let failed = |error: bollard::errors::Error| {
         let error = super::live::wrap("reach", "engine", error);
-        unreachable(&address, &error)
+        unreachable(&address, origin, &error)
     };
     let client = if let Some(path) = address.strip_prefix("unix://") {
         bollard::Docker::connect_with_unix(path, ANSWER_MAX_SECS, bollard::API_DEFAULT_VERSION)
@@ -111,6 +156,7 @@ pub async fn connect(environment: &Environment) -> Result<Docker, ConnectError> 
         .map_err(|_| ConnectError::Unreachable {
             address: address.clone(),
             reason: format!("no answer within {FIRST_ANSWER_MAX:?}"),
+            origin,
         })?
         .map_err(failed)?;
     let agreed = client.client_version();
@@ -125,7 +171,7 @@ pub async fn connect(environment: &Environment) -> Result<Docker, ConnectError> 
         });
     }
     let podman = is_podman(&client).await;
-    Ok(Docker::new(client, address.starts_with("unix://"), podman))
+    Ok(Docker::new(client, local, podman))
 }
 
 /// Returns whether the engine says that it is Podman; one that does not say is none.
@@ -135,25 +181,33 @@ async fn is_podman(client: &bollard::Docker) -> bool {
     parts.any(|part| part.name == PODMAN)
 }
 
-fn unreachable(address: &str, error: &DockerError) -> ConnectError {
+fn unreachable(address: &str, origin: Origin, error: &DockerError) -> ConnectError {
     match error.trouble {
         Trouble::Permission => ConnectError::Permission {
             address: address.to_owned(),
         },
         _ => ConnectError::Unreachable {
             address: address.to_owned(),
-            reason: error.source.to_string(),
+            reason: match causes::with_causes(&error.source) {
+                nothing if nothing.trim().is_empty() => format!("{:?}", error.source),
+                said => said,
+            },
+            origin,
         },
     }
 }
 
 /// Returns the engine's address.
-fn address(environment: &Environment) -> Result<String, ConnectError> {
+fn address(environment: &Environment) -> Result<Address, ConnectError> {
     if let Some(host) = &environment.docker_host {
-        return Ok(host.clone());
+        return Ok(Address {
+            url: host.clone(),
+            tls: false,
+            origin: Origin::Variable,
+        });
     }
-    if let Some(host) = context(environment)? {
-        return Ok(host);
+    if let Some(address) = context(environment)? {
+        return Ok(address);
     }
     let home = environment.home.as_deref();
     let candidates = [
@@ -173,47 +227,74 @@ fn address(environment: &Environment) -> Result<String, ConnectError> {
     ];
     let found = candidates.into_iter().flatten().find(|path| path.exists());
     let path = found.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock"));
-    Ok(format!("unix://{}", path.display()))
+    Ok(Address {
+        url: format!("unix://{}", path.display()),
+        tls: false,
+        origin: Origin::Usual,
+    })
 }
 
 /// Returns the address of the docker CLI's current context, `None` for the default one.
-fn context(environment: &Environment) -> Result<Option<String>, ConnectError> {
+fn context(environment: &Environment) -> Result<Option<Address>, ConnectError> {
     let Some(folder) = &environment.docker_config else {
         return Ok(None);
     };
-    let configured = || {
-        let text = std::fs::read_to_string(folder.join("config.json")).ok()?;
-        let config: serde_json::Value = serde_json::from_str(&text).ok()?;
-        Some(config.get("currentContext")?.as_str()?.to_owned())
+    let name = match &environment.docker_context {
+        Some(name) => Some(name.clone()),
+        None => configured(&folder.join("config.json"))?,
     };
-    let Some(name) = environment.docker_context.clone().or_else(configured) else {
-        return Ok(None);
-    };
-    if name == "default" || name.is_empty() {
-        return Ok(None);
+    match name {
+        Some(name) if name != "default" && !name.is_empty() => {
+            context_address(folder, &name).map(Some)
+        }
+        _ => Ok(None),
     }
-    context_host(folder, &name).map(Some)
 }
 
-fn context_host(folder: &Path, name: &str) -> Result<String, ConnectError> {
+/// Returns the context that the docker CLI's configuration names, if there is one.
+fn configured(path: &Path) -> Result<Option<String>, ConnectError> {
+    let failed = |reason: String| ConnectError::Config {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error.to_string())),
+    };
+    let config: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
+    let name = config.get("currentContext").and_then(|name| name.as_str());
+    Ok(name.map(str::to_owned))
+}
+
+/// The CLI keeps a context under the SHA-256 of its name.
+fn digest_of(name: &str) -> String {
+    let digest = Sha256::digest(name);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn context_address(folder: &Path, name: &str) -> Result<Address, ConnectError> {
     let failed = |reason: String| ConnectError::Context {
         name: name.to_owned(),
         reason,
     };
-    // The CLI keeps a context under the SHA-256 of its name.
-    let digest: String = Sha256::digest(name)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let path = folder.join("contexts/meta").join(digest).join("meta.json");
+    let digest = digest_of(name);
+    let contexts = folder.join("contexts");
+    let path = contexts.join("meta").join(&digest).join("meta.json");
     let text = std::fs::read_to_string(&path)
         .map_err(|error| failed(format!("{}: {error}", path.display())))?;
     let meta: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-    meta.pointer("/Endpoints/docker/Host")
-        .and_then(serde_json::Value::as_str)
-        .map(str::to_owned)
-        .ok_or_else(|| failed("it has no `Endpoints.docker.Host`".to_owned()))
+    let host = meta.pointer("/Endpoints/docker/Host");
+    let host = host.and_then(serde_json::Value::as_str);
+    let host = host.ok_or_else(|| failed("it has no `Endpoints.docker.Host`".to_owned()))?;
+    Ok(Address {
+        url: host.to_owned(),
+        // Where it keeps the certificates.
+        tls: contexts.join("tls").join(&digest).join("docker").exists(),
+        origin: Origin::Context,
+    })
 }
 
 #[cfg(test)]
@@ -234,7 +315,7 @@ mod tests {
             docker_host: Some("unix:///tmp/x.sock".to_owned()),
             ..Environment::default()
         };
-        assert_eq!(address(&environment).unwrap(), "unix:///tmp/x.sock");
+        assert_eq!(address(&environment).unwrap().url, "unix:///tmp/x.sock");
         environment.docker_host = None;
         let error = address(&environment).unwrap_err();
         assert!(
@@ -251,14 +332,58 @@ mod tests {
             r#"{"Name":"colima","Endpoints":{"docker":{"Host":"unix:///c.sock"}}}"#,
         )
         .unwrap();
-        assert_eq!(address(&environment).unwrap(), "unix:///c.sock");
+        let found = address(&environment).unwrap();
+        assert_eq!((found.url.as_str(), found.tls), ("unix:///c.sock", false));
         environment.docker_context = None;
         std::fs::write(
             folder.path().join("config.json"),
             r#"{"currentContext":"colima"}"#,
         )
         .unwrap();
-        assert_eq!(address(&environment).unwrap(), "unix:///c.sock");
+        let found = address(&environment).unwrap();
+        assert_eq!(
+            (found.url.as_str(), found.origin),
+            ("unix:///c.sock", Origin::Context)
+        );
+        // Certificates that go with it.
+        let tls = folder.path().join("contexts/tls").join(digest);
+        std::fs::create_dir_all(tls.join("docker")).unwrap();
+        assert!(address(&environment).unwrap().tls);
+    }
+
+    #[tokio::test]
+    async fn an_address_with_certificates_is_refused_and_not_spoken_to_in_clear() {
+        let folder = tempfile::tempdir().unwrap();
+        let digest = digest_of("far");
+        let contexts = folder.path().join("contexts");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("tcp://{}", listener.local_addr().unwrap());
+        let meta = json!({ "Name": "far", "Endpoints": { "docker": { "Host": url } } });
+        std::fs::create_dir_all(contexts.join("meta").join(&digest)).unwrap();
+        std::fs::create_dir_all(contexts.join("tls").join(&digest).join("docker")).unwrap();
+        let file = contexts.join("meta").join(&digest).join("meta.json");
+        std::fs::write(file, meta.to_string()).unwrap();
+        let environment = Environment {
+            docker_config: Some(folder.path().to_owned()),
+            docker_context: Some("far".to_owned()),
+            ..Environment::default()
+        };
+        let error = connect(&environment).await.err().unwrap();
+        assert!(matches!(error, ConnectError::Scheme { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_configuration_is_told_and_no_other_engine_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment {
+            docker_config: Some(folder.path().to_owned()),
+            ..Environment::default()
+        };
+        assert_eq!(address(&environment).unwrap().origin, Origin::Usual);
+        std::fs::write(folder.path().join("config.json"), "{bad").unwrap();
+        let error = address(&environment).unwrap_err();
+        assert!(matches!(error, ConnectError::Config { .. }), "{error}");
+        assert!(error.to_string().contains("config.json"), "{error}");
     }
 
     #[tokio::test]
@@ -274,7 +399,7 @@ mod tests {
                 .to_string()
                 .contains("unix:///nonexistent/docker.sock")
         );
-        assert!(error.hint().is_some());
+        assert!(error.hint().unwrap().contains("unset DOCKER_HOST"));
     }
 
     /// Answers one request with a version, as an engine of that age would.

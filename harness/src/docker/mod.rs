@@ -22,7 +22,7 @@ use futures::stream::BoxStream;
 
 use crate::spec::Subnet;
 
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, Origin, connect};
 pub use live::Docker;
 pub use subnets::{SubnetTaken, Surroundings, free_subnets};
 

@@ -56,6 +56,26 @@ fn what_is_misspelt_is_named_with_its_place_wherever_it_stands() {
 }
 
 #[test]
+fn a_function_that_is_not_simulated_is_no_error_and_one_that_nobody_has_is() {
+    let ground = Ground::default();
+    let text = format!(
+        "locals {{\n  v = sha1(\"a\")\n}}\n{}",
+        with("meta {\n  x = sha256(\"a\")\n  y = local.v\n}")
+    );
+    assert_eq!(
+        told(&text, &ground),
+        [
+            "note: a.nomad.hcl:2:7: function `sha1` is not simulated: Nomad takes it, a simulated agent does not",
+            "note: a.nomad.hcl:9:7: function `sha256` is not simulated: Nomad takes it, a simulated agent does not",
+            "note: a.nomad.hcl:10:7: what makes `local.v` is not simulated: Nomad takes it, a simulated agent does not",
+        ]
+    );
+    let told = told(&text.replace("sha256", "sha255"), &ground);
+    let wanted = "error: a.nomad.hcl:9:7: unknown function `sha255`";
+    assert!(told.iter().any(|line| line == wanted), "{told:?}");
+}
+
+#[test]
 fn a_syntax_error_has_its_place() {
     let told = told("job \"a\" {\n  type = \n}\n", &Ground::default());
     assert!(told[0].starts_with("error: a.nomad.hcl:2:"), "{told:?}");

@@ -13,6 +13,7 @@ use super::functions::from_json;
 use super::source::{Origin, Site, Source, parse_body};
 use super::unify::Type;
 use super::value::{Unknown, Value, Why};
+use crate::grammar::nearest;
 
 /// What is given from outside.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +76,16 @@ pub enum VariableError {
         /// The condition.
         site: Site,
     },
+    /// An option gives a value, and nothing declares the variable: Terraform refuses it, too.
+    #[error("{}: no variable `{name}` is declared{}", site.exact(), nearest.as_ref().map_or_else(String::new, |near| format!(" (did you mean `{near}`?)")))]
+    Undeclared {
+        /// Its name.
+        name: String,
+        /// What may be meant.
+        nearest: Option<String>,
+        /// The option.
+        site: Site,
+    },
     /// A file or argument that gives values does not parse.
     #[error("{0}")]
     Syntax(#[from] EvalError),
@@ -95,7 +106,7 @@ pub struct Given {
     pub variables: BTreeMap<String, Variable>,
     /// Everything that is wrong.
     pub errors: Vec<VariableError>,
-    /// Values for variables that nobody declares.
+    /// Values in files for variables that nobody declares: of no effect, as in Terraform.
     pub undeclared: Vec<(String, Site)>,
 }
 
@@ -129,9 +140,12 @@ pub fn gather(definition: &Definition, dir: &Path, inputs: &Inputs) -> Given {
     for (name, text) in &inputs.vars {
         match definition.variables.get(name) {
             Some(declared) => add_text(&mut raw, &mut given, declared, name, text, "--var "),
-            None => given
-                .undeclared
-                .push((name.clone(), Site::option(&format!("--var {name}")))),
+            None => given.errors.push(VariableError::Undeclared {
+                name: name.clone(),
+                nearest: nearest(name, definition.variables.keys().map(String::as_str))
+                    .map(str::to_owned),
+                site: Site::option(&format!("--var {name}")),
+            }),
         }
     }
     for (name, value) in &raw {
@@ -465,6 +479,18 @@ mod tests {
         assert!(
             by_environment[0].starts_with("TF_VAR_size: "),
             "{by_environment:?}"
+        );
+        let not_declared = Inputs {
+            vars: vec![
+                ("size".to_owned(), "1".to_owned()),
+                ("sise".to_owned(), "1".to_owned()),
+            ],
+            ..Inputs::default()
+        };
+        let not_declared = told(&[], &not_declared);
+        assert!(
+            not_declared[0].ends_with("no variable `sise` is declared (did you mean `size`?)"),
+            "{not_declared:?}"
         );
     }
 }

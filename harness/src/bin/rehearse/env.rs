@@ -14,6 +14,9 @@ use super::output::{self, Format};
 use super::words;
 
 /// Print the environment that makes `nomad`, `curl` and Terraform talk to the cluster.
+///
+/// sh, bash and zsh take it as `eval "$(rehearse env)"`, fish as `rehearse env --shell fish | source`, PowerShell
+/// as `rehearse env --shell powershell | Invoke-Expression`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The cluster, and the agent to talk to (a running server unless it is said).
@@ -27,11 +30,11 @@ pub struct Args {
 /// A shell's way to set a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Shell {
-    /// sh, bash, zsh: `eval "$(rehearse env)"`.
+    /// sh, bash, zsh.
     Sh,
-    /// fish: `rehearse env --shell fish | source`.
+    /// fish.
     Fish,
-    /// PowerShell: `rehearse env --shell powershell | Invoke-Expression`.
+    /// PowerShell.
     Powershell,
 }
 

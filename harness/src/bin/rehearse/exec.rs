@@ -15,7 +15,7 @@ use super::words;
 #[derive(clap::Args)]
 pub struct Args {
     /// The cluster, and the agent.
-    #[arg(value_name = words::CLUSTER_AND_AGENTS, required = true)]
+    #[arg(value_name = words::CLUSTER_AND_SOME_AGENT, required = true)]
     words: Vec<String>,
     /// The command and its arguments.
     #[arg(last = true, required = true)]

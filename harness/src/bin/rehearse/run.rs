@@ -29,7 +29,8 @@ pub struct Args {
     target: Where,
     #[command(flatten)]
     attach: AttachArgs,
-    /// Run on this cluster, which stays; without it, fresh ones are made and removed.
+    /// Run on this cluster, which stays; without it, fresh ones are made and removed. A job of the same ID as
+    /// one of a scenario's is replaced there, and removed with it.
     #[arg(long, value_name = "NAME")]
     on: Option<String>,
     /// How many clusters run side by side, at most: fewer where memory or processors do not bear

@@ -147,6 +147,7 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
             let scenarios = which.read()?;
             match context.format {
                 Format::Json => output::json(&scenarios),
+                Format::Text if scenarios.len() == 1 => output::text("1 scenario is right"),
                 Format::Text => output::text(&format!("{} scenarios are right", scenarios.len())),
             }
         }

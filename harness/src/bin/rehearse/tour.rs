@@ -40,9 +40,9 @@ struct Step {
 /// `NAME` stands for the cluster, `JOB` for the job's file, `REPORTS` for a folder that goes again.
 const STEPS: &[Step] = &[
     Step {
-        about: "A cluster: three servers that agree by Raft, three clients that work, each a\n\
-                container. Mutual TLS, a gossip key and ACLs are on, as they should be in\n\
-                production.",
+        about: "A cluster: three servers that agree by Raft, three clients that work,\n\
+                each a container. Mutual TLS, a gossip key and ACLs are on, as they\n\
+                should be in production.",
         command: &["up", "NAME"],
     },
     Step {

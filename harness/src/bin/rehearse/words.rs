@@ -22,6 +22,9 @@ pub fn default_cluster() -> &'static str {
 /// What commands call their words that take a cluster and agents, in any order.
 pub const CLUSTER_AND_AGENTS: &str = "CLUSTER] [AGENT";
 
+/// The same, where an agent must be named.
+pub const CLUSTER_AND_SOME_AGENT: &str = "[CLUSTER] AGENT";
+
 /// Whether an argument without an option's name is a cluster's name, or may be one of agents and a cluster.
 pub fn is_cluster(arg: &clap::Arg) -> bool {
     let called = |name: &str| {
@@ -32,7 +35,8 @@ pub fn is_cluster(arg: &clap::Arg) -> bool {
         .get_default_values()
         .iter()
         .any(|one| *one == default_cluster());
-    arg.is_positional() && (called(CLUSTER_AND_AGENTS) || (by_default && arg.get_id() == "name"))
+    let words = called(CLUSTER_AND_AGENTS) || called(CLUSTER_AND_SOME_AGENT);
+    arg.is_positional() && (words || (by_default && arg.get_id() == "name"))
 }
 
 /// Reads a version of Nomad, as `1.8.3`, `v1.8.3` or `1.8.3+ent`.

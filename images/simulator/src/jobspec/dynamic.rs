@@ -9,6 +9,7 @@ use hcl_edit::structure::{Block, BlockLabel, Body, Structure};
 use hcl_edit::visit_mut::{VisitMut, visit_expr_mut};
 use hcl_edit::{Decorated, Ident};
 
+use super::eval::Refusal;
 use super::functions::text_of;
 use super::reader::{Reader, start_of};
 
@@ -168,7 +169,7 @@ fn elements(reader: &Reader<'_>, for_each: &Expression) -> Option<Vec<(hcl::Valu
             None
         }
         Err(why) => {
-            reader.problem(at, why);
+            reader.refusal(for_each, why);
             None
         }
     }
@@ -178,12 +179,13 @@ fn labels_of(reader: &Reader<'_>, labels: &Expression) -> Vec<BlockLabel> {
     let texts = reader.evaluator.eval(labels).and_then(|value| {
         let list = value.as_array();
         let list = list.ok_or_else(|| format!("`labels`: expected a list, found `{value}`"))?;
-        list.iter().map(text_of).collect::<Result<Vec<_>, _>>()
+        let texts = list.iter().map(text_of).collect::<Result<Vec<_>, _>>();
+        texts.map_err(Refusal::from)
     });
     match texts {
         Ok(texts) => texts.into_iter().map(BlockLabel::from).collect(),
         Err(why) => {
-            reader.problem(start_of(labels), why);
+            reader.refusal(labels, why);
             Vec::new()
         }
     }

@@ -12,10 +12,26 @@ use hcl_edit::expr::{Expression, ForExpr};
 use hcl_edit::template::ForDirective;
 use hcl_edit::visit_mut::{VisitMut, visit_expr_mut, visit_for_directive_mut, visit_for_expr_mut};
 
-use super::functions;
+use super::{Problem, functions};
 
 /// Names that are known at parse time.
 const ROOTS: &[&str] = &["var", "local"];
+
+/// Why an expression has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) message: String,
+    pub(super) kind: Problem,
+}
+
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            kind: Problem::Other,
+        }
+    }
+}
 
 /// Evaluates expressions of one job file.
 pub(super) struct Evaluator<'a> {
@@ -23,6 +39,8 @@ pub(super) struct Evaluator<'a> {
     text: &'a str,
     /// Variables of the elements that `dynamic` blocks go through.
     elements: Vec<String>,
+    /// Locals without a value as nobody simulates what makes it.
+    not_simulated: Vec<String>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -34,6 +52,7 @@ impl<'a> Evaluator<'a> {
             context,
             text,
             elements: Vec::new(),
+            not_simulated: Vec::new(),
         };
         evaluator.declare("var", hcl::Map::new());
         evaluator.declare("local", hcl::Map::new());
@@ -46,6 +65,11 @@ impl<'a> Evaluator<'a> {
             .declare_var(hcl::Identifier::sanitized(root), values);
     }
 
+    /// Remembers that a local has no value here, and has one in Nomad.
+    pub(super) fn leave_out(&mut self, local: &str) {
+        self.not_simulated.push(local.to_owned());
+    }
+
     /// Makes an element of a `dynamic` block known; returns the name of its variable.
     pub(super) fn declare_element(&mut self, key: hcl::Value, value: hcl::Value) -> String {
         let name = format!("element_{}", self.elements.len());
@@ -56,7 +80,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The value of an expression that was parsed from this evaluator's text.
-    pub(super) fn eval(&self, expression: &Expression) -> Result<hcl::Value, String> {
+    pub(super) fn eval(&self, expression: &Expression) -> Result<hcl::Value, Refusal> {
         let mut own = expression.clone();
         let mut literal = Literal {
             text: self.text,
@@ -65,21 +89,32 @@ impl<'a> Evaluator<'a> {
         };
         literal.visit_expr_mut(&mut own);
         let expression: hcl::Expression = own.into();
-        expression.evaluate(&self.context).map_err(|e| explain(&e))
+        expression
+            .evaluate(&self.context)
+            .map_err(|e| self.explain(&e))
     }
-}
 
-/// One line without the crate's own decoration.
-fn explain(error: &hcl::eval::Error) -> String {
-    use hcl::eval::ErrorKind;
-    match error.kind() {
-        ErrorKind::UndefinedVar(name) => format!("unknown variable `{name}`"),
-        ErrorKind::UndefinedFunc(name) => {
-            format!("unknown function `{name}`, or one that is not simulated")
-        }
-        ErrorKind::NoSuchKey(key) => format!("there is no `{key}` here"),
-        ErrorKind::FuncCall(name, why) => format!("`{name}`: {why}"),
-        other => other.to_string(),
+    /// One line without the crate's own decoration.
+    fn explain(&self, error: &hcl::eval::Error) -> Refusal {
+        use hcl::eval::ErrorKind;
+        let not_simulated = |what: String| Refusal {
+            message: format!("{what} is not simulated"),
+            kind: Problem::NotSimulated,
+        };
+        let message = match error.kind() {
+            ErrorKind::UndefinedVar(name) => format!("unknown variable `{name}`"),
+            ErrorKind::UndefinedFunc(name) if functions::is_of_nomad(&name.to_string()) => {
+                return not_simulated(format!("function `{name}`"));
+            }
+            ErrorKind::UndefinedFunc(name) => format!("unknown function `{name}`"),
+            ErrorKind::NoSuchKey(key) if self.not_simulated.contains(key) => {
+                return not_simulated(format!("what makes `local.{key}`"));
+            }
+            ErrorKind::NoSuchKey(key) => format!("there is no `{key}` here"),
+            ErrorKind::FuncCall(name, why) => format!("`{name}`: {why}"),
+            other => other.to_string(),
+        };
+        message.into()
     }
 }
 
@@ -146,7 +181,7 @@ impl VisitMut for Literal<'_> {
 mod tests {
     use super::*;
 
-    fn eval(expression: &str) -> Result<hcl::Value, String> {
+    fn eval(expression: &str) -> Result<hcl::Value, Refusal> {
         let text = format!("a = {expression}\n");
         let body = hcl_edit::parser::parse_body(&text).expect("the test's text parses");
         let mut evaluator = Evaluator::new(&text);
@@ -193,11 +228,14 @@ mod tests {
     fn what_is_undefined_is_named() {
         assert_eq!(
             eval("var.nobody"),
-            Err("there is no `nobody` here".to_owned())
+            Err("there is no `nobody` here".to_owned().into())
         );
         assert_eq!(
             eval("launch()"),
-            Err("unknown function `launch`, or one that is not simulated".to_owned())
+            Err("unknown function `launch`".to_owned().into())
         );
+        let of_nomad = eval(r#"sha256("a")"#).unwrap_err();
+        assert_eq!(of_nomad.message, "function `sha256` is not simulated");
+        assert_eq!(of_nomad.kind, Problem::NotSimulated);
     }
 }

@@ -11,7 +11,7 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Attribute, Block, Body, Structure};
 
 use super::duration;
-use super::eval::Evaluator;
+use super::eval::{Evaluator, Refusal};
 use super::functions::text_of;
 use super::source::Source;
 use super::{JobspecError, Problem};
@@ -45,6 +45,11 @@ impl<'a> Reader<'a> {
     pub(super) fn problem_of(&self, kind: Problem, offset: usize, message: impl Into<String>) {
         let found = (offset, message.into(), kind);
         self.problems.borrow_mut().push(found);
+    }
+
+    /// Remembers why an expression has no value.
+    pub(super) fn refusal(&self, expression: &Expression, why: Refusal) {
+        self.problem_of(why.kind, start_of(expression), why.message);
     }
 
     /// Remembers that something is Nomad's, and not simulated.
@@ -188,7 +193,7 @@ impl<'r> BlockReader<'r> {
         match self.reader.evaluator.eval(expression) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.reader.problem(start_of(expression), why);
+                self.reader.refusal(expression, why);
                 None
             }
         }

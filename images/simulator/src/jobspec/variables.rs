@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hcl_edit::structure::{Attribute, Body};
 
 use super::Problem;
-use super::reader::{BlockReader, Reader, start_of};
+use super::reader::{BlockReader, Reader};
 
 /// Reads `variable` and `locals` blocks and makes `var.*` and `local.*` known to the reader.
 ///
@@ -132,7 +132,10 @@ fn locals(reader: &mut Reader<'_>, body: &Body) {
         reader.evaluator.declare("local", known.clone());
         if failed.is_empty() || failed.len() == waiting.len() {
             for (attribute, why) in failed {
-                reader.problem(start_of(&attribute.value), why);
+                if why.kind == Problem::NotSimulated {
+                    reader.evaluator.leave_out(attribute.key.as_str());
+                }
+                reader.refusal(&attribute.value, why);
             }
             return;
         }

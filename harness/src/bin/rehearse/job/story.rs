@@ -114,7 +114,11 @@ impl Story {
             Some(false) => line.push_str(", unhealthy"),
             _ => {}
         }
-        if alloc.job_version == self.version || self.allocs.contains_key(&alloc.id) {
+        // The stream's allocations name no version of their job, as lists do. What was made since is of this
+        // registration, and so is what its evaluation updated in place.
+        let made = alloc.create_index >= self.since;
+        let updated = alloc.eval_id == self.eval && !alloc.is_told_to_stop();
+        if made || updated || self.allocs.contains_key(&alloc.id) {
             let status = alloc.client_status.clone();
             self.allocs.insert(alloc.id.clone(), status);
         }
@@ -294,6 +298,41 @@ mod tests {
             let mut story = story(kind);
             story.hear(format!("{}{}", placed(status), evaluated()).as_bytes());
             assert_eq!(story.ending(), ending, "{kind} {status}");
+        }
+    }
+
+    /// A system job at version 1: the allocation of version 0 ends, and one is made in its place or it is
+    /// updated. Payloads as Nomad 1.1.2 and the simulator send them: without `JobVersion`.
+    #[test]
+    fn a_later_version_waits_for_its_own_allocations() {
+        let reply = JobRegistered {
+            eval_id: "eval-0001".to_owned(),
+            eval_create_index: 50,
+            ..JobRegistered::default()
+        };
+        let job = Job {
+            job_type: "system".to_owned(),
+            version: 1,
+            ..Job::default()
+        };
+        let alloc = |id: &str, made: u64, eval: &str, desired: &str, status: &str| {
+            let alloc = json!({ "ID": id, "EvalID": eval, "CreateIndex": made, "DesiredStatus": desired, "ClientStatus": status });
+            frame("Allocation", &alloc)
+        };
+        let placed = |status: &str| alloc("new", 51, "eval-0001", "run", status);
+        let updated = |status: &str| alloc("old", 20, "eval-0001", "run", status);
+        let old = alloc("old", 20, "eval-0000", "stop", "running");
+        for (stream, ending) in [
+            (old.clone() + &placed("pending"), None),
+            (old.clone() + &placed("running"), Some(Ending::Good)),
+            (old + &placed("failed"), Some(Ending::Bad)),
+            (updated("pending"), None),
+            (updated("failed"), Some(Ending::Bad)),
+        ] {
+            let mut story = Story::of(&job, &reply);
+            let stream = (stream.clone() + &evaluated()).replace("\"Index\":1", "\"Index\":51");
+            story.hear(stream.as_bytes());
+            assert_eq!(story.ending(), ending, "{stream}");
         }
     }
 
