@@ -69,6 +69,7 @@ await_whole() {
 WORK="$(mktemp -d)"
 trap 'rm -rf "$WORK"' EXIT
 ALL="$(agents any)"
+SERVERS="$(agents server)"
 
 case "$1" in
   servers | clients) LIST="$(agents "${1%s}" | cut -d ' ' -f 1)" ;;
@@ -76,6 +77,10 @@ case "$1" in
 esac
 for agent in $LIST; do
   grep -q "^$agent " <<< "$ALL" || die "there is no agent \`$agent\`; there are: $(cut -d ' ' -f 1 <<< "$ALL" | tr '\n' ' ')"
+  # Its disk goes with a replaced machine: there must be others that hold the data, and that are a majority.
+  if grep -q "^$agent " <<< "$SERVERS" && [ "$(wc -l <<< "$SERVERS")" -lt 3 ]; then
+    die "\`$agent\` holds the cluster's data, and fewer than two other servers do: take a snapshot, and raise server_count to 3 first"
+  fi
 done
 
 await_whole "before the first replacement"
