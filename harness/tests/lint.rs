@@ -169,6 +169,37 @@ fn what_terraform_printed_is_not_blamed_for_what_it_does_not_tell() {
 }
 
 #[test]
+fn a_plan_that_carries_only_a_digest_of_user_data_is_told_as_one() {
+    let plan = |user_data: &str| {
+        format!(
+            r#"{{ "format_version": "1.2", "terraform_version": "1.11.0",
+      "planned_values": {{ "root_module": {{ "resources": [
+        {{ "address": "aws_instance.server", "mode": "managed", "type": "aws_instance", "name": "server",
+          "values": {{ "user_data": "{user_data}", "tags": {{ "Name": "nomad-server" }} }} }} ] }} }},
+      "configuration": {{ "root_module": {{}} }} }}"#
+        )
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("plan.json");
+    let told = |user_data: &str| {
+        std::fs::write(&path, plan(user_data)).unwrap();
+        let configuration = read_told(&path).unwrap();
+        let found = lint::check(&configuration, &AwsCluster::of(&configuration, &path), &[]);
+        let unseen = found
+            .into_iter()
+            .find(|one| one.rule == "agent-configuration-unseen");
+        unseen.unwrap().message
+    };
+    let digest = told("0a4d55a8d778e5022fab701977c5d840bbc486d0");
+    assert!(
+        digest.ends_with("carries only the SHA-1 of the user data, not its text: lint the directory that it is a plan of"),
+        "{digest}"
+    );
+    let text = told("#!/bin/sh");
+    assert!(text.ends_with("was not found in the user data"), "{text}");
+}
+
+#[test]
 fn every_rule_sees_its_fault() {
     let mut missed = Vec::new();
     let faults = edits("faults");

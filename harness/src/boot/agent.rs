@@ -130,6 +130,7 @@ mod tests {
                 vec![start]
             },
             unread: Vec::new(),
+            notes: Vec::new(),
         };
         agent_files(&booted)
             .into_iter()

@@ -59,6 +59,7 @@ pub async fn boot(
     docker.remove_container(&id).await?;
     let mut booted = outcome?;
     booted.unread = unread;
+    booted.notes = super::notes(&subject.user_data);
     Ok(booted)
 }
 
@@ -97,6 +98,7 @@ impl Container<'_> {
             again,
             files: files.into_values().collect(),
             unread: Vec::new(),
+            notes: Vec::new(),
         })
     }
 

@@ -185,6 +185,8 @@ pub struct Booted {
     pub calls: Vec<Call>,
     /// Parts of the user data that were not run.
     pub unread: Vec<String>,
+    /// What may go otherwise on the machine.
+    pub notes: Vec<String>,
 }
 
 /// One run.
@@ -263,6 +265,15 @@ pub fn nothing_to_run(user_data: &str) -> Option<String> {
     ready.is_empty().then_some(why)
 }
 
+/// What the container cannot show of user data, since it has what the machine may not have yet.
+fn notes(user_data: &str) -> Vec<String> {
+    let of_part = |(part, _)| match part {
+        Part::CloudConfig(config) => config.owners_too_early(),
+        Part::Script(_) | Part::Unread(_) => Vec::new(),
+    };
+    parts(user_data).into_iter().flat_map(of_part).collect()
+}
+
 fn runnables(user_data: &str) -> (Vec<Runnable>, Vec<String>) {
     let mut ready = Vec::new();
     let mut unread = Vec::new();
@@ -337,6 +348,13 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_somebody_who_is_not_there_yet_is_noted() {
+        let config = "#cloud-config\nwrite_files:\n  - path: /etc/a\n    owner: nomad:nomad\n";
+        assert_eq!(notes(config).len(), 1);
+        assert_eq!(notes("#!/bin/sh\nchown nomad:nomad /etc/a\n"), [""; 0]);
+    }
+
+    #[test]
     fn a_second_run_that_fails_is_a_failure() {
         let run = |code| Run {
             end: End::Exited(code),
@@ -351,10 +369,112 @@ mod tests {
             files: Vec::new(),
             calls: Vec::new(),
             unread: Vec::new(),
+            notes: Vec::new(),
         };
         assert!(!booted(0, Again::Harmless).fails());
         assert!(booted(0, Again::Fails(run(1))).fails());
         assert!(booted(1, Again::NotTried).fails());
+    }
+
+    /// What a script prints that runs with the stand-ins before everything else, outside of a container.
+    fn with_stand_ins(script: &str) -> String {
+        let scratch = tempfile::tempdir().unwrap();
+        let root = scratch.path().display().to_string();
+        let shim = SHIM.replace("dir=/rehearse", &format!("dir={root}/rehearse"));
+        std::fs::write(scratch.path().join("source"), shim).unwrap();
+        // Made by the shell: a program that this process has just written may be busy.
+        let names = ["curl", "wget", "unzip", "tar", "aws", "sleep"].join(" ");
+        let whole = format!(
+            "set -e\ncd {root}\nmkdir rehearse shims work\ncp source rehearse/shim\nchmod 0755 rehearse/shim\n\
+             for name in {names}; do ln -s {root}/rehearse/shim shims/$name; done\n\
+             echo 1 > rehearse/run\n: > rehearse/steps\ncd work\nPATH={root}/shims:/usr/bin:/bin\n{script}\n"
+        );
+        let output = std::process::Command::new("sh")
+            .args(["-c", &whole])
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script}: {told}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    #[test]
+    fn an_archive_holds_what_its_address_names_under_whatever_name_it_lies() {
+        const URL: &str =
+            "https://releases.hashicorp.com/nomad/1.11.3/nomad_1.11.3_linux_amd64.zip";
+        for (script, version) in [
+            ("curl -fsSLo n.zip URL; unzip -o n.zip -d bin", "1.11.3"),
+            (
+                "curl -fsSL URL -o nomad.zip; unzip nomad.zip; mkdir bin; mv nomad bin/",
+                "1.11.3",
+            ),
+            (
+                "curl -O URL; unzip -q nomad_1.11.3_linux_amd64.zip -d bin",
+                "1.11.3",
+            ),
+            (
+                "curl -fsSLO --retry-max-time 9 URL -O URL.sig; cat *.sig > /dev/null; unzip *.zip -d bin",
+                "1.11.3",
+            ),
+            ("curl --remote-name URL; unzip *.zip -d bin", "1.11.3"),
+            ("curl URL > x; mv x y.zip; unzip y.zip -d bin", "1.11.3"),
+            ("wget -O n.zip URL; unzip n.zip -d bin", "1.11.3"),
+            ("wget -qO n.zip URL; unzip n.zip -d bin", "1.11.3"),
+            ("wget -qO- URL > n.zip; unzip n.zip -d bin", "1.11.3"),
+            ("wget -q -P got URL; unzip got/*.zip -d bin", "1.11.3"),
+            (
+                "curl -o n.zip URL; mkdir bin; unzip -p n.zip nomad > bin/nomad; chmod +x bin/nomad",
+                "0.0.0",
+            ),
+            (
+                "aws s3 cp s3://b/nomad.zip n.zip --region us-west-2; unzip n.zip -d bin",
+                "0.0.0",
+            ),
+            (
+                "aws s3 cp s3://b/nomad_1.11.3.zip .; unzip nomad_1.11.3.zip -d bin",
+                "1.11.3",
+            ),
+            (
+                "aws s3 cp --quiet s3://b/nomad-1.11.3.tgz got/; mkdir bin; tar -xzf got/*.tgz -C bin",
+                "1.11.3",
+            ),
+            (
+                "mkdir bin; curl -fsSL https://x.invalid/nomad_1.11.3.tar.gz | tar xz -C bin",
+                "1.11.3",
+            ),
+            // Where it comes from says nothing: by its own name.
+            (
+                "curl -o nomad_1.11.3.zip https://x.invalid/latest; unzip nomad_1.11.3.zip -d bin",
+                "1.11.3",
+            ),
+        ] {
+            let script = script.replace("URL", URL);
+            let said = with_stand_ins(&format!("{script}\nbin/nomad version"));
+            assert_eq!(said, format!("Nomad v{version}\n"), "{script}");
+        }
+    }
+
+    #[test]
+    fn what_a_stand_in_is_not_asked_for_it_leaves_alone() {
+        // Real archives are unpacked as they are, through a pipe, too.
+        let tar = "echo a > a; /usr/bin/tar -cf a.tar a || /bin/tar -cf a.tar a; rm a; ";
+        for with in [
+            "tar -xf a.tar",
+            "cat a.tar | tar -x",
+            "cat a.tar | tar -xf -",
+        ] {
+            assert_eq!(with_stand_ins(&format!("{tar}{with}; cat a")), "a\n");
+        }
+        // What is put into a bucket stays as it is.
+        let upload = "echo a > a; aws s3 cp a s3://b/a > /dev/null; cat a";
+        assert_eq!(with_stand_ins(upload), "a\n");
+        let installer = "curl -so awscliv2.zip https://awscli.amazonaws.com/awscli-exe-linux-x86_64.zip\n\
+                         unzip -q awscliv2.zip; ./aws/install --update";
+        assert_eq!(with_stand_ins(installer), "");
+        let checked = "curl -fsSLO https://x.invalid/nomad_1.11.3_SHA256SUMS; head -c 8 *SUMS > /dev/null\n\
+                       curl -fsSLo nomad_1.11.3_linux_amd64.zip https://x.invalid/nomad_1.11.3_linux_amd64.zip\n\
+                       grep linux_amd64 *SUMS | sha256sum -c > /dev/null";
+        assert_eq!(with_stand_ins(checked), "");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 # Stands for the programs that would change the machine or talk to somebody: writes down what was asked
 # for, and answers as if all went well. Which program is meant says the name by which it is called.
 #
-# What is "downloaded" is a text that begins with `stand-in for`; so is every secret.
+# What is "downloaded" is a text that begins with `stand-in for`, and then says what the address ends with:
+# under whatever name it lies, what it holds is known. So is every secret.
 me=${0##*/}
 dir=/rehearse
 
@@ -61,6 +62,12 @@ fake_among() {
   return 1
 }
 
+# archive_among WORDS...: whether tar is told which file is its archive.
+archive_among() {
+  for word in "$@"; do [ ! -f "$word" ] || return 0; done
+  return 1
+}
+
 # program NAME AT: puts a program that answers as Nomad does.
 program() {
   mkdir -p "$2"
@@ -68,14 +75,36 @@ program() {
   chmod 0755 "$2/$1"
 }
 
-# unpack ARCHIVE FOLDER: what the archive of a release holds: a program of the release's name.
-unpack() {
-  name=${1##*/}
-  version=$(echo "$name" | sed -n 's/^[a-z-]*_\([0-9][0-9.]*\(+ent\)\{0,1\}\).*/\1/p')
-  case $name in
-    nomad_*) [ -z "$version" ] || echo "$version" > $dir/nomad-version ;;
+# last_of URL: what an address ends with, without what is asked of it.
+last_of() {
+  set -- "${1%%\?*}"
+  echo "${1##*/}"
+}
+
+# archive FILE: the name under which it was released: where it came from an archive, that one's; else its own.
+archive() {
+  origin=$(sed -n '1s/^stand-in for //p' "$1")
+  case $origin in
+    *.zip | *.tgz | *.txz | *.tar | *.tar.*) last_of "$origin" ;;
+    *) last_of "$1" ;;
   esac
-  program "${name%%_*}" "$2"
+}
+
+# release FILE: what its archive is a release of: `nomad` of `nomad_1.11.3_linux_amd64.zip` and of `nomad.zip`.
+release() {
+  archive "$1" | sed -E 's/\.(zip|tgz|txz|tar(\.[a-z0-9]+)?)$//; s/[_-](v?[0-9]|linux).*//'
+}
+
+# unpack FILE FOLDER: what the archive of a release holds: a program of the release's name.
+unpack() {
+  name=$(release "$1")
+  version=$(archive "$1" | sed -nE 's/^[a-z-]*[_-]v?([0-9][0-9.]*[0-9](\+ent)?).*/\1/p')
+  case $name in
+    nomad) [ -z "$version" ] || echo "$version" > $dir/nomad-version ;;
+    # AWS's command line, which brings its own installer.
+    awscli-exe | awscliv2) program install "$2/aws" && return ;;
+  esac
+  program "$name" "$2"
 }
 
 # package WORD: what a package of Nomad's would bring: the program, its user, a configuration that makes
@@ -139,46 +168,81 @@ body() {
         echo "$(printf 'stand-in for %s\n' "$zip" | sha256sum | cut -d ' ' -f 1)  $zip"
       done
       ;;
-    *) printf 'stand-in for %s\n' "${1##*/}" ;;
+    *) printf 'stand-in for %s\n' "$(last_of "$1")" ;;
+  esac
+}
+
+# get URL FILE: downloads one; to the output where there is no file.
+get() {
+  case $1 in
+    *169.254.169.254*) note machine "$1" ;;
+    *://127.0.0.1* | *://localhost*) note agent "$1" ;;
+    *) note download "$1" ;;
+  esac
+  case $2 in
+    '' | -) body "$1" ;;
+    *) body "$1" > "$2" || return 23 ;;
   esac
 }
 
 # fetch WORDS...: curl and wget.
 fetch() {
-  url='' to='' code='' remote=no
+  url='' urls='' to='' code='' folder='' named=no
+  [ "$me" = curl ] || named=yes
   while [ $# -gt 0 ]; do
-    case $1 in
-      -o | --output | -O | --output-document)
-        # curl's -O has no file behind it.
-        if [ "$1" = -O ] && [ "$me" = curl ]; then remote=yes; else
-          to=$2
-          shift
-        fi
-        ;;
-      --output=* | --output-document=*) to=${1#*=} ;;
-      -w | --write-out) code=$2 && shift ;;
-      -H | --header | -X | --request | -d | --data | -m | --max-time | --retry | --retry-delay | --connect-timeout | -u | --user | -A | --cacert | --cert | --key | -T | -t | -P | --tries | --timeout | --data-binary | --data-raw)
+    # Both names have four letters.
+    case $me$1 in
+      curl-O | curl-[!-]*O | curl--remote-name*) named=yes ;;
+      # Its -o is where it logs.
+      wget-o | wget--output-file) shift ;;
+      wget-*O-) to=- ;;
+      curl-o | curl-[!-]*o | wget-O | wget-[!-]*O | ????--output | ????--output-document) to=$2 && shift ;;
+      ????--output=* | ????--output-document=*) to=${1#*=} ;;
+      curl--output-dir | wget-P | wget--directory-prefix) folder=$2 && shift ;;
+      curl-w | curl--write-out) code=$2 && shift ;;
+      curl-[HXdmuATteKx] | wget-[UATteP] | ????--header | ????--request | ????--data | ????--max-time | ????--retry | ????--retry-delay | ????--retry-max-time | ????--connect-timeout | ????--user | ????--cacert | ????--cert | ????--key | ????--tries | ????--timeout | ????--data-binary | ????--data-raw | ????--proto | ????--proxy)
         shift
         ;;
-      -*o) to=$2 && shift ;;
-      *-*O) [ "$me" = curl ] && remote=yes ;;
-      -*) ;;
-      *) url=$1 ;;
+      ????-*) ;;
+      ????*://*) url=$1 && urls="$urls $1" ;;
+      # What belongs to an option that is not known here is no address.
+      *) url=${url:-$1} ;;
     esac
     [ $# -eq 0 ] || shift
   done
-  case $url in
-    *169.254.169.254*) note machine "$url" ;;
-    *://127.0.0.1* | *://localhost*) note agent "$url" ;;
-    *) note download "$url" ;;
-  esac
-  [ "$me" = curl ] || [ -n "$to" ] || to=${url##*/}
-  [ $remote = no ] || to=${url##*/}
-  case $to in
-    '' | -) body "$url" ;;
-    *) body "$url" > "$to" || return 23 ;;
-  esac
+  if [ -z "$to" ] && [ $named = yes ]; then
+    for url in ${urls:-$url}; do
+      to=$(last_of "$url")
+      [ -z "$folder" ] || { mkdir -p "$folder" && to=$folder/$to; }
+      get "$url" "$to" || return
+    done
+  else
+    get "$url" "${folder:+$folder/}$to" || return
+  fi
   case $code in *http_code*) printf 200 ;; esac
+}
+
+# copied WORDS...: `aws s3 cp`: what comes from a bucket is written; what goes to one stays as it is.
+copied() {
+  while [ "$1" != cp ]; do shift; done
+  shift
+  from='' to=''
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --region | --profile | --endpoint-url | --include | --exclude | --sse | --sse-kms-key-id | --acl) shift ;;
+      --*) ;;
+      *) if [ -z "$from" ]; then from=$1; else to=$1; fi ;;
+    esac
+    [ $# -eq 0 ] || shift
+  done
+  case $from in s3://*) ;; *) hear && return ;; esac
+  case $to in
+    -) body "$from" && return ;;
+    s3://*) return ;;
+    */) mkdir -p "$to" ;;
+  esac
+  [ ! -d "$to" ] || to=${to%/}/$(last_of "$from")
+  body "$from" > "$to"
 }
 
 # after FLAG WORDS...: the word behind a flag.
@@ -201,10 +265,7 @@ aws_cli() {
     *ssm\ get-parameter*) value="stand-in for $(after --name "$@")" ;;
     *secretsmanager\ get-secret-value*) value="stand-in for $(after --secret-id "$@")" ;;
     *s3\ cp*)
-      for word in "$@"; do
-        case $word in s3://*) from=$word ;; -*) ;; *) to=$word ;; esac
-      done
-      if [ "$to" = - ]; then body "$from"; else body "$from" > "$to"; fi
+      copied "$@"
       return
       ;;
     *) value='' ;;
@@ -264,7 +325,13 @@ case $me in
     fake_among "$@" || real "$@"
     note unpack "$fake"
     folder=$(after -d "$@")
-    unpack "$fake" "${folder:-.}"
+    case $1 in
+      # To its output.
+      -p | -c) cat $dir/shim ;;
+      # What it holds is only listed, or tested.
+      -l | -t | -v | -Z) ;;
+      *) unpack "$fake" "${folder:-.}" ;;
+    esac
     ;;
   python3 | python)
     if [ "$1 $2 $3" = '-m zipfile -e' ] && fake_among "$4"; then
@@ -274,7 +341,24 @@ case $me in
       real "$@"
     fi
     ;;
-  tar | dpkg-deb | bsdtar)
+  tar | bsdtar)
+    if [ -p /dev/stdin ] && ! archive_among "$@"; then
+      # Through a pipe: whether it is a real one can only be seen once it is here.
+      piped=$(mktemp)
+      cat > "$piped"
+      fake_among "$piped" || real "$@" < "$piped"
+      note unpack "$@"
+    else
+      fake_among "$@" || real "$@"
+      note unpack "$fake"
+    fi
+    folder=$(after -C "$@")
+    [ -n "$folder" ] || folder=$(after --directory "$@")
+    case " $* " in
+      ' x'* | ' '[a-z]x* | *' -x'* | *' -'[a-z]x* | *' --extract '* | *' --get '*) unpack "$fake" "${folder:-.}" ;;
+    esac
+    ;;
+  dpkg-deb)
     fake_among "$@" || real "$@"
     note unpack "$fake"
     ;;

@@ -77,6 +77,9 @@ fn write(booted: &Booted, text: &mut String) -> std::fmt::Result {
     for unread in &booted.unread {
         writeln!(text, "  not run: {unread}")?;
     }
+    for note in &booted.notes {
+        writeln!(text, "  note: {note}")?;
+    }
     Ok(())
 }
 

@@ -131,6 +131,7 @@ fn services(block: &Block, notes: &mut Notes<'_>) {
 fn of_task(task: &Block, ground: &Ground<'_>, notes: &mut Notes<'_>) {
     if let Some(driver) = text(task, "driver") {
         offered(driver, place(task, "driver"), ground, notes);
+        configured(task, driver, notes);
     }
     for template in task.body.get_blocks("template") {
         let Some(data) = template.body.get_attribute("data") else {
@@ -144,6 +145,30 @@ fn of_task(task: &Block, ground: &Ground<'_>, notes: &mut Notes<'_>) {
             }
         }
     }
+}
+
+/// Whether the driver is told what to run. Servers do not look into `config`: it fails on the client.
+/// (The drivers' own schemas; java's is checked when the task starts.)
+fn configured(task: &Block, driver: &str, notes: &mut Notes<'_>) {
+    let (wanted, said): (&[&str], _) = match driver {
+        "raw_exec" | "exec" => (&["command"], "`command`"),
+        "docker" => (&["image"], "`image`"),
+        "java" => (&["jar_path", "class"], "`jar_path` or `class`"),
+        _ => return,
+    };
+    let config = task.body.get_blocks("config").next();
+    let has = |body: &Body| wanted.iter().any(|name| body.has_attribute(name));
+    // What `dynamic` makes is not looked into.
+    if config.is_some_and(|config| has(&config.body)) || task.body.has_blocks("dynamic") {
+        return;
+    }
+    let at = config.map_or_else(
+        || place(task, "driver"),
+        |config| config.ident.span().map_or(0, |span| span.start),
+    );
+    let message =
+        format!("`{driver}` needs {said} in `config`: Nomad takes the job, and the task fails");
+    notes.tell(at, Severity::Warning, About::Driver, message);
 }
 
 /// Whether any node could run a task of this driver.

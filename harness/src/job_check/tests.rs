@@ -76,6 +76,33 @@ fn a_function_that_is_not_simulated_is_no_error_and_one_that_nobody_has_is() {
 }
 
 #[test]
+fn a_driver_is_told_what_to_run() {
+    let ground = Ground::default();
+    let without = PLAIN.replace("        command = \"/bin/true\"\n", "");
+    assert_eq!(
+        told(&without, &ground),
+        [
+            "warning: a.nomad.hcl:8:7: `raw_exec` needs `command` in `config`: Nomad takes the job, and the task fails"
+        ]
+    );
+    for (driver, key, good) in [
+        ("docker", "imge", false),
+        ("docker", "image", true),
+        ("java", "class", true),
+        ("java", "jar_pth", false),
+        ("exec", "command", true),
+        ("a-plugin", "anything", true),
+    ] {
+        let text = PLAIN.replace("raw_exec", driver).replace("command", key);
+        let told = told(&text, &ground);
+        let warned = told
+            .iter()
+            .any(|line| line.contains(" in `config`: Nomad takes"));
+        assert_eq!(warned, !good, "{driver} {key}: {told:?}");
+    }
+}
+
+#[test]
 fn a_syntax_error_has_its_place() {
     let told = told("job \"a\" {\n  type = \n}\n", &Ground::default());
     assert!(told[0].starts_with("error: a.nomad.hcl:2:"), "{told:?}");

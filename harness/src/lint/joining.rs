@@ -1,11 +1,14 @@
 //! How agents find their servers.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use super::subject::{Subject, agent_site, per_place};
 use super::{Hit, Rule, Severity};
 use crate::spec::Role;
-use crate::terraform::aws::{Fact, Machine};
+use crate::terraform::aws::{Fact, Machine, may_not_describe};
 use crate::terraform::source::Site;
 
 pub(super) const RULES: &[Rule] = &[
@@ -59,6 +62,13 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        id: "join-region-differs",
+        severity: Severity::Error,
+        why: "discovery then asks a region where none of these machines are: nobody finds a server",
+        mend: "name the provider's region in `region=...`, by the same variable",
+        check: other_region,
+    },
+    Rule {
         id: "discovery-gives-up",
         severity: Severity::Error,
         why: "up to Nomad 1.9.3 the first error of a look-up ends joining for good: a role that is attached a second too late leaves the agent alone until it is restarted",
@@ -86,15 +96,17 @@ pub(super) const RULES: &[Rule] = &[
             per_place(
                 cloud_joins(subject)
                     .into_iter()
-                    .filter(|(machine, arguments, _)| {
-                        machine.profile == Fact::Absent && !arguments.contains_key("access_key_id")
-                    })
-                    .map(|(machine, _, _)| {
-                        (
-                            machine,
-                            machine.site.clone(),
-                            "discovery has no role to ask EC2 with".to_owned(),
-                        )
+                    .filter(|(_, arguments, _)| !arguments.contains_key("access_key_id"))
+                    .filter_map(|(machine, _, _)| {
+                        let said = if machine.profile == Fact::Absent {
+                            "discovery has no role to ask EC2 with".to_owned()
+                        } else {
+                            let role = may_not_describe(subject.configuration, machine)?;
+                            format!(
+                                "no policy allows role `{role}` to call `ec2:DescribeInstances`"
+                            )
+                        };
+                        Some((machine, machine.site.clone(), said))
                     }),
             )
         },
@@ -124,8 +136,9 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn mentions_join(machine: &Machine) -> bool {
-    // By a command, by Consul, or in a key that is filled in at boot.
+    // By a command, by Consul, or in a key that is filled in at boot; an empty list is not filled in.
     let text = machine.user_data.text.as_deref().unwrap_or_default();
+    let text = EMPTY.replace_all(text, "");
     [
         "server join",
         "retry_join",
@@ -136,6 +149,10 @@ fn mentions_join(machine: &Machine) -> bool {
     .iter()
     .any(|word| text.contains(word))
 }
+
+static EMPTY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"\b(?:retry_join|start_join)"?\s*[=:]\s*\[\s*\]"#).expect("a valid pattern")
+});
 
 type Join<'a> = (&'a Machine, BTreeMap<String, String>, Site);
 
@@ -158,6 +175,34 @@ fn cloud_joins<'a>(subject: &Subject<'a>) -> Vec<Join<'a>> {
         }
     }
     joins
+}
+
+fn other_region(subject: &Subject<'_>) -> Vec<Hit> {
+    let configuration = subject.configuration;
+    let providers = configuration.providers.iter();
+    let Fact::Known { value: region, .. } = &subject.cluster.region else {
+        return Vec::new();
+    };
+    // Of several providers it is not told here which one's the machines are.
+    if providers.filter(|provider| provider.name == "aws").count() > 1 {
+        return Vec::new();
+    }
+    let has_its_own = |machine: &Machine| {
+        let mut resources = configuration.resources.iter();
+        resources.any(|one| one.address == machine.address && one.field("region").is_some())
+    };
+    per_place(
+        cloud_joins(subject)
+            .into_iter()
+            .filter_map(|(machine, arguments, site)| {
+                let asked = arguments.get("region")?;
+                let known = !asked.contains(['<', '$']);
+                (known && asked != region && !has_its_own(machine)).then(|| {
+                    let said = format!("discovery asks `{asked}`, the machines are in `{region}`");
+                    (machine, site, said)
+                })
+            }),
+    )
 }
 
 fn incomplete(subject: &Subject<'_>) -> Vec<Hit> {

@@ -50,6 +50,14 @@ fn keys(subject: &Subject<'_>, of_rule: impl Fn(&KeyFault) -> bool) -> Vec<Hit> 
                     hits.push((machine, setting.site, fault.message));
                 }
             }
+            for (block, site) in machine.agent.empty_blocks(path) {
+                // What would be in it makes it a block in the words of the fault.
+                let inner = format!("{block}.x");
+                let known = fault(&block, version).is_none();
+                if let Some(fault) = fault(&inner, version).filter(|one| !known && of_rule(one)) {
+                    hits.push((machine, site, fault.message));
+                }
+            }
         }
     }
     per_place(hits)

@@ -61,9 +61,15 @@ pub(super) const RULES: &[Rule] = &[
         mend: "handle the one command that may fail (`if ! command; then ...`), and leave `set -e` on",
         check: |subject| {
             shell(subject, |text| {
-                text.lines()
-                    .any(|line| line.trim() == "set +e")
-                    .then(|| "the boot script turns error handling off (`set +e`)".to_owned())
+                let off = text.lines().any(|line| line.trim() == "set +e");
+                if off {
+                    return Some("the boot script turns error handling off (`set +e`)".to_owned());
+                }
+                let whole = text.replace("\\\n", " ");
+                let swallowed = whole.lines().find_map(swallowed)?;
+                Some(format!(
+                    "takes every error of this for success: `{swallowed}`"
+                ))
             })
         },
     },
@@ -122,6 +128,38 @@ pub(super) const RULES: &[Rule] = &[
         check: not_repeatable,
     },
 ];
+
+/// The command of a line whose failure is taken for success, and without which there is no agent: what installs,
+/// downloads, unpacks, checks or starts. What asks, or removes, may fail.
+fn swallowed(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let at = [line.find("|| true"), line.find("|| :")]
+        .into_iter()
+        .flatten()
+        .min()?;
+    let before = line[..at].trim_end();
+    // In `$(...)` it is the value that counts.
+    let inside = before.rfind("$(") > before.rfind(')');
+    if inside || line.starts_with('#') {
+        return None;
+    }
+    let command = before.rsplit(['&', ';', '|']).next()?.trim();
+    let mut words = command
+        .split_whitespace()
+        .skip_while(|word| ["sudo", "then", "do", "else", "{"].contains(word));
+    let program = words.next()?;
+    let says = |wanted: &[&str]| words.clone().any(|word| wanted.contains(&word));
+    let here = ["127.0.0.1", "localhost", "169.254."];
+    let matters = match program {
+        "unzip" | "tar" | "sha256sum" | "install" => true,
+        "apt-get" | "apt" | "dnf" | "yum" => says(&["install"]),
+        "systemctl" => says(&["start", "restart", "enable"]),
+        "aws" => says(&["get-parameter", "get-secret-value", "cp", "sync"]),
+        "curl" | "wget" => !here.iter().any(|host| command.contains(host)),
+        _ => false,
+    };
+    matters.then_some(command)
+}
 
 static PIPED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?m)^[^#\n]*\b(?:curl|wget)\b[^|\n]*\|\s*(?:sudo\s+)?(?:ba)?sh\b.*$")

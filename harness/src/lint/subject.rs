@@ -1,6 +1,6 @@
 //! What rules look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -159,6 +159,98 @@ pub(super) fn few(names: &[String]) -> String {
         None | Some(0) => quoted.join(", "),
         Some(more) => format!("{} and {more} more", quoted.join(", ")),
     }
+}
+
+/// Whether nothing in a machine's user data can be what writes a file that its agent reads. Whatever only a shell
+/// knows may do: a variable in a path, a folder that is filled as a whole, a program that comes with the image.
+pub(super) fn nothing_writes(machine: &Machine, path: &str) -> bool {
+    let data = &machine.user_data;
+    let Some(text) = data.text.as_deref() else {
+        return false;
+    };
+    let harmless = ["`users`", "`groups`", "`ssh_"];
+    let is_seen = |what: &String| harmless.iter().any(|known| what.starts_with(known));
+    if !path.starts_with('/') || path.contains(['$', '<']) || !data.unread.iter().all(is_seen) {
+        return false;
+    }
+    // The agent's own files name it, and write nothing.
+    let paths = machine.agent.paths();
+    let own: BTreeSet<&str> = { data.files.iter() }
+        .filter(|file| paths.contains(&file.path.as_str()))
+        .flat_map(|file| file.content.lines().map(str::trim))
+        .collect();
+    let text = text.replace("\\\n", " ");
+    let lines = { text.lines().map(str::trim) }
+        .filter(|line| !line.starts_with('#') && !own.contains(line));
+    // Whoever waits for a file in a loop has somebody who brings it: such a line is taken as one.
+    let waits = |line: &str| ["until ", "while "].iter().any(|one| line.starts_with(one));
+    let mut commands = lines.flat_map(|line| match waits(line) {
+        true => vec![line],
+        false => line.split(['&', ';', '|']).collect(),
+    });
+    !commands.any(|command| may_write(command, path))
+}
+
+/// Whether a command may write a file.
+fn may_write(command: &str, path: &str) -> bool {
+    let mut words = command
+        .split_whitespace()
+        .map(|word| word.trim_matches(['"', '\'']))
+        .skip_while(|word| ["-", "sudo", "if", "!", "then", "do", "else", "elif"].contains(word));
+    let Some(program) = words.next() else {
+        return false;
+    };
+    let only_looks = [
+        "mkdir", "chmod", "chown", "ls", "test", "[", "[[", "useradd", "adduser", "path:",
+    ];
+    if program == "install" && words.clone().any(|word| word == "-d") {
+        return false;
+    }
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let names_it = |word: &str| word == name || word.ends_with(&format!("/{name}"));
+    if program == "path:" {
+        return words.any(names_it);
+    }
+    // The agent itself, and the operator's settings, only name it.
+    let starts_agent = command.contains(" agent ") && command.contains(" -config");
+    let settings = ["NOMAD_CACERT=", "NOMAD_CLIENT_CERT=", "NOMAD_CLIENT_KEY="];
+    let only_names = starts_agent || settings.iter().any(|one| command.contains(one));
+    if only_looks.contains(&program) || only_names || program.ends_with("/nomad") {
+        return false;
+    }
+    // Programs and scripts whose doing is not seen here, and text that is not known.
+    let unseen = [
+        "bash",
+        "sh",
+        "source",
+        ".",
+        "ansible-playbook",
+        "ansible-pull",
+        "vault",
+    ];
+    let systems = ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"];
+    let by_path = program.starts_with(['/', '$', '<']) || program.starts_with("./");
+    if unseen.contains(&program) || (by_path && !systems.iter().any(|one| program.starts_with(one)))
+    {
+        return true;
+    }
+    let end = name.rsplit_once('.').map_or(name, |(_, end)| end);
+    let end = format!(".{end}");
+    let holds_it = |folder: &str| {
+        let folder = folder.trim_end_matches('/');
+        path.strip_prefix(folder)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    let parts = command.split(|c: char| c.is_whitespace() || "\"'=<>()`,:".contains(c));
+    parts.filter(|part| !part.is_empty()).any(|part| {
+        let open = part.find(['$', '*', '?', '{', '}']);
+        let begin = open.map_or(part, |at| &part[..at]);
+        let folder = begin.rfind('/').map_or("", |at| &begin[..at]);
+        names_it(part)
+            || (open.is_none() && part.starts_with('/') && holds_it(part))
+            || (open.is_some() && part.ends_with(&end))
+            || (open.is_some() && part.starts_with('/') && !folder.is_empty() && holds_it(folder))
+    })
 }
 
 /// The place that speaks for a machine's agent: its configuration file, else its user data.

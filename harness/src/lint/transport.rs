@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::subject::{Subject, agent_site, per_place};
+use super::subject::{Subject, agent_site, nothing_writes, per_place};
 use super::{Hit, Rule, Severity};
 use crate::spec::Role;
 use crate::terraform::aws::Machine;
@@ -53,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "tls-files-missing",
         severity: Severity::Error,
         why: "an agent with TLS on and without its files, or with empty ones, ends at once, and the boot script does not notice",
-        mend: "name `ca_file`, `cert_file` and `key_file`, and make sure that what writes them fails when it has nothing to write",
+        mend: "name `ca_file`, `cert_file` and `key_file`, write them before the agent starts, and make sure that what writes them fails when it has nothing to write; of files that come with the image say so: `# rehearse:ignore tls-files-missing ...`",
         check: tls_files,
     },
     Rule {
@@ -100,7 +100,7 @@ pub(super) const RULES: &[Rule] = &[
         id: "agent-configuration-unseen",
         severity: Severity::Note,
         why: "what the user data does not write is not checked: TLS, gossip, ACLs and joining of these machines are not judged",
-        mend: "write the agent's configuration in the user data, or check the image that holds it",
+        mend: "lint the directory where it is a plan that does not tell; else write the agent's configuration in the user data, or check the image that holds it",
         check: unseen,
     },
 ];
@@ -118,7 +118,15 @@ fn unseen(subject: &Subject<'_>) -> Vec<Hit> {
     } else {
         "the agent's configuration was not found in the user data"
     };
-    let unseen = unseen.map(|machine| (machine, machine.user_data.site.clone(), said.to_owned()));
+    let unseen = unseen.map(|machine| {
+        let data = &machine.user_data;
+        let said = if data.text.is_none() && data.sha1.is_some() {
+            "the plan carries only the SHA-1 of the user data, not its text: lint the directory that it is a plan of"
+        } else {
+            said
+        };
+        (machine, data.site.clone(), said.to_owned())
+    });
     let unread = machines.iter().flat_map(|machine| {
         machine
             .agent
@@ -223,6 +231,9 @@ fn tls_files(subject: &Subject<'_>) -> Vec<Hit> {
                 .collect();
             if !written.is_empty() && written.iter().all(|file| file.content.trim().is_empty()) {
                 hits.push((machine, setting.site, format!("`{path}` is written empty")));
+            } else if written.is_empty() && nothing_writes(machine, &path) {
+                let said = format!("nothing writes `{path}`, which `{key}` names");
+                hits.push((machine, setting.site, said));
             }
         }
     }

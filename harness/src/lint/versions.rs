@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use semver::Version;
 
-use super::subject::{Subject, agent_site, per_place};
+use super::subject::{Subject, agent_site, nothing_writes, per_place};
 use super::{Hit, Rule, Severity};
 use crate::spec::Role;
 use crate::terraform::aws::Machine;
@@ -178,9 +178,7 @@ fn licence_file(subject: &Subject<'_>) -> Vec<Hit> {
     per_place(subject.configured().into_iter().filter_map(|machine| {
         let setting = machine.agent.get("server.license_path")?;
         let path = setting.value.to_text()?;
-        let text = machine.user_data.text.as_deref()?;
-        // Named a second time, by whatever command puts it there.
-        (text.matches(path.as_str()).count() < 2)
+        nothing_writes(machine, &path)
             .then(|| (machine, setting.site, format!("nothing writes `{path}`")))
     }))
 }

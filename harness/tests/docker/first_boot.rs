@@ -169,4 +169,15 @@ async fn a_cloud_config_is_carried_out_as_cloud_init_does() {
     assert_eq!(file["mode"], "0640");
     assert_eq!(booted["unread"][0], "`users` of `#cloud-config`");
     assert!(booted["calls"].to_string().contains("--now"), "{booted:#}");
+    assert_eq!(booted["notes"], serde_json::json!([]));
+    // The faults: the last command fails, or cloud-init makes no script of them; and a file of nobody's yet.
+    for last in ["\"false\"", "false", "[sh, -c, exit 3]"] {
+        let config = format!(
+            "#cloud-config\nwrite_files:\n  - path: /etc/a\n    owner: nomad:nomad\nruncmd:\n  - \"true\"\n  - {last}\n"
+        );
+        let (code, booted) = stage.first_boot(&config, &[]).await;
+        assert_eq!(code, 30, "{last}: {booted:#}");
+        let note = booted["notes"][0].as_str().unwrap();
+        assert!(note.contains("gives `/etc/a` to `nomad`"), "{note}");
+    }
 }

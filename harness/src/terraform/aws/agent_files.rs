@@ -35,6 +35,8 @@ struct Parsed {
     evaluated: Evaluated,
     /// Key, value, line of the file.
     settings: Vec<(String, Value, usize)>,
+    /// Blocks without anything in them: path, line of the file.
+    empty: Vec<(String, usize)>,
     sites: Vec<(usize, Site)>,
 }
 
@@ -75,8 +77,8 @@ impl AgentFiles {
                     let origin = Origin::whole(source);
                     let scope = Scope::new(None, std::path::Path::new("/"));
                     let evaluated = evaluate(&body, &origin, &scope);
-                    let mut settings = Vec::new();
-                    walk(&body, &origin, "", &mut settings);
+                    let (mut settings, mut empty) = (Vec::new(), Vec::new());
+                    walk(&body, &origin, "", &mut settings, &mut empty);
                     let lines = file.content.lines().count();
                     let sites = (1..=lines)
                         .filter_map(|line| Some((line, find(file.first_line + line - 1)?)))
@@ -86,6 +88,7 @@ impl AgentFiles {
                         first_line: file.first_line,
                         evaluated,
                         settings,
+                        empty,
                         sites,
                     });
                 }
@@ -209,6 +212,17 @@ impl AgentFiles {
         })
     }
 
+    /// Returns the blocks of a file that have nothing in them, which no setting tells of: path, place.
+    #[must_use]
+    pub fn empty_blocks(&self, path: &str) -> Vec<(String, Site)> {
+        let files = self.files.iter().filter(|file| file.path == path);
+        let blocks = files.flat_map(|file| {
+            let place = |(key, line): &(String, usize)| (key.clone(), file.site_of_line(*line));
+            file.empty.iter().map(place)
+        });
+        blocks.collect()
+    }
+
     /// Returns what the agent is by its configuration.
     #[must_use]
     pub fn role(&self) -> Option<Role> {
@@ -289,7 +303,13 @@ impl Parsed {
 }
 
 /// Every key of a body, blocks and their labels resolved to paths: `plugin.raw_exec.config.enabled`.
-fn walk(body: &Body, origin: &Origin, prefix: &str, into: &mut Vec<(String, Value, usize)>) {
+fn walk(
+    body: &Body,
+    origin: &Origin,
+    prefix: &str,
+    into: &mut Vec<(String, Value, usize)>,
+    empty: &mut Vec<(String, usize)>,
+) {
     let scope = Scope::new(None, std::path::Path::new("/"));
     for structure in body {
         match structure {
@@ -306,7 +326,11 @@ fn walk(body: &Body, origin: &Origin, prefix: &str, into: &mut Vec<(String, Valu
                     .map(|label| format!("{}.", label.as_str()));
                 let labels: String = labels.collect();
                 let inner = format!("{prefix}{}.{labels}", block.ident.value());
-                walk(&block.body, origin, &inner, into);
+                if block.body.is_empty() {
+                    let line = origin.site(block.ident.span()).line;
+                    empty.push((inner.trim_end_matches('.').to_owned(), line));
+                }
+                walk(&block.body, origin, &inner, into, empty);
             }
         }
     }

@@ -21,6 +21,8 @@ pub struct CloudConfig {
     pub commands: Vec<String>,
     /// Keys that are not carried out here.
     pub unread: Vec<String>,
+    /// Lists of commands that cloud-init refuses as a whole, and why: none of theirs runs.
+    pub refused: Vec<String>,
 }
 
 /// A file of `write_files`.
@@ -36,6 +38,8 @@ pub struct CloudFile {
     pub owner: Option<String>,
     /// Whether it is added to what is there.
     pub appends: bool,
+    /// Whether it is written after packages and users, and not before them.
+    pub deferred: bool,
     /// Line of the user data, from 1, with the text's first line, where it is found.
     pub first_line: usize,
 }
@@ -50,6 +54,11 @@ const HARMLESS: &[&str] = &[
     "locale",
     "output",
     "final_message",
+];
+
+/// Users and groups of every image.
+const ALWAYS: &[&str] = &[
+    "root", "daemon", "bin", "sys", "adm", "mail", "nobody", "nogroup",
 ];
 
 /// Reads a `#cloud-config`.
@@ -78,8 +87,11 @@ pub fn read(text: &str) -> Result<CloudConfig, String> {
                     }
                 }
             }
-            "runcmd" => config.commands = commands(value),
-            "bootcmd" => config.early = commands(value),
+            "runcmd" | "bootcmd" => match commands(value) {
+                Ok(commands) if key == "runcmd" => config.commands = commands,
+                Ok(commands) => config.early = commands,
+                Err(why) => config.refused.push(format!("`{key}`: {why}")),
+            },
             "packages" => config.packages = packages(value),
             key if HARMLESS.contains(&key) => {}
             key => config.unread.push(key.to_owned()),
@@ -114,6 +126,7 @@ fn file(entry: &Yaml, text: &str) -> Option<CloudFile> {
         mode,
         owner: entry["owner"].as_str().map(str::to_owned),
         appends: entry["append"].as_bool() == Some(true),
+        deferred: entry["defer"].as_bool() == Some(true),
         first_line: at.map_or(of_path + 1, |at| of_path + 1 + at + 1),
     })
 }
@@ -132,22 +145,36 @@ fn decoded(text: &str, encoding: &str) -> Option<String> {
     }
 }
 
-/// Commands as lines of a script: a text is one already, a list is quoted.
-fn commands(value: &Yaml) -> Vec<String> {
-    let command = |entry: &Yaml| match entry {
-        Yaml::String(line) => Some(line.clone()),
-        Yaml::Array(words) => {
-            let words: Vec<String> = words
-                .iter()
-                .filter_map(word)
-                .map(|word| quoted(&word))
-                .collect();
-            Some(words.join(" "))
+/// Commands as lines of a script: a text is one already, a list is quoted, and what is empty is passed over.
+/// Of anything else cloud-init makes no script at all.
+fn commands(value: &Yaml) -> Result<Vec<String>, String> {
+    if value.is_null() {
+        return Ok(Vec::new());
+    }
+    let entries = value.as_vec().ok_or("expected a list of commands")?;
+    let mut commands = Vec::new();
+    for entry in entries {
+        match entry {
+            Yaml::String(line) => commands.push(line.clone()),
+            Yaml::Array(words) => {
+                let words: Vec<String> = words
+                    .iter()
+                    .filter_map(word)
+                    .map(|word| quoted(&word))
+                    .collect();
+                commands.push(words.join(" "));
+            }
+            Yaml::Null => {}
+            other => {
+                let seen = word(other).map_or_else(
+                    || "a map is no command (a text with `: ` in it is one: quote it)".to_owned(),
+                    |word| format!("`{word}` is no text: quote it, as in `- \"{word}\"`"),
+                );
+                return Err(seen);
+            }
         }
-        _ => None,
-    };
-    let entries = value.as_vec().map(Vec::as_slice).unwrap_or_default();
-    entries.iter().filter_map(command).collect()
+    }
+    Ok(commands)
 }
 
 fn packages(value: &Yaml) -> Vec<String> {
@@ -198,7 +225,8 @@ impl CloudConfig {
     }
 
     /// Returns the script that does what cloud-init does, in its order: early commands, files,
-    /// packages, commands. As there, a command that fails does not keep the next from running.
+    /// packages, files that wait for them, commands. As there, a command that fails does not keep the next
+    /// from running, and the last one decides whether it went well.
     #[must_use]
     pub fn script(&self) -> String {
         let mut script = String::from("#!/bin/sh\n");
@@ -207,27 +235,67 @@ impl CloudConfig {
             script.push('\n');
         };
         self.early.iter().cloned().for_each(&mut line);
-        for file in &self.files {
-            let path = quoted(&file.path);
-            let folder = file.path.rsplit_once('/').map_or("/", |(folder, _)| folder);
-            line(format!(
-                "mkdir -p {}",
-                quoted(if folder.is_empty() { "/" } else { folder })
-            ));
-            let arrow = if file.appends { ">>" } else { ">" };
-            let packed = STANDARD.encode(&file.content);
-            line(format!("printf %s {packed} | base64 -d {arrow} {path}"));
-            line(format!("chmod {} {path}", file.mode));
-            if let Some(owner) = &file.owner {
-                line(format!("chown {} {path}", quoted(owner)));
-            }
-        }
+        { self.files.iter() }
+            .filter(|file| !file.deferred)
+            .flat_map(CloudFile::lines)
+            .for_each(&mut line);
         if !self.packages.is_empty() {
             let packages: Vec<String> = self.packages.iter().map(|name| quoted(name)).collect();
             line(format!("apt-get install -y {}", packages.join(" ")));
         }
+        { self.files.iter() }
+            .filter(|file| file.deferred)
+            .flat_map(CloudFile::lines)
+            .for_each(&mut line);
         self.commands.iter().cloned().for_each(&mut line);
+        for why in &self.refused {
+            let told = quoted(&format!("cloud-init runs none of {why}"));
+            line(format!("echo {told} >&2; exit 1"));
+        }
         script
+    }
+
+    /// Returns what is said about files whose owner may not be there yet when they are written.
+    #[must_use]
+    pub fn owners_too_early(&self) -> Vec<String> {
+        let early = self.early.join("\n");
+        let mut said = Vec::new();
+        for file in self.files.iter().filter(|file| !file.deferred) {
+            let owner = file.owner.as_deref().unwrap_or_default();
+            let missing = owner.split(':').find(|name| {
+                let made = |word: &str| word.trim_matches(['"', '\'', ';']) == *name;
+                !name.is_empty() && !ALWAYS.contains(name) && !early.split_whitespace().any(made)
+            });
+            if let Some(name) = missing {
+                said.push(format!(
+                    "`write_files` gives `{}` to `{name}` before packages and users are there: unless the image \
+                     brings it, cloud-init keeps root as the owner and writes none of the files after it \
+                     (`defer: true` writes it later)",
+                    file.path
+                ));
+            }
+        }
+        said
+    }
+}
+
+impl CloudFile {
+    /// The commands that write it.
+    fn lines(&self) -> Vec<String> {
+        let path = quoted(&self.path);
+        let folder = self.path.rsplit_once('/').map_or("/", |(folder, _)| folder);
+        let folder = quoted(if folder.is_empty() { "/" } else { folder });
+        let arrow = if self.appends { ">>" } else { ">" };
+        let packed = STANDARD.encode(&self.content);
+        let mut lines = vec![
+            format!("mkdir -p {folder}"),
+            format!("printf %s {packed} | base64 -d {arrow} {path}"),
+            format!("chmod {} {path}", self.mode),
+        ];
+        if let Some(owner) = &self.owner {
+            lines.push(format!("chown {} {path}", quoted(owner)));
+        }
+        lines
     }
 }
 
@@ -270,6 +338,62 @@ mod tests {
             .map(|part| script.find(part).expect(part))
             .collect();
         assert!(places.is_sorted(), "{script}");
+    }
+
+    #[test]
+    fn a_file_that_waits_is_written_after_packages() {
+        let owned = |more: &str| {
+            let text = format!(
+                "#cloud-config\npackages: [nomad]\nbootcmd:\n  - useradd consul\nwrite_files:\n  - path: /etc/a\n    content: x\n{more}"
+            );
+            read(&text).unwrap()
+        };
+        let late = owned("    owner: nomad:nomad\n    defer: true\n");
+        let script = late.script();
+        assert!(script.find("chown") > script.find("install -y"), "{script}");
+        assert_eq!(late.owners_too_early(), [""; 0]);
+        // The fault: nobody has made the user yet.
+        let early = owned("    owner: nomad:nomad\n");
+        let script = early.script();
+        assert!(script.find("chown") < script.find("install -y"), "{script}");
+        let said = early.owners_too_early();
+        assert_eq!(said.len(), 1);
+        assert!(said[0].starts_with("`write_files` gives `/etc/a` to `nomad` before"));
+        assert!(owned("    owner: root:nomad\n").owners_too_early()[0].contains("to `nomad`"));
+        for there in ["", "    owner: root:adm\n", "    owner: consul\n"] {
+            assert_eq!(owned(there).owners_too_early(), [""; 0], "{there}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_commands_with_something_else_in_it_is_refused_as_a_whole() {
+        for (list, told) in [
+            (
+                "\n  - ls\n  - false",
+                "`runcmd`: `false` is no text: quote it, as in `- \"false\"`",
+            ),
+            (
+                "\n  - 3",
+                "`runcmd`: `3` is no text: quote it, as in `- \"3\"`",
+            ),
+            (
+                "\n  - echo a: b",
+                "`runcmd`: a map is no command (a text with `: ` in it is one: quote it)",
+            ),
+            (" ls", "`runcmd`: expected a list of commands"),
+        ] {
+            let config = read(&format!("#cloud-config\nruncmd:{list}\n")).unwrap();
+            assert_eq!(config.refused, [told]);
+            assert_eq!(config.commands, [""; 0]);
+            let script = config.script();
+            assert!(script.ends_with(" >&2; exit 1\n"), "{script}");
+        }
+        let config = read("#cloud-config\nruncmd:\n  - \"false\"\n  -\nbootcmd:\n").unwrap();
+        assert_eq!(config.refused, [""; 0]);
+        assert!(
+            config.script().ends_with("\nfalse\n"),
+            "its end is the script's"
+        );
     }
 
     #[test]

@@ -44,7 +44,11 @@ pub struct Machine {
     #[serde(skip)]
     pub networks: Vec<Subnet>,
     /// Tags, the provider's default ones included; a value may be `<expression>`.
+    #[serde(skip)]
     pub tags: BTreeMap<String, String>,
+    /// The same as they are shown: without the values of sensitive variables.
+    #[serde(rename = "tags")]
+    pub shown_tags: BTreeMap<String, String>,
     /// Whether these are all tags.
     #[serde(skip)]
     pub tags_whole: bool,
@@ -224,6 +228,46 @@ fn default_tags(configuration: &Configuration) -> BTreeMap<String, String> {
             .attribute("tags")
     });
     tags(block)
+}
+
+/// Values of sensitive variables that are longer are found inside of others, too; shorter ones by chance.
+const SECRET_CHARS_MIN: usize = 4;
+
+/// Tags as they are shown: in the place of one that holds a sensitive variable's value stands what Terraform
+/// prints there.
+fn shown(
+    tags: &BTreeMap<String, String>,
+    configuration: &Configuration,
+) -> BTreeMap<String, String> {
+    let mut secrets = Vec::new();
+    let variables = configuration.variables.values();
+    for variable in variables.filter(|variable| variable.sensitive) {
+        texts(&variable.value, &mut secrets);
+    }
+    let is_secret = |text: &String| {
+        secrets.iter().any(|secret| {
+            text == secret || (secret.len() >= SECRET_CHARS_MIN && text.contains(*secret))
+        })
+    };
+    let show = |text: &String| match is_secret(text) {
+        true => "(sensitive value)".to_owned(),
+        false => text.clone(),
+    };
+    tags.iter()
+        .map(|(name, text)| (name.clone(), show(text)))
+        .collect()
+}
+
+/// Every text in a value.
+fn texts<'v>(value: &'v Value, into: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) if !text.is_empty() => into.push(text),
+        value => {
+            let elements = value.elements().into_iter().flatten();
+            let members = value.attributes().into_iter().flat_map(BTreeMap::values);
+            elements.chain(members).for_each(|one| texts(one, into));
+        }
+    }
 }
 
 fn tags(value: Option<&Value>) -> BTreeMap<String, String> {
@@ -427,6 +471,7 @@ fn machine(
         place,
         networks: networks(configuration, resource.field(placed)),
         instance_type,
+        shown_tags: shown(&tags, configuration),
         tags,
         tags_whole,
         tags_site,
@@ -845,6 +890,31 @@ resource "aws_instance" "client" {
   }
 }
 "##;
+
+    #[test]
+    fn what_a_sensitive_variable_holds_is_not_shown_in_tags() {
+        let cluster = cluster(
+            r#"
+variable "token" {
+  default   = { deep = ["s3cr3t", "x"] }
+  sensitive = true
+}
+variable "open" { default = "open" }
+resource "aws_instance" "server" {
+  tags = { Name = "server-1", a = var.token.deep[0], b = "is-${var.token.deep[0]}", c = var.token.deep[1], d = "xyz", e = var.open }
+}
+"#,
+        );
+        let server = &cluster.machines[0];
+        assert_eq!(server.tags["b"], "is-s3cr3t", "the tag itself is as it is");
+        let json = serde_json::to_value(server).unwrap();
+        let hidden = "(sensitive value)";
+        let shown = serde_json::json!({
+            "Name": "server-1", "a": hidden, "b": hidden, "c": hidden, "d": "xyz", "e": "open"
+        });
+        assert_eq!(json["tags"], shown);
+        assert!(!cluster.to_text(false).contains("s3cr3t"));
+    }
 
     #[test]
     fn an_instance_is_what_its_template_says_where_it_says_nothing_itself() {

@@ -31,6 +31,7 @@ pub use self::agent_files::{AgentFiles, Setting};
 pub use self::fact::Fact;
 pub use self::firewall::{Direction, Peer, Rule};
 pub use self::machines::{Disk, Machine, Metadata, Rollout, UserData};
+pub use self::permissions::may_not_describe;
 pub use self::places::Places;
 pub use self::processors::arch_of;
 pub use self::script::WrittenFile;

@@ -79,6 +79,24 @@ pub(super) fn granted(configuration: &Configuration, machine: &Machine) -> Optio
     })
 }
 
+/// Returns the role of a machine's instance profile if it is known that it may not call
+/// `ec2:DescribeInstances`: all that is put on it is seen, and none of it allows that.
+#[must_use]
+pub fn may_not_describe(configuration: &Configuration, machine: &Machine) -> Option<String> {
+    let granted = granted(configuration, machine)?;
+    let all = Policies { configuration };
+    // On whose role a policy is put may not be known, and this kind has a list of them.
+    let is_seen = |one: &Resource| {
+        let role = one.field("role");
+        all.named("aws_iam_role", &addresses(role)).is_some()
+            || role.is_some_and(|role| role.to_text().is_some())
+    };
+    let kinds = ["aws_iam_role_policy", "aws_iam_role_policy_attachment"];
+    let seen = { kinds.into_iter() }.all(|kind| all.of_kind(kind).all(is_seen))
+        && all.of_kind("aws_iam_policy_attachment").next().is_none();
+    (seen && granted.may_describe == Permission::Refused).then_some(granted.role)
+}
+
 /// A resource's address out of an expression of one of its attributes.
 fn stripped(expression: &str) -> String {
     let ends = [".id", ".name", ".arn", ".json"];
@@ -318,8 +336,8 @@ mod tests {
     use crate::terraform::aws::AwsCluster;
     use crate::terraform::{Inputs, read};
 
-    /// What the one machine of a configuration may, whose role has these blocks.
-    fn granted_by(policies: &str) -> Option<Granted> {
+    /// A configuration of one machine, whose role has these blocks.
+    fn configured(policies: &str) -> (Configuration, AwsCluster) {
         let scratch = tempfile::tempdir().unwrap();
         let text = format!(
             r#"
@@ -343,6 +361,12 @@ resource "aws_iam_role" "nomad" {{
         std::fs::write(scratch.path().join("main.tf"), text).unwrap();
         let configuration = read(scratch.path(), &Inputs::default()).unwrap();
         let cluster = AwsCluster::of(&configuration, Path::new("."));
+        (configuration, cluster)
+    }
+
+    /// What the one machine of such a configuration may.
+    fn granted_by(policies: &str) -> Option<Granted> {
+        let (configuration, cluster) = configured(policies);
         granted(&configuration, &cluster.machines[0])
     }
 
@@ -377,6 +401,25 @@ resource "aws_iam_role_policy" "find" {{
         }
         let deny = r#"{ Effect = "Deny", Action = "EC2:*Instances", Resource = "*" }"#;
         assert_may(&policy(&format!("{ALLOW}, {deny}")), &Permission::Refused);
+    }
+
+    #[test]
+    fn a_role_is_blamed_only_where_all_that_is_put_on_it_is_seen() {
+        let blamed = |policies: &str| {
+            let (configuration, cluster) = configured(policies);
+            may_not_describe(&configuration, &cluster.machines[0])
+        };
+        assert_eq!(blamed(""), Some("nomad".to_owned()));
+        let other = r#"{ Effect = "Allow", Action = "ssm:*", Resource = "*" }"#;
+        assert_eq!(blamed(&policy(other)), Some("nomad".to_owned()));
+        assert_eq!(blamed(&policy(ALLOW)), None);
+        let elsewhere = policy(ALLOW).replace("aws_iam_role.nomad.id", "aws_lb.some.name");
+        assert_eq!(
+            blamed(&format!("resource \"aws_lb\" \"some\" {{}}\n{elsewhere}")),
+            None
+        );
+        let listed = "resource \"aws_iam_policy_attachment\" \"a\" {\n  roles = [\"nomad\"]\n}";
+        assert_eq!(blamed(listed), None);
     }
 
     #[test]

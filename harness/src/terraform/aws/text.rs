@@ -109,7 +109,7 @@ fn facts(machine: &Machine) -> Vec<(&'static str, String, String)> {
         format!("{} {} GiB, {encrypted}", disk.device, disk.size_gib)
     });
     let tags: Vec<String> = machine
-        .tags
+        .shown_tags
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
