@@ -8,7 +8,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::live::Docker;
 use super::{DockerError, Trouble};
-use crate::causes;
 use crate::environment::Environment;
 
 /// The oldest API that does what is needed: the platform of a container is honoured from here
@@ -188,7 +187,7 @@ fn unreachable(address: &str, origin: Origin, error: &DockerError) -> ConnectErr
         },
         _ => ConnectError::Unreachable {
             address: address.to_owned(),
-            reason: match causes::with_causes(&error.source) {
+            reason: match error.source.to_string() {
                 nothing if nothing.trim().is_empty() => format!("{:?}", error.source),
                 said => said,
             },

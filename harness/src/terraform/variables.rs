@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use agent::nearest;
 use hcl_edit::Span;
 use hcl_edit::structure::Block;
 
@@ -13,7 +14,6 @@ use super::functions::from_json;
 use super::source::{Origin, Site, Source, parse_body};
 use super::unify::Type;
 use super::value::{Unknown, Value, Why};
-use crate::grammar::nearest;
 
 /// What is given from outside.
 #[derive(Clone, Debug, Default)]
