@@ -43,10 +43,10 @@ fn a_good_file_has_no_findings() {
 fn what_is_misspelt_is_named_with_its_place_wherever_it_stands() {
     let ground = Ground::default();
     let text = PLAIN.replace("command", "comand");
-    assert_eq!(
-        told(&text, &ground)[0],
-        "error: a.nomad.hcl:9:9: unknown attribute `comand` in `config` (did you mean `command`?)"
-    );
+    let wanted =
+        "error: a.nomad.hcl:9:9: unknown attribute `comand` in `config` (did you mean `command`?)";
+    let said = told(&text, &ground);
+    assert!(said.iter().any(|line| line == wanted), "{said:?}");
     // In a block that the simulator does not look into, too.
     let text = with("service {\n  check {\n    intervall = \"1s\"\n  }\n}");
     let told = told(&text, &ground);
@@ -145,6 +145,7 @@ fn what_went_is_refused_after_its_last_version() {
 #[test]
 fn a_driver_that_no_node_offers_is_told() {
     let text = PLAIN.replace("raw_exec", "docker");
+    let text = text.replace("command", "image");
     let note = told(&text, &Ground::default());
     assert!(note[0].starts_with("note: a.nomad.hcl:6:16: "), "{note:?}");
     let ground = Ground {

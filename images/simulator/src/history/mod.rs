@@ -102,20 +102,24 @@ async fn acknowledged_requests_fit_into_one_order_in_200_histories() {
     judge_all(1000..1200).await;
 }
 
+/// Judges histories with a planted fault until one shows it: a single one may never ask at the moment at which
+/// the fault would be seen, on a machine that is busy.
+async fn assert_found(plant: Plant) {
+    for seed in 1..=5 {
+        if let Err(why) = judge(seed, Some(plant)).await {
+            assert!(why.contains("no order"), "{why}");
+            return;
+        }
+    }
+    panic!("five histories fit into one order");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_acknowledged_write_is_found() {
-    let why = judge(1, Some(Plant::LostWrite))
-        .await
-        .map(|_| ())
-        .unwrap_err();
-    assert!(why.contains("no order"), "{why}");
+    assert_found(Plant::LostWrite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stale_read_that_is_served_as_consistent_is_found() {
-    let why = judge(2, Some(Plant::StaleReads))
-        .await
-        .map(|_| ())
-        .unwrap_err();
-    assert!(why.contains("no order"), "{why}");
+    assert_found(Plant::StaleReads).await;
 }
