@@ -250,6 +250,15 @@ fn every_fixture_is_of_a_rule() {
 }
 
 #[test]
+fn documents_say_how_many_rules_there_are() {
+    let said = format!("# {} rules;", lint::rules().count());
+    for document in ["../README.md", "../docs/aws.md"] {
+        let text = std::fs::read_to_string(document).unwrap();
+        assert!(text.contains(&said), "{document}: expected `{said}`");
+    }
+}
+
+#[test]
 fn what_only_looks_like_a_fault_is_left_alone() {
     for edit in edits("near") {
         let scratch = edited(&edit);
