@@ -53,11 +53,17 @@ pub(super) fn place(block: &Block, name: &str) -> usize {
 }
 
 /// An attribute's text, where it is written out.
-fn text<'b>(block: &'b Block, name: &str) -> Option<&'b str> {
+pub(super) fn text<'b>(block: &'b Block, name: &str) -> Option<&'b str> {
     match &block.body.get_attribute(name)?.value {
         Expression::String(text) => Some(text.as_str()),
         _ => None,
     }
+}
+
+/// Whether `dynamic` makes blocks of a kind: what is in them is not looked into.
+pub(super) fn is_made(block: &Block, kind: &str) -> bool {
+    let mut dynamic = block.body.get_blocks("dynamic");
+    dynamic.any(|one| one.has_exact_labels(&[kind]))
 }
 
 fn of_job(block: &Block, job: &Job, notes: &mut Notes<'_>) {
@@ -158,8 +164,7 @@ fn configured(task: &Block, driver: &str, notes: &mut Notes<'_>) {
     };
     let config = task.body.get_blocks("config").next();
     let has = |body: &Body| wanted.iter().any(|name| body.has_attribute(name));
-    // What `dynamic` makes is not looked into.
-    if config.is_some_and(|config| has(&config.body)) || task.body.has_blocks("dynamic") {
+    if config.is_some_and(|config| has(&config.body)) || is_made(task, "config") {
         return;
     }
     let at = config.map_or_else(

@@ -3,13 +3,15 @@
 //!
 //! What Nomad takes comes from a table of its versions (`fields.txt`); types, expressions and what
 //! its servers refuse from the reader that the simulated agent has. That reader does not look into
-//! blocks which the simulator does not honour: of those the table's part is all that is checked.
+//! blocks which the simulator does not honour: of those the table's part is checked, and what is
+//! written out of values (`unread`).
 
 mod fields;
 mod file;
 mod meaning;
 mod reach;
 mod refused;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -247,6 +249,7 @@ pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
                 if !notes.findings.iter().any(|f| f.severity == Severity::Error) {
                     refused::judge(&body, job, &mut notes);
                 }
+                unread::judge(&body, &mut notes);
                 meaning::judge(&body, job, ground, &mut notes);
                 if let Some(aws) = ground.aws {
                     reach::judge(&body, job, aws, &mut notes);

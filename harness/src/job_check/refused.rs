@@ -1,4 +1,4 @@
-//! What Nomad's servers refuse at registration, at the block that it is about.
+//! What Nomad's servers refuse at registration, at the field or the block that it is about.
 
 use agent::jobspec::{self, Refusal};
 use agent::types::Job;
@@ -7,46 +7,168 @@ use hcl_edit::structure::{Block, Body};
 
 use super::{About, Notes};
 
+/// How Nomad's words begin, and what they are about: blocks, and at the end an attribute or a block.
+const ABOUT: &[(&str, &[&str])] = &[
+    ("Auto Promote", &["update", "auto_promote"]),
+    ("Canary count", &["update", "canary"]),
+    ("Delay cannot", &["reschedule", "delay"]),
+    ("Healthy deadline", &["update", "healthy_deadline"]),
+    ("Interval can not", &["restart", "interval"]),
+    ("Interval cannot", &["reschedule", "interval"]),
+    ("Invalid HealthCheck", &["migrate", "health_check"]),
+    ("Invalid delay function", &["reschedule", "delay_function"]),
+    ("Invalid health check", &["update", "health_check"]),
+    ("Job ID", &["id"]),
+    ("Job Name", &["name"]),
+    ("Job datacenter", &["datacenters"]),
+    ("Job priority", &["priority"]),
+    ("Job type \"batch\" does not allow migrate", &["migrate"]),
+    ("Job type \"batch\" does not allow update", &["update"]),
+    ("Job type \"sysbatch\" does not allow migrate", &["migrate"]),
+    ("Job type \"sysbatch\" does not allow update", &["update"]),
+    ("Job type \"system\" does not allow migrate", &["migrate"]),
+    ("KillTimeout", &["kill_timeout"]),
+    ("Max Delay", &["reschedule", "max_delay"]),
+    ("Max parallel", &["update", "max_parallel"]),
+    ("MaxParallel", &["migrate", "max_parallel"]),
+    ("MinHealthyTime", &["migrate", "min_healthy_time"]),
+    ("Minimum healthy time", &["update", "min_healthy_time"]),
+    ("Nomad can only make", &["reschedule", "attempts"]),
+    ("Nomad can't restart", &["restart", "attempts"]),
+    ("Parameterized job", &["parameterized"]),
+    ("Periodic", &["periodic"]),
+    ("Progress deadline", &["update", "progress_deadline"]),
+    ("Restart policy", &["restart", "attempts"]),
+    ("Set the interval", &["reschedule", "interval"]),
+    ("ShutdownDelay", &["shutdown_delay"]),
+    ("Stagger", &["update", "stagger"]),
+    ("System jobs may not have a spread", &["spread"]),
+    ("System jobs may not have an affinity", &["affinity"]),
+    ("System jobs should not have a reschedule", &["reschedule"]),
+    ("Task can't ask for disk", &["resources", "disk"]),
+    ("Task group count", &["count"]),
+    ("Task group network", &["network"]),
+    ("Unknown payload", &["parameterized", "payload"]),
+    ("Unsupported restart mode", &["restart", "mode"]),
+    ("lost_after", &["disconnect", "lost_after"]),
+    ("max_client_disconnect", &["max_client_disconnect"]),
+    ("maximum count", &["scaling", "max"]),
+    ("minimum CPU", &["resources", "cpu"]),
+    ("minimum MemoryMB", &["resources", "memory"]),
+    ("minimum count", &["scaling", "min"]),
+    ("minimum file size", &["logs", "max_file_size"]),
+    ("minimum number of files", &["logs", "max_files"]),
+    (
+        "stop_after_client_disconnect",
+        &["stop_after_client_disconnect"],
+    ),
+    (
+        "stop_on_client_after",
+        &["disconnect", "stop_on_client_after"],
+    ),
+];
+
+/// Blocks that Nomad's words count, and from which number on.
+const COUNTED: &[(&str, &str, usize)] = &[
+    ("Affinity ", "affinity", 1),
+    ("Constraint ", "constraint", 1),
+    ("Service[", "service", 0),
+    ("Spread ", "spread", 1),
+    ("Template ", "template", 1),
+    ("service[", "service", 0),
+];
+
 /// Judges the job with Nomad's defaults.
 pub(super) fn judge(body: &Body, job: &Job, notes: &mut Notes<'_>) {
     let mut job = job.clone();
     jobspec::canonicalize(&mut job);
     for refusal in jobspec::refusals(&job) {
-        let words: Vec<_> = refusal.message.split_whitespace().collect();
-        let message = words.join(" ");
-        // A list of one is that one.
-        let message = message.trim_start_matches("1 error occurred: * ");
-        notes.error(place(body, &job, &refusal), About::Values, message);
+        let (around, found) = around(body, &job, &refusal);
+        for message in single(&refusal.message) {
+            let inner = found.and_then(|block| within(block, &message));
+            // What a group has not said itself it has from its job.
+            let inherited = || around.and_then(|block| within(block, &message));
+            let at = inner.or_else(inherited).or_else(|| found.map(start));
+            notes.error(at.unwrap_or(0), About::Values, message);
+        }
     }
 }
 
-/// Where the innermost block begins that is written in the file: what `dynamic` makes is not, and has
-/// the place of what is around it.
-fn place(body: &Body, job: &Job, refusal: &Refusal) -> usize {
-    let start = |block: &Block| block.ident.span().map_or(0, |span| span.start);
-    let Some(around) = body.get_blocks("job").next() else {
-        return 0;
-    };
-    let mut found = around;
-    if let Some(number) = refusal.group {
-        let names: Vec<&str> = job
-            .task_groups
-            .iter()
-            .map(|one| one.name.as_str())
-            .collect();
-        // A task without a group is one of its own.
-        let group = numbered(around, "group", &names, number);
-        found = match group.or_else(|| numbered(around, "task", &names, number)) {
-            Some(block) => block,
-            None => return start(found),
-        };
-        if let Some(task) = refusal.task {
-            let tasks = job.task_groups[number].tasks.iter();
-            let names: Vec<&str> = tasks.map(|one| one.name.as_str()).collect();
-            found = numbered(found, "task", &names, task).unwrap_or(found);
+/// The errors that Nomad tells in one text, each with the title of its list.
+fn single(text: &str) -> Vec<String> {
+    let mut title = String::new();
+    let mut found = Vec::new();
+    for part in text.split("\n\t* ") {
+        let words: Vec<_> = part.split_whitespace().collect();
+        let is_head = matches!(words.as_slice(), [.., _, "error" | "errors", "occurred:"]);
+        if is_head {
+            // `Task group service validation failed: 2 errors occurred:`
+            for word in &words[..words.len() - 3] {
+                title.push_str(word);
+                title.push(' ');
+            }
+        } else {
+            found.push(format!("{title}{}", words.join(" ")));
         }
     }
-    start(found)
+    found
+}
+
+/// Where that begins in a block which an error is about.
+fn within(block: &Block, message: &str) -> Option<usize> {
+    // `Task group service validation failed: Service[0] ...`
+    let own = message
+        .rsplit("Task group service validation failed: ")
+        .next()?;
+    for (starts, name, first) in COUNTED {
+        let Some(rest) = own.strip_prefix(starts) else {
+            continue;
+        };
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        let number: usize = digits.parse().ok()?;
+        let mut blocks = block.body.get_blocks(name);
+        return blocks.nth(number.checked_sub(*first)?).map(start);
+    }
+    let (_, path) = ABOUT.iter().find(|(starts, _)| own.starts_with(starts))?;
+    let (last, blocks) = path.split_last()?;
+    let mut block = block;
+    for name in blocks {
+        block = block.body.get_blocks(name).next()?;
+    }
+    match block.body.get_attribute(last) {
+        Some(attribute) => attribute.value.span().map(|span| span.start),
+        None => Some(start(block.body.get_blocks(last).next()?)),
+    }
+}
+
+fn start(block: &Block) -> usize {
+    block.ident.span().map_or(0, |span| span.start)
+}
+
+/// The job's block, and the innermost one that is written in the file: what `dynamic` makes is not, and
+/// has the place of what is around it.
+fn around<'b>(
+    body: &'b Body,
+    job: &Job,
+    refusal: &Refusal,
+) -> (Option<&'b Block>, Option<&'b Block>) {
+    let around = body.get_blocks("job").next();
+    let (Some(block), Some(number)) = (around, refusal.group) else {
+        return (around, around);
+    };
+    let groups = job.task_groups.iter();
+    let names: Vec<&str> = groups.map(|one| one.name.as_str()).collect();
+    // A task without a group is one of its own.
+    let group = numbered(block, "group", &names, number);
+    let Some(group) = group.or_else(|| numbered(block, "task", &names, number)) else {
+        return (around, around);
+    };
+    let task = refusal.task.and_then(|task| {
+        let tasks = job.task_groups[number].tasks.iter();
+        let names: Vec<&str> = tasks.map(|one| one.name.as_str()).collect();
+        numbered(group, "task", &names, task)
+    });
+    (around, Some(task.unwrap_or(group)))
 }
 
 /// The block of such a number among all of the kind; of several with the same name, the one that is

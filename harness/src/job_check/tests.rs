@@ -88,6 +88,13 @@ fn a_driver_is_told_what_to_run() {
             "warning: a.nomad.hcl:8:7: `raw_exec` needs `command` in `config`: Nomad takes the job, and the task fails"
         ]
     );
+    // What `dynamic` makes of another kind is no reason to be silent.
+    for (made, warned) in [("template", true), ("config", false)] {
+        let dynamic = format!("dynamic \"{made}\" {{\n for_each = []\n content {{\n }}\n }}\n");
+        let text = without.replace("      config", &format!("{dynamic}      config"));
+        let told = told(&text, &ground);
+        assert_eq!(!told.is_empty(), warned, "{made}: {told:?}");
+    }
     for (driver, key, good) in [
         ("docker", "imge", false),
         ("docker", "image", true),
@@ -165,7 +172,7 @@ fn a_driver_that_no_node_offers_is_told() {
 fn what_servers_refuse_is_told() {
     let text = PLAIN.replace("  group", "  priority = 1000\n\n  group");
     let told = told(&text, &Ground::default());
-    let wanted = "error: a.nomad.hcl:1:1: Job priority must be between [1, 100]";
+    let wanted = "error: a.nomad.hcl:4:14: Job priority must be between [1, 100]";
     assert!(told.iter().any(|line| line == wanted), "{told:?}");
 }
 
@@ -179,8 +186,8 @@ fn what_servers_refuse_is_told_at_the_group_or_task_that_is_wrong() {
     );
     let told = told(&text, &Ground::default());
     let starts = [
-        "error: a.nomad.hcl:14:3: Task group count can't be negative",
-        "error: a.nomad.hcl:17:5: minimum CPU value is 1; got 0",
+        "error: a.nomad.hcl:15:13: Task group count can't be negative",
+        "error: a.nomad.hcl:21:15: minimum CPU value is 1; got 0",
     ];
     for wanted in starts {
         assert!(told.iter().any(|line| line == wanted), "{told:#?}");
@@ -191,6 +198,169 @@ fn what_servers_refuse_is_told_at_the_group_or_task_that_is_wrong() {
     let told: Vec<String> = told.iter().map(ToString::to_string).collect();
     let wanted = "error: a.nomad.hcl:14:3: Job task group 2 redefines 'g' from group 1";
     assert!(told.iter().any(|line| line == wanted), "{told:#?}");
+}
+
+#[test]
+fn what_servers_refuse_is_told_one_by_one_at_its_field() {
+    let update = "update {\n  canary = -1\n  stagger = \"0s\"\n}";
+    let text = with(update).replace("  datacenters", "  priority = 500\n  datacenters");
+    assert_eq!(
+        told(&text, &Ground::default()),
+        [
+            "error: a.nomad.hcl:2:14: Job priority must be between [1, 100]",
+            "error: a.nomad.hcl:7:12: Canary count can not be less than zero: -1 < 0",
+            "error: a.nomad.hcl:8:13: Stagger must be greater than zero: 0s",
+        ]
+    );
+    // A group has it from its job; blocks of a kind are counted.
+    let both = format!(
+        "{update}\nconstraint {{\n  attribute = \"a\"\n  value = \"b\"\n}}\nconstraint {{\n  operator = \"foo\"\n}}"
+    );
+    let text = PLAIN.replace("  datacenters", &format!("{both}\n  datacenters"));
+    assert_eq!(
+        told(&text, &Ground::default()),
+        [
+            "error: a.nomad.hcl:3:12: Canary count can not be less than zero: -1 < 0",
+            "error: a.nomad.hcl:4:13: Stagger must be greater than zero: 0s",
+            "error: a.nomad.hcl:10:1: Constraint 2 validation failed: No LTarget provided but is required by constraint",
+            "error: a.nomad.hcl:10:1: Constraint 2 validation failed: Unknown constraint type \"foo\"",
+        ]
+    );
+    let service = "service {\n  name = \"a\"\n  provider = \"nomad\"\n}\nservice {\n  name = \"b.c\"\n  provider = \"nomad\"\n}";
+    let told = told(&with(service), &Ground::default());
+    let wanted = "error: a.nomad.hcl:9:1: Task group service validation failed: Service[1] b.c validation failed: Service name must be";
+    assert!(
+        told.iter().any(|line| line.starts_with(wanted)),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn blocks_that_no_simulated_agent_reads_are_judged_by_what_is_written_out() {
+    let ground = Ground::default();
+    let in_task =
+        |part: &str| PLAIN.replace("      config", &format!("      {part}\n      config"));
+    let errors = |text: &str| {
+        let told = told(text, &ground);
+        let errors = told.into_iter().filter(|line| line.starts_with("error"));
+        let places = errors.map(|line| line.replace("error: a.nomad.hcl:", ""));
+        places.collect::<Vec<_>>()
+    };
+    for (text, wanted) in [
+        (
+            with("ephemeral_disk {\n size = 1\n}"),
+            vec![
+                "6:9: minimum DiskMB value is 10; got 1",
+                "5:1: log storage (100 MB) must be less than requested disk capacity (1 MB): `max_files` times `max_file_size` in `logs`, and `size` in `ephemeral_disk`",
+            ],
+        ),
+        (
+            in_task("logs {\n max_files = 30\n max_file_size = 10\n}"),
+            vec![
+                "8:7: log storage (300 MB) must be less than requested disk capacity (300 MB): `max_files` times `max_file_size` in `logs`, and `size` in `ephemeral_disk`",
+            ],
+        ),
+        (
+            in_task("artifact {\n mode = \"all\"\n destination = \"../../../etc\"\n}"),
+            vec![
+                "8:7: source must be specified in `artifact`",
+                "9:9: invalid artifact mode \"all\"; must be one of: any, file, dir",
+                "10:16: destination escapes allocation directory",
+            ],
+        ),
+        (
+            in_task("volume_mount {\n volume = \"date\"\n}").replace(
+                "    task",
+                "    volume \"data\" {\n type = \"nfs\"\n}\n    task",
+            ),
+            vec![
+                "5:5: volume has an empty source",
+                "6:9: volume has unrecognized type \"nfs\", expected host or csi",
+                "12:11: volume mount references undefined volume `date` (did you mean `data`?)",
+            ],
+        ),
+        (
+            in_task("resources {\n cores = 2\n cpu = 100\n memory_max = 100\n}"),
+            vec![
+                "9:10: Task can only ask for 'cpu' or 'cores' resource, not both.",
+                "11:15: MemoryMaxMB value (100) should be larger than MemoryMB value (300)",
+            ],
+        ),
+    ] {
+        let mut wanted: Vec<_> = wanted.into_iter().map(str::to_owned).collect();
+        let mut found = errors(&text);
+        wanted.sort();
+        found.sort();
+        assert_eq!(found, wanted, "{text}");
+    }
+    for good in [
+        with("ephemeral_disk {\n size = 200\n}"),
+        with("ephemeral_disk {\n size = var.size\n}\n").replace(
+            "job \"a\"",
+            "variable \"size\" {\n default = 1\n}\njob \"a\"",
+        ),
+        in_task(
+            "artifact {\n source = \"https://example.com/a\"\n destination = \"../alloc/a\"\n}",
+        ),
+        in_task("volume_mount {\n volume = \"v\"\n}").replace(
+            "    task",
+            "    volume \"v\" {\n type = \"host\"\n source = \"v\"\n}\n    task",
+        ),
+        in_task("resources {\n cores = 2\n memory_max = 400\n}"),
+        in_task(
+            "template {\n source = \"local/a.tpl\"\n destination = \"../alloc/a\"\n change_mode = \"script\"\n}",
+        ),
+    ] {
+        assert_eq!(errors(&good), [""; 0], "{good}");
+    }
+}
+
+#[test]
+fn variables_are_declared_once_and_with_exact_types() {
+    let declared = |what: &str| {
+        let text = format!("variable \"x\" {{\n  {what}\n  default = null\n}}\n{PLAIN}");
+        told(&text, &Ground::default())
+    };
+    for good in [
+        "string",
+        "list(map(number))",
+        "object({ a = string, b = list(bool) })",
+        "tuple([string, bool])",
+    ] {
+        assert_eq!(declared(&format!("type = {good}")), [""; 0], "{good}");
+    }
+    for bad in [
+        "any",
+        "\"string\"",
+        "list",
+        "strnig",
+        "list(any)",
+        "tuple(string)",
+        "object({ a = text })",
+    ] {
+        let told = declared(&format!("type = {bad}"));
+        let wanted = "error: a.nomad.hcl:2:10: `";
+        assert!(
+            told.len() == 1 && told[0].starts_with(wanted),
+            "{bad}: {told:?}"
+        );
+        assert!(
+            told[0].contains("is no type of a variable, expected string, "),
+            "{told:?}"
+        );
+    }
+    let told = declared("sensitive = true");
+    assert!(
+        told[0].contains("unknown `sensitive` in `variable`"),
+        "{told:?}"
+    );
+    let twice = format!(
+        "variable \"x\" {{\n  default = 1\n}}\nvariable \"x\" {{\n  default = 2\n}}\n{PLAIN}"
+    );
+    assert_eq!(
+        super::check("a", &twice, &Ground::default()).findings[0].to_string(),
+        "error: a:4:1: variable `x` is declared twice"
+    );
 }
 
 #[test]

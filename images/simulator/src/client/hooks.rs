@@ -87,6 +87,24 @@ async fn each_task_has_its_turn() {
 }
 
 #[tokio::test]
+async fn a_group_without_a_main_task_has_its_turns_too() {
+    let rig = Rig::start();
+    let tasks = [
+        ("after", POSTSTOP, "say runs"),
+        ("then", POSTSTART, "say runs"),
+        ("before", PRESTART, "sleep 0.2; say runs"),
+    ];
+    rig.servers.want(alloc("a1", job("batch", &tasks)));
+    rig.servers
+        .until_status("a1", AllocClientStatus::Complete)
+        .await;
+    assert_eq!(
+        turns(&rig, "a1"),
+        ["before runs", "then runs", "after runs"]
+    );
+}
+
+#[tokio::test]
 async fn a_failed_preparation_keeps_the_work_from_starting() {
     let rig = Rig::start();
     let tasks = [

@@ -65,7 +65,11 @@ impl Phase {
                 }
                 dead(task) && !state(task).failed
             }),
-            Self::Poststart { .. } => of(|p| p == Self::Main).all(|task| started(&task.name)),
+            // A group may have no main task: what prepares it still comes first.
+            Self::Poststart { .. } => {
+                Self::Main.may_start(tasks, states, started)
+                    && of(|p| p == Self::Main).all(|task| started(&task.name))
+            }
             Self::Poststop => of(|p| p != Self::Poststop).all(dead),
         }
     }

@@ -12,6 +12,12 @@ use crate::types::Template;
 /// What a template does that is not simulated, by name; `None` where it can be rendered.
 #[must_use]
 pub fn not_simulated(template: &Template) -> Option<String> {
+    if !template.source_path.is_empty() {
+        return Some("`source` in `template`".to_owned());
+    }
+    if template.change_mode == "script" {
+        return Some("change mode `script` of a template".to_owned());
+    }
     render(template, &|_| Some(String::new())).err()
 }
 

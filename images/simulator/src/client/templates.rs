@@ -31,14 +31,22 @@ pub(super) fn write(task: &Task, dirs: &TaskDirs, mut env: TaskEnv) -> Result<Ta
 fn destination(one: &Template, dirs: &TaskDirs, env: &TaskEnv) -> Result<PathBuf, String> {
     let wanted = env.replace(&one.dest_path);
     let wanted = Path::new(&wanted);
-    let escapes = wanted.components().any(|part| part == Component::ParentDir);
     let root = dirs.shared.parent().unwrap_or(&dirs.shared);
-    let absolute = wanted.starts_with(root);
-    if escapes {
+    let path = if wanted.starts_with(root) {
+        wanted.to_owned()
+    } else {
+        dirs.task.join(wanted.strip_prefix("/").unwrap_or(wanted))
+    };
+    // `..` by its letters: nothing of the path need exist yet.
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(clean.pop()),
+            other => clean.push(other),
+        }
+    }
+    if !clean.starts_with(root) {
         return Err(format!("template destination {} escapes", wanted.display()));
     }
-    if absolute {
-        return Ok(wanted.to_owned());
-    }
-    Ok(dirs.task.join(wanted.strip_prefix("/").unwrap_or(wanted)))
+    Ok(clean)
 }

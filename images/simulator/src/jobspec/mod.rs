@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 
 pub use defaults::canonicalize;
 pub use unsaid::Unsaid;
-pub use validate::{Refusal, refusals, validate};
+pub use validate::{Refusal, escapes, refusals, validate};
 
 use crate::types::Job;
 use reader::{BlockReader, Reader};

@@ -86,12 +86,12 @@ fn templates(task: &BlockReader<'_>) -> Option<Vec<Template>> {
             "error_on_missing_key",
             "gid",
             "once",
-            "source",
             "uid",
             "wait",
         ]);
         let default = Template::default();
         let read = Template {
+            source_path: block.string("source").unwrap_or_default(),
             dest_path: block.string("destination").unwrap_or_default(),
             embedded_tmpl: block.string("data").unwrap_or_default(),
             change_mode: block.string("change_mode").unwrap_or(default.change_mode),
@@ -105,7 +105,8 @@ fn templates(task: &BlockReader<'_>) -> Option<Vec<Template>> {
             envvars: block.bool("env").unwrap_or(false),
         };
         if let Some(what) = template::not_simulated(&read) {
-            block.not_simulated_at("data", &what);
+            let at = ["source", "data"].into_iter().find(|name| block.has(name));
+            block.not_simulated_at(at.unwrap_or_default(), &what);
         }
         block.finish();
         all.push(read);

@@ -1,7 +1,8 @@
 //! `variable` and `locals` blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Attribute, Body};
 
 use super::Problem;
@@ -23,12 +24,14 @@ fn variables(
 ) -> hcl::Map<String, hcl::Value> {
     let file = BlockReader::file(reader, body);
     let mut values = hcl::Map::new();
+    let mut seen = BTreeSet::new();
     for block in file.blocks("variable") {
         let name = block.label();
+        if !seen.insert(name.clone()) {
+            block.problem(format!("variable `{name}` is declared twice"));
+        }
         let kind = variable_type(&block);
-        // Documentation only; sensitive values are not hidden anywhere yet.
         block.ask("description");
-        block.ask("sensitive");
         block.refuse(&["validation"]);
         let default = block.value("default");
         let value = match given.get(&name) {
@@ -63,7 +66,43 @@ fn variable_type(block: &BlockReader<'_>) -> Option<String> {
     let attribute = block.all_attributes().find(|a| a.has_key("type"))?;
     // Asked for, so that it is not reported as unknown; its value is not evaluated.
     block.ask("type");
+    if let Some(why) = type_problem(&attribute.value) {
+        block.problem_at("type", why);
+    }
     Some(attribute.value.to_string().trim().to_owned())
+}
+
+/// What is wrong with a type: Nomad takes exact ones alone, without `any`.
+fn type_problem(expression: &Expression) -> Option<String> {
+    const WANTED: &str = "expected string, number, bool, list(...), set(...), map(...), \
+                          object({...}) or tuple([...])";
+    let refused = || {
+        let text = expression.to_string();
+        Some(format!(
+            "`{}` is no type of a variable, {WANTED}",
+            text.trim()
+        ))
+    };
+    let call = match expression {
+        Expression::Variable(name) => {
+            let is_known = matches!(name.as_str(), "string" | "number" | "bool");
+            return if is_known { None } else { refused() };
+        }
+        Expression::FuncCall(call) => call,
+        _ => return refused(),
+    };
+    let mut arguments = call.args.iter();
+    let (Some(of), None) = (arguments.next(), arguments.next()) else {
+        return refused();
+    };
+    match (call.name.name.as_str(), of) {
+        ("list" | "set" | "map", of) => type_problem(of),
+        ("object", Expression::Object(of)) => {
+            of.iter().find_map(|(_, value)| type_problem(value.expr()))
+        }
+        ("tuple", Expression::Array(of)) => of.iter().find_map(type_problem),
+        _ => refused(),
+    }
 }
 
 /// A value from the submitter: a bare string for string variables, HCL for others.

@@ -246,6 +246,8 @@ pub struct Disconnect {
     reason = "the fields are Nomad's, documented in its API reference"
 )]
 pub struct Template {
+    /// A file of the task's; not simulated.
+    pub source_path: String,
     pub dest_path: String,
     pub embedded_tmpl: String,
     /// What a change of the data does; nothing that is simulated changes.
@@ -263,6 +265,7 @@ impl Default for Template {
     /// Nomad's own defaults (`DefaultTemplate`).
     fn default() -> Self {
         Self {
+            source_path: String::new(),
             dest_path: String::new(),
             embedded_tmpl: String::new(),
             change_mode: "restart".to_owned(),

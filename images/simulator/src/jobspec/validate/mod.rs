@@ -187,6 +187,18 @@ fn groups_in_job(job: &Job) -> Vec<(usize, String)> {
             found.push((i, text));
         }
         seen.push(&group.name);
+        let wrong = match group.stop_after_client_disconnect {
+            Some(after) if after < 0 => {
+                Some("stop_after_client_disconnect must be a positive value")
+            }
+            Some(after)
+                if after > 0 && !matches!(job.job_type, JobType::Service | JobType::Batch) =>
+            {
+                Some("stop_after_client_disconnect can only be set in batch and service jobs")
+            }
+            _ => None,
+        };
+        found.extend(wrong.map(|text| (i, text.to_owned())));
         if job.job_type == JobType::System && group.count > 1 {
             let text = format!(
                 "Job task group {} has count {}. Count cannot exceed 1 with system scheduler",
@@ -308,22 +320,6 @@ fn tasks_in_group(group: &TaskGroup) -> Vec<(Option<usize>, String)> {
         }
         seen.push(&task.name);
     }
-    if !group.tasks.is_empty() && group.tasks.iter().all(|t| t.lifecycle.is_some()) {
-        let text = format!(
-            "Task group {} must have at least one task without a lifecycle hook",
-            group.name
-        );
-        found.push((None, text));
-    }
-    for (i, task) in group.tasks.iter().enumerate() {
-        if task.leader && task.lifecycle.is_some() {
-            let text = format!(
-                "Task {} cannot be a leader and have a lifecycle hook",
-                task.name
-            );
-            found.push((Some(i), text));
-        }
-    }
     if group.tasks.iter().filter(|t| t.leader).count() > 1 {
         let text = "Only one task may be marked as leader".to_owned();
         found.push((None, text));
@@ -364,25 +360,55 @@ fn task_errors(task: &Task) -> Vec<String> {
     found.0
 }
 
+/// Whether a path that is taken from a task's directory leads out of its allocation's.
+#[must_use]
+pub fn escapes(path: &str) -> bool {
+    let mut depth = 1;
+    path.split('/').any(|part| {
+        depth += match part {
+            "" | "." => 0,
+            ".." => -1,
+            _ => 1,
+        };
+        depth < 0
+    })
+}
+
 fn template_errors(template: &Template) -> Vec<String> {
     let mut found = Findings::default();
     found.check(
-        template.embedded_tmpl.is_empty(),
+        template.source_path.is_empty() && template.embedded_tmpl.is_empty(),
         "Must specify a source path or have an embedded template",
     );
     found.check(
         template.dest_path.is_empty(),
         "Must specify a destination for the template",
     );
-    let outside = template.dest_path.split('/').any(|part| part == "..");
-    found.check(outside, "template destination escapes allocation directory");
     found.check(
-        !matches!(template.change_mode.as_str(), "noop" | "restart" | "signal"),
-        format!("Invalid change mode given {:?}", template.change_mode),
+        escapes(&template.dest_path),
+        "destination escapes allocation directory",
     );
+    match template.change_mode.as_str() {
+        "noop" | "restart" | "script" => {}
+        "signal" => {
+            found.check(
+                template.change_signal.is_empty(),
+                "Must specify signal value when change mode is signal",
+            );
+            found.check(
+                template.envvars,
+                "cannot use signals with env var templates",
+            );
+        }
+        _ => found.0.push(
+            "Invalid change mode. Must be one of the following: noop, signal, script, restart"
+                .to_owned(),
+        ),
+    }
+    found.check(template.splay < 0, "Must specify positive splay value");
     let octal = u32::from_str_radix(&template.perms, 8);
     found.check(
-        octal.is_err(),
+        !template.perms.is_empty() && octal.map_or(true, |mode| mode > 0o7777),
         format!("Failed to parse {:?} as octal", template.perms),
     );
     found.0
@@ -400,6 +426,10 @@ fn resource_errors(resources: &Resources) -> Vec<String> {
     );
     let mut found = Findings::default();
     found.part(least.0);
+    found.check(
+        resources.disk_mb > 0,
+        "Task can't ask for disk resources, they have to be specified at the task group level.",
+    );
     found.0
 }
 

@@ -255,6 +255,10 @@ pub(super) fn disconnect(group: &TaskGroup, kind: JobType) -> Vec<String> {
             both,
             "Task group cannot be configured with both max_client_disconnect and stop_after_client_disconnect",
         );
+        found.check(
+            group.max_client_disconnect.is_some_and(|t| t < 0),
+            "max_client_disconnect cannot be negative",
+        );
         return found.0;
     };
     for (_, name) in older.into_iter().filter(|(set, _)| *set) {

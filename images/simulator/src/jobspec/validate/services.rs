@@ -1,5 +1,9 @@
 //! Services and their checks.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::Findings;
 use crate::jobspec::duration;
 use crate::types::{SECOND, Service, ServiceCheck, TaskGroup};
@@ -50,6 +54,14 @@ pub(super) fn of_task(services: Option<&[Service]>) -> Vec<String> {
 
 fn errors(service: &Service) -> Vec<String> {
     let mut found = Findings::default();
+    found.check(
+        !is_name(&service.name),
+        format!(
+            "Service name must be valid per RFC 1123 and can contain only alphanumeric characters or \
+             dashes and must be no longer than 63 characters: {:?}",
+            service.name
+        ),
+    );
     let on_update = service.on_update.as_str();
     let words = ["", "require_healthy", "ignore_warnings", "ignore"];
     found.check(
@@ -75,6 +87,16 @@ fn errors(service: &Service) -> Vec<String> {
         }
     }
     found.0
+}
+
+/// Whether a host could be called so (RFC 1123), whatever stands in the place of its `${...}`.
+fn is_name(name: &str) -> bool {
+    static VARIABLE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\$\{[a-zA-Z0-9_.-]+\}").expect("it compiles"));
+    static NAME: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new("^(?i:[a-z0-9]|[a-z0-9][a-z0-9-]{0,61}[a-z0-9])$").expect("it compiles")
+    });
+    NAME.is_match(&VARIABLE.replace_all(name, "ENV-VAR"))
 }
 
 /// The first thing that is wrong with a check: more Nomad does not tell.
