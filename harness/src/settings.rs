@@ -154,6 +154,13 @@ impl Reader<'_> {
         let mut takers = Vec::new();
         takers_of(command, path, &name, &mut takers);
         let anywhere = path.is_empty() && name == CLUSTER;
+        if takers.is_empty() && CONSENTS.iter().any(|long| key(long) == name) {
+            let message = format!(
+                "`{name}` is a consent: whoever types a command gives it there, and no file does"
+            );
+            self.tell(attribute.key.span(), message);
+            return;
+        }
         if takers.is_empty() && !anywhere {
             let mut known = Vec::new();
             known_below(command, &mut known);

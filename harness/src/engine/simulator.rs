@@ -9,6 +9,7 @@ use semver::Version;
 use super::assembly::{self, BUILT_IN};
 use super::{EngineError, EngineRequest, Program, Workshop, foreign, images};
 use crate::agent_config::CONFIG_DIR;
+use crate::progress::Event;
 use crate::spec::Arch;
 use crate::target::EngineInfo;
 
@@ -18,6 +19,9 @@ pub(super) async fn provide(
     request: &EngineRequest,
     reason: &str,
 ) -> Result<Program, EngineError> {
+    if let Some(unused) = unused(request) {
+        shop.progress.tell(Event::Note(unused));
+    }
     let env = environment(request)?;
     let program = find(shop).await?;
     let elf = assembly::check_program(shop, &program)?;
@@ -42,6 +46,24 @@ pub(super) async fn provide(
         env,
         tools: true,
         reason: reason.to_owned(),
+    })
+}
+
+/// Says what is given of a Nomad that nobody will run: it may stand in a file for other commands.
+fn unused(request: &EngineRequest) -> Option<String> {
+    let given = [
+        (request.version.is_some(), "--nomad-version"),
+        (!request.binaries.is_empty(), "--nomad-binary"),
+        (request.image.is_some(), "--image"),
+    ];
+    let given = given.iter().filter(|(is_given, _)| *is_given);
+    let names: Vec<_> = given.map(|(_, name)| format!("`{name}`")).collect();
+    let follows = agent::FOLLOWS;
+    (!names.is_empty()).then(|| {
+        format!(
+            "the agents are simulated and follow Nomad {follows}; without effect: {}",
+            names.join(", ")
+        )
     })
 }
 
@@ -97,4 +119,23 @@ pub(super) async fn find(shop: &Workshop<'_>) -> Result<PathBuf, EngineError> {
         .find(|path| crate::environment::is_executable(path))
         .or_else(|| shop.environment.find_program("rehearse"))
         .ok_or_else(|| missing("this process is not `rehearse`, and none is near it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_of_a_nomad_that_nobody_runs_is_told() {
+        let nothing = EngineRequest::default();
+        assert_eq!(unused(&nothing), None);
+        let given = EngineRequest {
+            version: Some(Version::new(1, 9, 0)),
+            binaries: [(Arch::Amd64, PathBuf::from("/nomad"))].into(),
+            ..EngineRequest::default()
+        };
+        let told = unused(&given).unwrap();
+        let end = "without effect: `--nomad-version`, `--nomad-binary`";
+        assert!(told.ends_with(end), "{told}");
+    }
 }

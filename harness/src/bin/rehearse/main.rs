@@ -157,6 +157,10 @@ fn main() -> ExitCode {
     }
     let folder = std::env::current_dir().unwrap_or_default();
     let (command, settings) = settings::command_line(&folder);
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for told in settings::misspelt(&command, names) {
+        eprintln!("warning: {told}");
+    }
     let matches = command.get_matches_from(std::env::args_os().map(as_clap_has_it));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let settings = match settings {

@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_with_its_place_and_what_was_meant() {
         let text = "engin = \"simulator\"\nservers = [1, 3]\n\nup {\n  keep = 1\n  timeout = \"soon\"\n  \
-                    plant = \"x\"\n}\nupp {\n}\njob {\n  run {\n    within = 5\n  }\n  run {\n    within = 6\n  }\n}\nformat = \"xml\"\n";
+                    plant = \"x\"\n}\nupp {\n}\njob {\n  run {\n    within = 5\n  }\n  run {\n    within = 6\n  }\n}\nformat = \"xml\"\nyes = true\n";
         let told = problems(text);
         let heads = [
             "rehearse.hcl:1:1: unknown option `engin`: no command has it (did you mean `engine`?)",
@@ -56,6 +56,7 @@ mod tests {
             "rehearse.hcl:9:1: unknown command `upp` (did you mean `up`?)",
             "rehearse.hcl:16:5: `within` stands here twice",
             "rehearse.hcl:19:10: `format` cannot be `xml`: expected text, json",
+            "rehearse.hcl:20:1: `yes` is a consent: whoever types a command gives it there",
         ];
         assert_eq!(told.len(), heads.len(), "{told:#?}");
         for (line, head) in told.iter().zip(heads) {

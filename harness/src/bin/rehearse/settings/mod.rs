@@ -9,6 +9,7 @@ mod file;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
+use nomad_harness::grammar::nearest;
 pub use nomad_harness::settings::SettingsError;
 use nomad_harness::settings::{self, CLUSTER, PREFIX, Setting, key, variable};
 
@@ -79,6 +80,46 @@ pub fn command_line(folder: &Path) -> (Command, Result<Settings, SettingsError>)
     });
     let said = settings.as_ref().map_or(&[][..], |s| s.entries.as_slice());
     (with_all(command, said, &[]), settings)
+}
+
+/// Variables that stand for no option: of this program, of the one in containers, and of the tests.
+const OTHERS: &[&str] = &[
+    NAMED,
+    agent::TIME_SCALE,
+    "REHEARSE_AGENT",
+    "REHEARSE_ANNOUNCED_VERSION",
+    "REHEARSE_PLANT",
+    "REHEARSE_RELEASE_KEY_ADDRESS",
+    "REHEARSE_REQUIRE_DOCKER",
+    "REHEARSE_REQUIRE_EMULATION",
+    "REHEARSE_REQUIRE_MOTO",
+    "REHEARSE_TERRAFORM_PLUGINS",
+    "REHEARSE_UPDATE_DOCS",
+];
+
+/// Returns what to say of variables that look like one of ours and are none. Others may be of whoever
+/// calls this program, and are nobody's mistake.
+pub fn misspelt(command: &Command, names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut known = vec![cluster_names().0];
+    known.extend(OTHERS.iter().map(ToString::to_string));
+    variables_of(command, &mut known);
+    let ours = names.filter(|name| name.starts_with(PREFIX) && !known.contains(name));
+    let told = ours.filter_map(|name| {
+        // The names without what they have in common.
+        let words = known.iter().filter_map(|one| one.strip_prefix(PREFIX));
+        let near = nearest(name.strip_prefix(PREFIX)?, words)?;
+        Some(format!(
+            "the variable {name} is not known and counts for nothing (did you mean {PREFIX}{near}?)"
+        ))
+    });
+    told.collect()
+}
+
+fn variables_of(command: &Command, found: &mut Vec<String>) {
+    found.extend(command.get_arguments().filter_map(variable));
+    command
+        .get_subcommands()
+        .for_each(|sub| variables_of(sub, found));
 }
 
 /// Looks for the file in the folder and above it.
@@ -234,6 +275,30 @@ mod tests {
         }
         let raw = of.get_raw(option).into_iter().flatten();
         raw.map(|one| one.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_variable_that_is_nearly_one_of_ours_is_told() {
+        let names = [
+            "REHEARSE_ENGINE",
+            "REHEARSE_ENGIN",
+            "REHEARSE_NOMAD_BINRY",
+            "REHEARSE_CLUSTER",
+            "REHEARSE_TIME_SCALE",
+            "REHEARSE_OF_ANOTHER_TOOL_ALTOGETHER",
+            "HOME",
+        ];
+        let told = misspelt(&Cli::command(), names.into_iter().map(str::to_owned));
+        let not_known = "is not known and counts for nothing";
+        assert_eq!(
+            told,
+            [
+                format!("the variable REHEARSE_ENGIN {not_known} (did you mean REHEARSE_ENGINE?)"),
+                format!(
+                    "the variable REHEARSE_NOMAD_BINRY {not_known} (did you mean REHEARSE_NOMAD_BINARY?)"
+                ),
+            ]
+        );
     }
 
     #[test]

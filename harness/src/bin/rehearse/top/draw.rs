@@ -14,6 +14,8 @@ use crate::output::wrap;
 
 /// Deployments that are shown at most: the newest say all.
 const DEPLOYMENTS: usize = 4;
+/// Allocations beyond those that run or are about to: the newest say all, and older ones are counted.
+const FINISHED: usize = 5;
 /// Events that a single print shows.
 const EVENTS: usize = 12;
 /// Lines of a section beside its rows: its title.
@@ -60,7 +62,7 @@ pub fn all(frame: &mut Frame<'_>, picture: &Picture) {
     let parts = Layout::vertical([
         Constraint::Length(u16::try_from(head_lines.len()).unwrap_or(u16::MAX)),
         Constraint::Length(lines(picture.agents.len())),
-        Constraint::Max(lines(picture.allocations.len().max(1))),
+        Constraint::Max(lines(allocations_shown(picture))),
         Constraint::Length(lines(deployments)),
         Constraint::Min(3),
     ])
@@ -78,7 +80,7 @@ pub fn all(frame: &mut Frame<'_>, picture: &Picture) {
 pub fn text(picture: &Picture, width: u16) -> String {
     let rows = [
         picture.agents.len(),
-        picture.allocations.len().max(1),
+        allocations_shown(picture),
         picture.deployments.len().clamp(1, DEPLOYMENTS),
         picture.events.len().clamp(1, EVENTS),
     ];
@@ -113,6 +115,14 @@ fn head_of(picture: &Picture, width: u16) -> Vec<Line<'static>> {
     let mut lines = vec![left];
     lines.extend(engine.into_iter().map(Line::from));
     lines
+}
+
+/// How many lines there are of allocations: all that live come first.
+fn allocations_shown(picture: &Picture) -> usize {
+    let (live, finished): (Vec<_>, Vec<_>) =
+        picture.allocations.iter().partition(|one| one.is_live);
+    // With one line for those that are counted.
+    (live.len() + finished.len().min(FINISHED + 1)).max(1)
 }
 
 fn titled(title: String) -> Block<'static> {
@@ -261,6 +271,7 @@ mod tests {
             version: n,
             status: status.to_owned(),
             health: health.to_owned(),
+            is_live: status.starts_with("running"),
             ill: status == "failed",
         };
         Picture {
@@ -310,6 +321,22 @@ mod tests {
     #[test]
     fn a_cluster_is_readable_at_80_columns() {
         insta::assert_snapshot!(text(&picture(), 80));
+    }
+
+    #[test]
+    fn many_finished_allocations_leave_room_for_the_events() {
+        let mut picture = picture();
+        let over = Allocation {
+            status: "complete".to_owned(),
+            is_live: false,
+            ..picture.allocations[0].clone()
+        };
+        picture.allocations.extend(vec![over; 40]);
+        let text = text(&picture, 80);
+        // The failed one is over, too.
+        assert!(text.contains("Allocations: 2 of 43 running"), "{text}");
+        assert_eq!(text.matches("complete").count(), 4 + EVENTS, "{text}");
+        assert!(text.contains("… 36 more"), "{text}");
     }
 
     #[test]

@@ -224,6 +224,7 @@ impl Said {
                 id: one.id.chars().take(8).collect(),
                 node: one.node_name.clone(),
                 version: one.job_version,
+                is_live: !over(one),
                 ill: ["failed", "lost", "unknown"].contains(&one.client_status.as_str())
                     || health == "unhealthy",
                 status,

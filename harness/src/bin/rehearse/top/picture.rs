@@ -15,7 +15,7 @@ pub struct Picture {
     pub trouble: Option<String>,
     /// Servers first.
     pub agents: Vec<Agent>,
-    /// The newest first.
+    /// Those that live first, and of each kind the newest.
     pub allocations: Vec<Allocation>,
     /// The newest first.
     pub deployments: Vec<Deployment>,
@@ -57,6 +57,8 @@ pub struct Allocation {
     pub status: String,
     /// Its health, where a deployment wants to know.
     pub health: String,
+    /// Whether it runs, or is about to.
+    pub is_live: bool,
     /// Whether it failed, or its client is lost.
     pub ill: bool,
 }
