@@ -393,6 +393,7 @@ mod tests {
                 closed_there: Vec::new(),
                 filters: Vec::new(),
                 cloud,
+                version: None,
             });
             let text = tree(&adopted, &spec, &plan, &plan[0], &version, "").write();
             let declared = substitutions(&adopted, &spec, &plan, &plan[0], &version);

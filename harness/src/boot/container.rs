@@ -60,6 +60,8 @@ pub async fn boot(
     let mut booted = outcome?;
     booted.unread = unread;
     booted.notes = super::notes(&subject.user_data);
+    booted.note_missing();
+    booted.hide(&subject.secrets.and_of(&subject.user_data));
     Ok(booted)
 }
 
@@ -92,7 +94,7 @@ impl Container<'_> {
             Again::NotTried
         };
         Ok(Booted {
-            machine: subject.name.clone(),
+            machine: subject.label.clone(),
             calls: self.calls().await?,
             first,
             again,

@@ -14,12 +14,16 @@ mod log;
 mod text;
 mod trace;
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use regex::Regex;
 use serde::Serialize;
 
 use crate::docker::DockerError;
 use crate::engine::EngineError;
+use crate::terraform::aws::Secrets;
 use crate::terraform::aws::parts::{Part, parts};
 
 pub use self::agent::agent_files;
@@ -106,7 +110,11 @@ const TAKEN: &[&str] = &[
     "journalctl",
     "loginctl",
     "cloud-init",
+    "ec2-metadata",
+    "ec2metadata",
     "nc",
+    // A script that was "downloaded", run by a shell.
+    "stand-in",
 ];
 /// Programs that a stand-in looks at, and hands on to the image's own if they are harmless.
 const SEEN: &[&str] = &[
@@ -123,6 +131,7 @@ const SEEN: &[&str] = &[
     "md5sum",
     "shasum",
     "uname",
+    "jq",
 ];
 
 /// How user data is to be run.
@@ -146,8 +155,12 @@ pub struct Terms {
 pub struct Subject {
     /// Its name.
     pub name: String,
+    /// How it is called in what is shown: its name, or more where others have the same.
+    pub label: String,
     /// Its user data.
     pub user_data: String,
+    /// What of it is not to be shown.
+    pub secrets: Secrets,
     /// Its architecture, as Debian has it.
     pub arch: String,
     /// AWS's region.
@@ -243,6 +256,65 @@ impl Booted {
     pub fn is_well(&self) -> bool {
         self.first.end == End::Exited(0)
     }
+}
+
+impl Run {
+    fn hide(&mut self, secrets: &Secrets) {
+        if let Some((_, text)) = &mut self.line {
+            *text = secrets.hide(text);
+        }
+        for line in &mut self.said {
+            *line = secrets.hide(line);
+        }
+    }
+}
+
+impl Booted {
+    /// Takes secrets out of all that is told.
+    fn hide(&mut self, secrets: &Secrets) {
+        self.first.hide(secrets);
+        match &mut self.again {
+            Again::Fails(run) => run.hide(secrets),
+            Again::Changes { files, restarts } => {
+                for text in files.iter_mut().chain(restarts) {
+                    *text = secrets.hide(text);
+                }
+            }
+            Again::Harmless | Again::NotTried => {}
+        }
+        for word in self.calls.iter_mut().flat_map(|call| &mut call.words) {
+            *word = secrets.hide(word);
+        }
+    }
+
+    /// Says of programs that were not found that it is the image which lacks them: the script may be right.
+    fn note_missing(&mut self) {
+        let again = match &self.again {
+            Again::Fails(run) => run.said.as_slice(),
+            _ => &[],
+        };
+        let said = self.first.said.iter().chain(again);
+        let missing: BTreeSet<String> = said.filter_map(|line| missing(line)).collect();
+        self.notes.extend(missing.into_iter().map(|name| {
+            format!(
+                "`{name}` is not in the image that stands for the machine's own, which may have it: \
+                 `--base-image REFERENCE` names another one"
+            )
+        }));
+    }
+}
+
+/// How bash, and plain `sh`, say that there is no such program.
+static MISSING: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?:^|: )(?<bash>[\w./+-]+): command not found|^\S+: (?:line )?\d+: (?<sh>[\w./+-]+): not found$")
+        .expect("a valid pattern")
+});
+
+/// The program that a shell did not find, by what it says of it.
+fn missing(line: &str) -> Option<String> {
+    let found = MISSING.captures(line)?;
+    let name = found.name("bash").or(found.name("sh"))?;
+    Some(name.as_str().to_owned())
 }
 
 /// A part as it is put into the container: what runs it, with which options, and where it begins.
@@ -376,6 +448,44 @@ mod tests {
         assert!(booted(1, Again::NotTried).fails());
     }
 
+    #[test]
+    fn secrets_are_told_nowhere_and_the_image_is_blamed_for_what_it_lacks() {
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        let run = |line: &str| Run {
+            end: End::Exited(127),
+            millis: 0,
+            line: Some((3, line.to_owned())),
+            said: vec![
+                line.to_owned(),
+                "/rehearse/parts/00.bash: line 3: frob: command not found".to_owned(),
+                "/rehearse/parts/00.sh: 5: /opt/x/grok: not found".to_owned(),
+                "jq: command not found (it is not in the image)".to_owned(),
+                "curl: (6) host not found".to_owned(),
+            ],
+        };
+        let line = format!("nomad operator gossip keyring install {key}");
+        let mut booted = Booted {
+            machine: String::new(),
+            first: run(&line),
+            again: Again::Fails(run(&line)),
+            files: Vec::new(),
+            calls: log::read(&format!(
+                "1\u{1f}agent\u{1f}nomad\u{1f}install\u{1f}{key}\u{1e}"
+            )),
+            unread: Vec::new(),
+            notes: Vec::new(),
+        };
+        booted.hide(&Secrets::default().and_of(&format!("encrypt = \"{key}\"\n")));
+        booted.note_missing();
+        let json = serde_json::to_string(&booted).unwrap();
+        assert!(!json.contains(key), "{json}");
+        assert!(render(&booted).contains("install (sensitive value)"));
+        let named: Vec<&str> = { booted.notes.iter() }
+            .filter_map(|note| note.split('`').nth(1))
+            .collect();
+        assert_eq!(named, ["/opt/x/grok", "frob", "jq"]);
+    }
+
     /// What a script prints that runs with the stand-ins before everything else, outside of a container.
     fn with_stand_ins(script: &str) -> String {
         let scratch = tempfile::tempdir().unwrap();
@@ -383,11 +493,25 @@ mod tests {
         let shim = SHIM.replace("dir=/rehearse", &format!("dir={root}/rehearse"));
         std::fs::write(scratch.path().join("source"), shim).unwrap();
         // Made by the shell: a program that this process has just written may be busy.
-        let names = ["curl", "wget", "unzip", "tar", "aws", "sleep"].join(" ");
+        let names = [
+            "curl",
+            "wget",
+            "unzip",
+            "tar",
+            "aws",
+            "sleep",
+            "sudo",
+            "stand-in",
+            "ec2-metadata",
+            "ec2metadata",
+        ]
+        .join(" ");
         let whole = format!(
             "set -e\ncd {root}\nmkdir rehearse shims work\ncp source rehearse/shim\nchmod 0755 rehearse/shim\n\
              for name in {names}; do ln -s {root}/rehearse/shim shims/$name; done\n\
-             echo 1 > rehearse/run\n: > rehearse/steps\ncd work\nPATH={root}/shims:/usr/bin:/bin\n{script}\n"
+             echo 1 > rehearse/run\n: > rehearse/steps\necho i-1 > rehearse/instance\n\
+             echo 10.0.0.7 > rehearse/address\necho eu-central-1 > rehearse/region\n\
+             echo eu-central-1b > rehearse/zone\ncd work\nPATH={root}/shims:/usr/bin:/bin\n{script}\n"
         );
         let output = std::process::Command::new("sh")
             .args(["-c", &whole])
@@ -475,6 +599,47 @@ mod tests {
                        curl -fsSLo nomad_1.11.3_linux_amd64.zip https://x.invalid/nomad_1.11.3_linux_amd64.zip\n\
                        grep linux_amd64 *SUMS | sha256sum -c > /dev/null";
         assert_eq!(with_stand_ins(checked), "");
+    }
+
+    #[test]
+    fn an_installer_that_is_run_does_nothing_and_is_told() {
+        for how in [
+            "curl -fsSL https://get.docker.com | sh",
+            "curl -fsSL https://get.docker.com/ | sudo sh -s -- --version 24",
+            "curl -fsSL https://get.docker.com -o get-docker.sh; sudo sh get-docker.sh",
+            "wget -qO- https://get.docker.com | sh",
+        ] {
+            let said = with_stand_ins(&format!("{how}; cat ../rehearse/log"));
+            let calls = log::read(&said);
+            let last = calls.last().unwrap();
+            assert_eq!(
+                (last.kind, last.line().as_str()),
+                (Kind::Install, "get.docker.com docker"),
+                "{how}: {said}"
+            );
+        }
+        let said = with_stand_ins("curl https://x.invalid/setup.sh | sh; cat ../rehearse/log");
+        let calls = log::read(&said);
+        assert_eq!(
+            calls.last().unwrap().line(),
+            "stand-in for setup.sh",
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn the_metadata_programs_answer_as_the_service_does() {
+        for (script, expected) in [
+            ("ec2-metadata -i", "instance-id: i-1\n"),
+            ("ec2-metadata --local-ipv4 -q", "10.0.0.7\n"),
+            ("ec2-metadata -o | cut -d' ' -f2", "10.0.0.7\n"),
+            ("ec2-metadata -z", "placement: eu-central-1b\n"),
+            ("ec2-metadata -R", "region: eu-central-1\n"),
+            ("ec2metadata --availability-zone", "eu-central-1b\n"),
+            ("ec2metadata --instance-id", "i-1\n"),
+        ] {
+            assert_eq!(with_stand_ins(script), expected, "{script}");
+        }
     }
 
     #[test]

@@ -78,6 +78,7 @@ program() {
 # last_of URL: what an address ends with, without what is asked of it.
 last_of() {
   set -- "${1%%\?*}"
+  set -- "${1%/}"
   echo "${1##*/}"
 }
 
@@ -243,6 +244,38 @@ copied() {
   esac
   [ ! -d "$to" ] || to=${to%/}/$(last_of "$from")
   body "$from" > "$to"
+}
+
+# metadata WORDS...: `ec2-metadata` (Amazon) and `ec2metadata` (Ubuntu): what the metadata service would say.
+metadata() {
+  note machine "$@"
+  asked='' bare=no
+  [ "$me" = ec2-metadata ] || bare=yes
+  for word in "$@"; do
+    case $word in
+      -q | --quiet) bare=yes ;;
+      -i) asked="$asked instance-id" ;;
+      -o) asked="$asked local-ipv4" ;;
+      -v) asked="$asked public-ipv4" ;;
+      -h) asked="$asked local-hostname" ;;
+      -p) asked="$asked public-hostname" ;;
+      -a) asked="$asked ami-id" ;;
+      -t) asked="$asked instance-type" ;;
+      -z) asked="$asked availability-zone" ;;
+      -R) asked="$asked region" ;;
+      -s) asked="$asked security-groups" ;;
+      --*) asked="$asked ${word#--}" ;;
+    esac
+  done
+  for one in ${asked:-ami-id instance-id instance-type local-hostname local-ipv4 availability-zone region}; do
+    case $one in
+      availability-zone) path=placement/$one label=placement ;;
+      region) path=placement/$one label=$one ;;
+      *) path=$one label=$one ;;
+    esac
+    said=$(body "http://169.254.169.254/latest/meta-data/$path")
+    if [ $bare = yes ]; then echo "$said"; else echo "$label: $said"; fi
+  done
 }
 
 # after FLAG WORDS...: the word behind a flag.
@@ -429,5 +462,14 @@ case $me in
     esac
     ;;
   git) note download "$@" ;;
+  ec2-metadata | ec2metadata) metadata "$@" ;;
+  jq) real "$@" ;;
+  # What was "downloaded" is run by a shell: `stand-in for ADDRESS`.
+  stand-in)
+    case $2 in
+      *docker*) me=$2 && note install docker ;;
+      *) note machine "$@" ;;
+    esac
+    ;;
   *) note machine "$@" ;;
 esac

@@ -39,6 +39,7 @@ const PROGRAMS: &[&str] = &[
     "hostname",
     "id",
     "install",
+    "jq",
     "ln",
     "ls",
     "md5sum",

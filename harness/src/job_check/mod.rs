@@ -57,6 +57,8 @@ pub enum About {
     Version,
     /// A driver that no node offers.
     Driver,
+    /// Datacenters in which no node is.
+    Datacenter,
     /// A port that nobody reaches, or of which it is not known who does.
     Port,
     /// A port, and who reaches it.

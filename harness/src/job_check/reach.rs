@@ -1,12 +1,15 @@
 //! Whether a cluster on AWS would let a job's ports be reached, and run its tasks at all.
 //!
+//! Datacenters are those that the clients' configuration names, where that is known of all of them.
 //! A group that is not known whole is not judged: what is not opened there may be opened elsewhere.
+
+use std::collections::BTreeSet;
 
 use agent::types::{Job, Port};
 use hcl_edit::structure::{Block, Body};
 
 use super::meaning::place;
-use super::{About, Notes, Severity};
+use super::{About, Finding, Notes, Severity};
 use crate::spec::Role;
 use crate::terraform::aws::{AwsCluster, Direction, Machine, Peer, Rule};
 
@@ -21,6 +24,7 @@ pub(super) fn judge(body: &Body, job: &Job, aws: &AwsCluster, notes: &mut Notes<
         );
         return;
     };
+    datacenters(body, job, aws, notes);
     let jobs = body.get_blocks("job");
     let groups: Vec<&Block> = jobs.flat_map(|job| job.body.get_blocks("group")).collect();
     for (group, block) in job.task_groups.iter().zip(&groups) {
@@ -57,6 +61,51 @@ pub(super) fn judge(body: &Body, job: &Job, aws: &AwsCluster, notes: &mut Notes<
             }
         }
     }
+}
+
+/// A job that may run in none of the clients' datacenters.
+fn datacenters(body: &Body, job: &Job, aws: &AwsCluster, notes: &mut Notes<'_>) {
+    let there: Option<BTreeSet<String>> = aws.of_role(Role::Client).map(datacenter).collect();
+    // What a variable without a value decides is not known either.
+    let open = |finding: &Finding| finding.about == About::Variable;
+    let (Some(there), Some(wanted)) = (there, job.datacenters.as_deref()) else {
+        return;
+    };
+    let is_there = |wanted: &String| there.iter().any(|name| fits(wanted, name));
+    if wanted.is_empty() || wanted.iter().any(is_there) || notes.findings.iter().any(open) {
+        return;
+    }
+    let block = body.get_blocks("job").next();
+    let named = |names: Vec<&str>| format!("`{}`", names.join("`, `"));
+    let message = format!(
+        "no client is in a datacenter of the job's, {}: they are in {}",
+        named(wanted.iter().map(String::as_str).collect()),
+        named(there.iter().map(String::as_str).collect())
+    );
+    let at = block.map_or(0, |block| place(block, "datacenters"));
+    notes.error(at, About::Datacenter, message);
+}
+
+/// The datacenter of a machine's agent; `None` where it is not known.
+fn datacenter(machine: &Machine) -> Option<String> {
+    let agent = &machine.agent;
+    let whole = !agent.is_empty() && agent.edited.is_empty() && agent.unreadable.is_empty();
+    match agent.get("datacenter") {
+        _ if !whole => None,
+        None => Some("dc1".to_owned()),
+        Some(said) => { said.value.to_text() }.filter(|name| !name.contains(['$', '<', '`'])),
+    }
+}
+
+/// Whether a name is one that is wanted; `*` there stands for anything.
+fn fits(wanted: &str, name: &str) -> bool {
+    let Some((begin, rest)) = wanted.split_once('*') else {
+        return wanted == name;
+    };
+    let after = name.strip_prefix(begin);
+    after.is_some_and(|after| {
+        (0..=after.len()).any(|at| after.get(at..).is_some_and(|end| fits(rest, end)))
+    })
 }
 
 /// A task that needs `raw_exec` where the clients' configuration does not turn it on.
@@ -121,5 +170,26 @@ fn tell(group: &Block, port: &Port, what: &str, allowed: &[String], notes: &mut 
     } else {
         let message = format!("`{label}` ({what}/tcp) is open to {}", allowed.join(", "));
         notes.tell(at, Severity::Note, About::OpenPort, message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (wanted, name, expected) in [
+            ("dc1", "dc1", true),
+            ("dc1", "dc10", false),
+            ("*", "dc1", true),
+            ("eu-*", "eu-west", true),
+            ("eu-*", "us-west", false),
+            ("*-west", "eu-west", true),
+            ("*-west*1", "eu-west-1", true),
+            ("*-west", "eu-west-1", false),
+        ] {
+            assert_eq!(fits(wanted, name), expected, "{wanted} {name}");
+        }
     }
 }

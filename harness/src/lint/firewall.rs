@@ -5,7 +5,14 @@ use std::collections::BTreeSet;
 use super::subject::Subject;
 use super::{Hit, Rule, Severity};
 use crate::spec::{HTTP_PORT, RPC_PORT, Role, SERF_PORT};
+use crate::terraform::Number;
 use crate::terraform::aws::{Direction, Machine, Peer, Rule as Opening};
+
+/// A port of an agent's: the key of its configuration, and the usual number.
+type Listener = (&'static str, u16);
+const HTTP: Listener = ("ports.http", HTTP_PORT);
+const RPC: Listener = ("ports.rpc", RPC_PORT);
+const SERF: Listener = ("ports.serf", SERF_PORT);
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -14,16 +21,15 @@ pub(super) const RULES: &[Rule] = &[
         why: "the agents' ports are the cluster: scanners find an open 4646 within hours",
         mend: "open 4646 to the operator's network, 4647 and 4648 to the cluster's own groups alone",
         check: |subject| {
-            let ports = [HTTP_PORT, RPC_PORT, SERF_PORT].map(i64::from);
-            world(
-                subject,
-                |rule| {
-                    ports
-                        .iter()
-                        .any(|port| rule.covers("tcp", *port) || rule.covers("udp", *port))
-                },
-                "the agents' ports",
-            )
+            let opens = |rule: &Opening| {
+                let machines = subject.machines().iter();
+                let members = machines.filter(|machine| machine.groups.contains(&rule.group));
+                let mut ports = members
+                    .flat_map(|machine| [HTTP, RPC, SERF].map(|one| number(machine, one)))
+                    .flatten();
+                ports.any(|port| rule.covers("tcp", port.into()) || rule.covers("udp", port.into()))
+            };
+            world(subject, opens, "the agents' ports")
         },
     },
     Rule {
@@ -43,7 +49,7 @@ pub(super) const RULES: &[Rule] = &[
                 subject,
                 Role::Server,
                 Role::Server,
-                &[("tcp", RPC_PORT), ("tcp", SERF_PORT)],
+                &[("tcp", RPC), ("tcp", SERF)],
             )
         },
     },
@@ -52,14 +58,14 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Warning,
         why: "gossip probes over UDP first: without it, servers are called failed and alive in turn",
         mend: "open 4648 for UDP as well as for TCP, between servers",
-        check: |subject| closed(subject, Role::Server, Role::Server, &[("udp", SERF_PORT)]),
+        check: |subject| closed(subject, Role::Server, Role::Server, &[("udp", SERF)]),
     },
     Rule {
         id: "clients-cannot-reach-servers",
         severity: Severity::Error,
         why: "clients register and send heartbeats to the servers' 4647: without, no node becomes ready",
         mend: "open 4647 of the servers' group to the clients' group",
-        check: |subject| closed(subject, Role::Client, Role::Server, &[("tcp", RPC_PORT)]),
+        check: |subject| closed(subject, Role::Client, Role::Server, &[("tcp", RPC)]),
     },
     Rule {
         id: "api-unreachable",
@@ -76,6 +82,15 @@ pub(super) const RULES: &[Rule] = &[
         check: gossip_to_clients,
     },
 ];
+
+/// The number of a machine's port; `None` where its configuration says one that is not known here.
+fn number(machine: &Machine, (key, usual): Listener) -> Option<u16> {
+    let Some(setting) = machine.agent.get(key) else {
+        return Some(usual);
+    };
+    let said = setting.value.as_number().and_then(Number::as_usize)?;
+    u16::try_from(said).ok()
+}
 
 fn world(subject: &Subject<'_>, covers: impl Fn(&Opening) -> bool, what: &str) -> Vec<Hit> {
     let used: BTreeSet<&String> = subject
@@ -100,7 +115,7 @@ fn world(subject: &Subject<'_>, covers: impl Fn(&Opening) -> bool, what: &str) -
         .collect()
 }
 
-fn closed(subject: &Subject<'_>, from: Role, to: Role, ports: &[(&str, u16)]) -> Vec<Hit> {
+fn closed(subject: &Subject<'_>, from: Role, to: Role, ports: &[(&str, Listener)]) -> Vec<Hit> {
     let (Some(sender), Some(receiver)) = (
         subject.of_role(from).into_iter().next(),
         subject.of_role(to).into_iter().next(),
@@ -119,11 +134,12 @@ fn closed(subject: &Subject<'_>, from: Role, to: Role, ports: &[(&str, u16)]) ->
         let site = group.and_then(|group| cluster.groups.get(group));
         site.unwrap_or(&machine.site).clone()
     };
-    let closed = |(protocol, port): &(&str, u16)| {
-        if !cluster.opens(sender, receiver, protocol, *port) {
+    let closed = |(protocol, listener): &(&str, Listener)| {
+        let port = number(receiver, *listener)?;
+        if !cluster.opens(sender, receiver, protocol, port) {
             let what = format!("no rule lets {from}s reach {to}s on {port}/{protocol}");
             Some(Hit::new(&site(receiver), what))
-        } else if !cluster.lets_out(sender, receiver, protocol, *port) {
+        } else if !cluster.lets_out(sender, receiver, protocol, port) {
             let what = format!("no rule lets {from}s send to {to}s on {port}/{protocol}");
             Some(Hit::new(&site(sender), what))
         } else {
@@ -142,6 +158,9 @@ fn api_unreachable(subject: &Subject<'_>) -> Vec<Hit> {
     else {
         return Vec::new();
     };
+    let Some(port) = number(server, HTTP) else {
+        return Vec::new();
+    };
     let own: BTreeSet<&String> = subject
         .machines()
         .iter()
@@ -151,7 +170,7 @@ fn api_unreachable(subject: &Subject<'_>) -> Vec<Hit> {
         let outside = !matches!(&rule.peer, Peer::Group(group) if own.contains(group));
         rule.direction == Direction::Ingress
             && server.groups.contains(&rule.group)
-            && rule.covers("tcp", HTTP_PORT.into())
+            && rule.covers("tcp", port.into())
             && outside
     });
     if open {
@@ -164,17 +183,21 @@ fn api_unreachable(subject: &Subject<'_>) -> Vec<Hit> {
         .unwrap_or(&server.site);
     vec![Hit::new(
         site,
-        format!("nothing outside the cluster reaches the servers' API on {HTTP_PORT}"),
+        format!("nothing outside the cluster reaches the servers' API on {port}"),
     )]
 }
 
 fn gossip_to_clients(subject: &Subject<'_>) -> Vec<Hit> {
     let clients = subject.of_role(Role::Client);
-    let servers: BTreeSet<&String> = subject
-        .of_role(Role::Server)
-        .into_iter()
-        .flat_map(|machine| &machine.groups)
-        .collect();
+    let servers = subject.of_role(Role::Server);
+    // The gossip port that a rule opens, of the servers whose group it is of.
+    let opened = |rule: &Opening| {
+        let members = servers
+            .iter()
+            .filter(|one| one.groups.contains(&rule.group));
+        let mut ports = members.filter_map(|one| number(one, SERF));
+        ports.find(|port| rule.covers("tcp", (*port).into()))
+    };
     let lets_in = |rule: &&Opening| {
         clients.iter().any(|client| match &rule.peer {
             Peer::Group(group) => client.groups.contains(group),
@@ -185,21 +208,16 @@ fn gossip_to_clients(subject: &Subject<'_>) -> Vec<Hit> {
     };
     let rules = subject.cluster.rules.iter();
     rules
-        .filter(|rule| {
-            rule.direction == Direction::Ingress
-                && servers.contains(&rule.group)
-                && rule.covers("tcp", SERF_PORT.into())
-        })
+        .filter(|rule| rule.direction == Direction::Ingress)
         .filter(lets_in)
-        .map(|rule| {
+        .filter_map(|rule| {
+            let port = opened(rule)?;
             let by = match &rule.peer {
                 Peer::Cidr(cidr) => format!(": their subnets are in `{cidr}`"),
                 Peer::Group(_) | Peer::Unknown(_) => String::new(),
             };
-            Hit::new(
-                &rule.site,
-                format!("`{}` opens gossip ({SERF_PORT}) to clients{by}", rule.group),
-            )
+            let said = format!("`{}` opens gossip ({port}) to clients{by}", rule.group);
+            Some(Hit::new(&rule.site, said))
         })
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Findings as text, and as SARIF (the format that code hosts show beside the lines).
 
 use std::fmt::Write as _;
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 
@@ -78,7 +79,7 @@ pub fn sarif(findings: &[Finding]) -> serde_json::Value {
                 "message": { "text": format!("{}. Why: {}. Mend: {}.", finding.message, finding.why, finding.mend) },
                 "locations": [{
                     "physicalLocation": {
-                        "artifactLocation": { "uri": finding.site.file.to_string_lossy() },
+                        "artifactLocation": { "uri": uri(&finding.site.file) },
                         "region": { "startLine": finding.site.line, "startColumn": finding.site.column },
                     },
                 }],
@@ -95,10 +96,22 @@ pub fn sarif(findings: &[Finding]) -> serde_json::Value {
     })
 }
 
+/// A file as SARIF names it: relative to where the tool runs, as `main.tf`, without `./` before it. What means
+/// something in an address is written as its number.
+fn uri(file: &Path) -> String {
+    let parts = file.components().filter(|part| *part != Component::CurDir);
+    let path: PathBuf = parts.collect();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~@+,=".contains(&byte);
+    let text = path.to_string_lossy();
+    let written = text.bytes().map(|byte| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    written.collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::terraform::source::Site;
 
@@ -114,5 +127,17 @@ mod tests {
         };
         let text = text(&[finding]);
         assert!(text.contains("\n0 errors, 1 warning, 0 notes; "), "{text}");
+    }
+
+    #[test]
+    fn sarif_names_a_file_from_where_the_tool_runs() {
+        for (file, expected) in [
+            ("./main.tf", "main.tf"),
+            ("./terraform/./main.tf", "terraform/main.tf"),
+            ("../my files/a#1.tf", "../my%20files/a%231.tf"),
+            ("/srv/main.tf", "/srv/main.tf"),
+        ] {
+            assert_eq!(uri(Path::new(file)), expected);
+        }
     }
 }

@@ -45,6 +45,13 @@ pub(super) const RULES: &[Rule] = &[
         check: |subject| of(subject, job_check::Severity::Error, &[About::Driver]),
     },
     Rule {
+        id: "job-in-no-datacenter",
+        severity: Severity::Error,
+        why: "a job is placed in the datacenters that it names alone: where no client is in one, it stays pending",
+        mend: "name a datacenter of the clients' (`datacenter` of their configuration; `dc1` where it says nothing), or `*` from Nomad 1.5 on",
+        check: |subject| of(subject, job_check::Severity::Error, &[About::Datacenter]),
+    },
+    Rule {
         id: "job-port-unreachable",
         severity: Severity::Warning,
         why: "the task runs and is well, and nobody outside its machine gets an answer",
@@ -178,9 +185,12 @@ fn not_judged(subject: &Subject<'_>) -> Vec<Hit> {
         let judged = match finding.about {
             About::Variable => false,
             About::Values | About::Port => !note,
-            About::Names | About::OpenPort | About::Version | About::Driver | About::Rehearsal => {
-                true
-            }
+            About::Names
+            | About::OpenPort
+            | About::Version
+            | About::Driver
+            | About::Datacenter
+            | About::Rehearsal => true,
         };
         if !judged {
             findings.push(finding);

@@ -73,18 +73,13 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Error,
         why: "up to Nomad 1.9.3 the first error of a look-up ends joining for good: a role that is attached a second too late leaves the agent alone until it is restarted",
         mend: "use Nomad 1.9.4 or later, or start the agent only after a look-up has succeeded",
-        check: |subject| match subject.is_before(1, 9, 4) {
-            Some(said) => per_place(cloud_joins(subject).into_iter().map(|(machine, _, site)| {
-                (
-                    machine,
-                    site,
-                    format!(
-                        "Nomad {} gives up after the first error of discovery",
-                        said.version
-                    ),
-                )
-            })),
-            None => Vec::new(),
+        check: |subject| {
+            let joins = cloud_joins(subject).into_iter();
+            per_place(joins.filter_map(|(machine, _, site)| {
+                let version = subject.is_before(machine, (1, 9, 4))?;
+                let said = format!("Nomad {version} gives up after the first error of discovery");
+                Some((machine, site, said))
+            }))
         },
     },
     Rule {

@@ -38,9 +38,11 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn keys(subject: &Subject<'_>, of_rule: impl Fn(&KeyFault) -> bool) -> Vec<Hit> {
-    let version = subject.version.as_ref().map(|said| &said.version);
     let mut hits = Vec::new();
-    for machine in subject.configured() {
+    // A key of one file stands for itself, whatever the others say.
+    for machine in subject.machines() {
+        let said = subject.version_of(machine);
+        let version = said.as_ref().map(|said| &said.version);
         for (path, settings) in machine.agent.by_file() {
             if !is_agents_own(path, &settings) {
                 continue;

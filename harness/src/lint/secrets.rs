@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::subject::{Subject, per_place};
 use super::{Hit, Rule, Severity};
+use crate::terraform::aws::names_a_secret;
 use crate::terraform::resource::Resource;
 use crate::terraform::value::Value;
 
@@ -45,6 +46,13 @@ pub(super) const RULES: &[Rule] = &[
         mend: "use `type = \"SecureString\"`",
         check: plain_parameter,
     },
+    Rule {
+        id: "credentials-in-provider",
+        severity: Severity::Error,
+        why: "whoever can read the configuration, or its history, then acts as the account that makes the cluster",
+        mend: "leave the keys out: `AWS_PROFILE`, `aws sso login` or the role of the machine that runs Terraform gives them; withdraw those that were written down",
+        check: provider_keys,
+    },
 ];
 
 static PRIVATE_KEY: LazyLock<Regex> = LazyLock::new(|| {
@@ -59,37 +67,12 @@ static CREDENTIAL: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"\bAKIA[0-9A-Z]{16}\b|(?:NOMAD_TOKEN|CONSUL_HTTP_TOKEN|VAULT_TOKEN|NOMAD_LICENSE|AWS_SECRET_ACCESS_KEY)=["']?[A-Za-z0-9+/=_.-]{16,}"#).expect("a valid pattern")
 });
 
-fn secret_words(name: &str) -> bool {
-    let name = name.to_lowercase();
-    // A path or an identifier of a secret is none.
-    let harmless = [
-        "_file", "_path", "_arn", "_id", "_name", "_version", "public", "_length", "_dir",
-        "enabled",
-    ]
-    .iter()
-    .any(|end| name.contains(end));
-    !harmless
-        && [
-            "secret",
-            "token",
-            "password",
-            "private_key",
-            "license",
-            "licence",
-            "gossip_key",
-            "encrypt_key",
-            "encryption_key",
-        ]
-        .iter()
-        .any(|word| name.contains(word))
-}
-
 fn user_data(subject: &Subject<'_>) -> Vec<Hit> {
     let sensitive: Vec<(&String, String)> = subject
         .configuration
         .variables
         .iter()
-        .filter(|(name, variable)| variable.sensitive || secret_words(name))
+        .filter(|(name, variable)| variable.sensitive || names_a_secret(name))
         .filter_map(|(name, variable)| {
             Some((
                 name,
@@ -136,7 +119,7 @@ fn unknown_secrets(causes: &[crate::terraform::value::Cause]) -> Vec<String> {
     };
     let named = |what: &str| {
         what.strip_prefix("var.")
-            .is_some_and(|rest| secret_words(rest.split(',').next().unwrap_or(rest)))
+            .is_some_and(|rest| names_a_secret(rest.split(',').next().unwrap_or(rest)))
     };
     causes
         .iter()
@@ -194,7 +177,7 @@ fn default(subject: &Subject<'_>) -> Vec<Hit> {
     variables
         .filter(|(name, variable)| {
             variable.default
-                && secret_words(name)
+                && names_a_secret(name)
                 && variable.value.as_str().is_some_and(|text| !text.is_empty())
         })
         .map(|(name, variable)| {
@@ -211,7 +194,7 @@ fn unmarked(subject: &Subject<'_>) -> Vec<Hit> {
     variables
         .filter(|(name, variable)| {
             !variable.sensitive
-                && secret_words(name)
+                && names_a_secret(name)
                 && !matches!(variable.value, Value::Bool(_) | Value::Null)
         })
         .map(|(name, variable)| {
@@ -221,6 +204,27 @@ fn unmarked(subject: &Subject<'_>) -> Vec<Hit> {
             )
         })
         .collect()
+}
+
+/// Keys of AWS that are written out in a `provider` block, or in what it refers to; a variable's value is none.
+fn provider_keys(subject: &Subject<'_>) -> Vec<Hit> {
+    let configuration = subject.configuration;
+    let given = |text: &str| {
+        let mut variables = configuration.variables.values();
+        variables.any(|variable| variable.value.to_text().as_deref() == Some(text))
+    };
+    let providers = configuration.providers.iter();
+    let providers = providers.filter(|provider| provider.name == "aws");
+    let keys = providers.flat_map(|provider| {
+        let written = ["access_key", "secret_key", "token"].into_iter();
+        written.filter_map(|name| {
+            let text = provider.attributes.get(name)?.to_text()?;
+            let site = provider.sites.get(name).unwrap_or(&provider.site);
+            let said = format!("`{name}` of provider `aws` is written out");
+            (!text.is_empty() && !given(&text)).then(|| Hit::new(site, said))
+        })
+    });
+    keys.collect()
 }
 
 fn plain_parameter(subject: &Subject<'_>) -> Vec<Hit> {
@@ -238,7 +242,7 @@ fn plain_parameter(subject: &Subject<'_>) -> Vec<Hit> {
                 .iter()
                 .find_map(|name| resource.field(name).and_then(Value::to_text))
                 .unwrap_or_default();
-            secret_words(&named)
+            names_a_secret(&named)
                 || named.ends_with("key")
                 || named.contains("gossip")
                 || PRIVATE_KEY.is_match(&text)

@@ -18,8 +18,10 @@ use crate::terraform::source::Site;
 pub(super) struct Subject<'a> {
     pub configuration: &'a Configuration,
     pub cluster: &'a AwsCluster,
-    /// Nomad's version, where the configuration tells it.
+    /// Nomad's version, where the configuration tells it: a variable, or else any machine's user data.
     pub version: Option<Said>,
+    /// The same, where a variable tells it: for all machines.
+    of_all: Option<Said>,
     /// What was found in the jobs' files.
     pub jobs: Vec<job_check::Finding>,
 }
@@ -43,13 +45,15 @@ impl<'a> Subject<'a> {
         cluster: &'a AwsCluster,
         jobs: &[JobFile],
     ) -> Self {
-        let version = variable_version(configuration)
-            .or_else(|| cluster.machines.iter().find_map(script_version));
+        let of_all = variable_version(configuration);
+        let version =
+            { of_all.clone() }.or_else(|| cluster.machines.iter().find_map(script_version));
         let jobs = jobs::findings(jobs, configuration, cluster, version.as_ref());
         Self {
             configuration,
             cluster,
             version,
+            of_all,
             jobs,
         }
     }
@@ -66,12 +70,12 @@ impl<'a> Subject<'a> {
             .collect()
     }
 
-    /// Machines whose agent's configuration was found: others cannot be judged by it.
+    /// Machines whose agent's configuration was found whole: others cannot be judged by it.
     pub(super) fn configured(&self) -> Vec<&'a Machine> {
         self.cluster
             .machines
             .iter()
-            .filter(|machine| !machine.agent.is_empty())
+            .filter(|machine| !machine.agent.is_empty() && machine.agent.edited.is_empty())
             .collect()
     }
 
@@ -90,11 +94,17 @@ impl<'a> Subject<'a> {
             .sum()
     }
 
-    /// Whether the version is known to be at least this one.
-    pub(super) fn is_before(&self, major: u64, minor: u64, patch: u64) -> Option<&Said> {
-        self.version
-            .as_ref()
-            .filter(|said| said.version < Version::new(major, minor, patch))
+    /// The version of a machine's agent: what its own user data says, or else what holds for all. What other
+    /// machines install says nothing of this one.
+    pub(super) fn version_of(&self, machine: &Machine) -> Option<Said> {
+        script_version(machine).or_else(|| self.of_all.clone())
+    }
+
+    /// The version of a machine's agent, where it is known to be older than this one.
+    pub(super) fn is_before(&self, machine: &Machine, than: (u64, u64, u64)) -> Option<Version> {
+        let than = Version::new(than.0, than.1, than.2);
+        let version = self.version_of(machine)?.version;
+        (version < than).then_some(version)
     }
 }
 

@@ -110,9 +110,11 @@ fn unseen(subject: &Subject<'_>) -> Vec<Hit> {
     // is judged, which must not look like praise.
     let machines = subject.machines();
     let nobody = machines.iter().all(|machine| machine.role.is_none());
-    let unseen = machines
-        .iter()
-        .filter(|machine| machine.agent.is_empty() && (machine.role.is_some() || nobody));
+    let unseen = machines.iter().filter(|machine| {
+        let agent = &machine.agent;
+        let none = agent.is_empty() && agent.edited.is_empty();
+        none && (machine.role.is_some() || nobody)
+    });
     let said = if nobody {
         "neither servers nor clients are told apart here, and no agent's configuration was found"
     } else {
@@ -137,7 +139,16 @@ fn unseen(subject: &Subject<'_>) -> Vec<Hit> {
                 (machine, site.clone(), said)
             })
     });
-    per_place(unseen.chain(unread))
+    let edited = machines.iter().flat_map(|machine| {
+        machine.agent.edited.iter().map(move |(path, line, site)| {
+            let said = format!(
+                "`{path}` is edited later by line {line} of the user data, and was not read: nothing of this \
+                 agent's configuration is judged by what is absent"
+            );
+            (machine, site.clone(), said)
+        })
+    });
+    per_place(unseen.chain(unread).chain(edited))
 }
 
 fn has_tls(machine: &Machine) -> bool {

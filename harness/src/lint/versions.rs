@@ -16,24 +16,16 @@ pub(super) const RULES: &[Rule] = &[
         severity: Severity::Warning,
         why: "below Nomad 1.3 the default is 2: autopilot cannot tell the cluster's health, and a killed leader is thrown out of Raft",
         mend: "set `server.raft_protocol = 3`",
-        check: |subject| match subject.is_before(1, 3, 0) {
-            Some(said) => per_place(
-                subject
-                    .configured_as(Role::Server)
-                    .into_iter()
-                    .filter(|machine| machine.agent.get("server.raft_protocol").is_none())
-                    .map(|machine| {
-                        (
-                            machine,
-                            agent_site(machine),
-                            format!(
-                                "`server.raft_protocol` is not set, and Nomad {} takes 2",
-                                said.version
-                            ),
-                        )
-                    }),
-            ),
-            None => Vec::new(),
+        check: |subject| {
+            let servers = subject.configured_as(Role::Server).into_iter();
+            let unset =
+                servers.filter(|machine| machine.agent.get("server.raft_protocol").is_none());
+            per_place(unset.filter_map(|machine| {
+                let version = subject.is_before(machine, (1, 3, 0))?;
+                let said =
+                    format!("`server.raft_protocol` is not set, and Nomad {version} takes 2");
+                Some((machine, agent_site(machine), said))
+            }))
         },
     },
     Rule {

@@ -35,6 +35,10 @@ pub struct Adoption {
     /// How agents that ask AWS for the servers (`provider=aws`) find them here; nothing where none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud: Option<CloudJoin>,
+    /// Nomad's version, where the configuration tells it; once the agents are there, only if another one runs
+    /// here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Substitution>,
 }
 
 /// How agents that ask a cloud for the servers find them here.
@@ -129,12 +133,36 @@ impl Adoption {
             .cloud
             .as_ref()
             .map(|cloud| format!("; {}", cloud.text()));
+        let version = self.version.as_ref().and_then(|version| {
+            let (theirs, ours) = version.theirs.as_ref().zip(version.ours.as_ref())?;
+            Some(format!("; Nomad {theirs} there, {ours} here"))
+        });
         format!(
-            "agents as in {}, but for {} keys that are declared (cluster.json){}",
+            "agents as in {}, but for {} keys that are declared (cluster.json){}{}",
             self.source,
             keys.len(),
+            version.unwrap_or_default(),
             cloud.unwrap_or_default()
         )
+    }
+
+    /// Takes it that this version runs here: where it is theirs, there is nothing to declare.
+    pub fn runs(&mut self, version: &semver::Version) {
+        let plain = |version: &semver::Version| {
+            let mut plain = version.clone();
+            plain.build = semver::BuildMetadata::EMPTY;
+            plain
+        };
+        let theirs = self
+            .version
+            .as_ref()
+            .and_then(|said| said.theirs.as_ref()?.parse().ok());
+        if theirs.is_none_or(|theirs| plain(&theirs) == plain(version)) {
+            self.version = None;
+        }
+        if let Some(said) = &mut self.version {
+            said.ours = Some(version.to_string());
+        }
     }
 
     /// Returns what an agent does not let in; nothing where all is open to it.
@@ -264,6 +292,7 @@ mod tests {
             closed_there: Vec::new(),
             filters: Vec::new(),
             cloud: None,
+            version: None,
         };
         let plain = "agents as in terraform, but for 2 keys that are declared (cluster.json)";
         assert_eq!(adoption.note(), plain);
@@ -280,5 +309,40 @@ mod tests {
         let replaced =
             "; the servers' addresses take the place of `provider=aws`: this Nomad lacks it";
         assert_eq!(adoption.note(), format!("{plain}{replaced}"));
+    }
+
+    #[test]
+    fn another_version_than_theirs_is_declared() {
+        let mut adoption = Adoption {
+            source: "terraform".to_owned(),
+            prefer: None,
+            reading: Vec::new(),
+            agents: Vec::new(),
+            closed_there: Vec::new(),
+            filters: Vec::new(),
+            cloud: None,
+            version: None,
+        };
+        let said = Substitution {
+            key: "Nomad's version".to_owned(),
+            theirs: Some("1.8.3".to_owned()),
+            ours: None,
+            why: String::new(),
+            place: None,
+        };
+        let mut note = |version: &str, said: Option<&Substitution>| {
+            adoption.version = said.cloned();
+            adoption.runs(&version.parse().unwrap());
+            adoption.note()
+        };
+        let told = note("1.11.3", Some(&said));
+        assert!(told.ends_with("; Nomad 1.8.3 there, 1.11.3 here"), "{told}");
+        for (version, said) in [
+            ("1.8.3", Some(&said)),
+            ("1.8.3+ent", Some(&said)),
+            ("1.11.3", None),
+        ] {
+            assert!(!note(version, said).contains("Nomad"), "{version}");
+        }
     }
 }

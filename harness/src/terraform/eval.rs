@@ -109,9 +109,16 @@ pub fn eval(expr: &Expression, origin: &Origin, scope: &Scope<'_>) -> Evaluated 
         Expression::Bool(value) => Ok(Value::Bool(*value.value())),
         Expression::Number(number) => {
             // The text, not the parsed number: that one is a binary fraction.
-            let text = number
+            let mut text = number
                 .as_repr()
                 .map_or_else(|| number.value().to_string(), |repr| repr.to_string());
+            // What stands for one that the parser does not take, and, which is as well, what really is so.
+            let stands_for_another = text
+                .strip_prefix("1e")
+                .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte == b'0'));
+            if let Some(span) = expr.span().filter(|_| stands_for_another) {
+                origin.text(span).clone_into(&mut text);
+            }
             Number::parse(&text)
                 .map(Value::Number)
                 .ok_or_else(|| fault(site(), "a number beyond this reader's 128 bits"))

@@ -18,8 +18,10 @@ impl Number {
         }
         let divisor = gcd(numerator.unsigned_abs(), denominator.unsigned_abs());
         let divisor = i128::try_from(divisor).ok()?.max(1) * denominator.signum();
-        Some(Self {
-            numerator: numerator.checked_div(divisor)?,
+        let numerator = numerator.checked_div(divisor)?;
+        // It has no negative.
+        (numerator != i128::MIN).then_some(Self {
+            numerator,
             denominator: denominator.checked_div(divisor)?,
         })
     }
@@ -38,7 +40,10 @@ impl Number {
             return None;
         }
         let digits: i128 = format!("{whole}{decimals}").parse().ok()?;
-        let shift = exponent - i32::try_from(decimals.len()).ok()?;
+        if digits == 0 {
+            return Self::fraction(0, 1);
+        }
+        let shift = exponent.checked_sub(i32::try_from(decimals.len()).ok()?)?;
         let power = 10_i128.checked_pow(shift.unsigned_abs())?;
         if shift >= 0 {
             Self::fraction(digits.checked_mul(power)?, 1)
@@ -60,6 +65,17 @@ impl Number {
     pub fn as_usize(self) -> Option<usize> {
         self.as_i64()
             .and_then(|number| usize::try_from(number).ok())
+    }
+
+    /// Whether a binary fraction of 64 bits is exactly this.
+    #[must_use]
+    pub fn is_double(self) -> bool {
+        let exponents = 1_i128 << 60;
+        let digits = self.numerator.unsigned_abs();
+        let significant = digits >> digits.trailing_zeros().min(127);
+        self.denominator.count_ones() == 1
+            && self.denominator <= exponents
+            && significant < 1 << f64::MANTISSA_DIGITS
     }
 
     /// Whether it is a whole number.
@@ -194,13 +210,24 @@ impl PartialOrd for Number {
 
 impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
-        match (
-            self.numerator.checked_mul(other.denominator),
-            other.numerator.checked_mul(self.denominator),
-        ) {
-            (Some(left), Some(right)) => left.cmp(&right),
-            // Products that do not fit: compare the whole parts, which always do.
-            _ => self.floor().numerator.cmp(&other.floor().numerator),
+        let (mut left, mut right) = (*self, *other);
+        loop {
+            let wholes = left.floor().numerator.cmp(&right.floor().numerator);
+            let rest = |one: Self| one.numerator.rem_euclid(one.denominator);
+            match (wholes, rest(left), rest(right)) {
+                (Ordering::Equal, 0, 0) => return Ordering::Equal,
+                (Ordering::Equal, 0, _) => return Ordering::Less,
+                (Ordering::Equal, _, 0) => return Ordering::Greater,
+                // Of what is left of two, that is smaller of which 1 is the larger multiple.
+                (Ordering::Equal, one, another) => {
+                    let upside_down = |over: i128, of: Self| Self {
+                        numerator: of.denominator,
+                        denominator: over,
+                    };
+                    (left, right) = (upside_down(another, right), upside_down(one, left));
+                }
+                (decided, ..) => return decided,
+            }
         }
     }
 }
@@ -240,6 +267,35 @@ mod tests {
     fn what_never_ends_has_no_decimals() {
         assert_eq!(number("1").over(number("3")).unwrap().decimal(), None);
         assert_eq!(number("1").over(number("0")), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_none_and_never_something_else() {
+        for text in [
+            "1.5e400",
+            "1e39",
+            "-170141183460469231731687303715884105728",
+            "1e-2147483648",
+            "0.1e-2147483647",
+            "999999999999999999999999999999999999999999",
+        ] {
+            assert_eq!(Number::parse(text), None, "{text}");
+        }
+        assert_eq!(number("0e400"), number("0"));
+        let digits = "123456789012345678901234567890";
+        assert_eq!(number(digits).to_string(), digits);
+        // Products of these do not fit, and yet they are put in order.
+        let (small, large) = ("1.0000000000000000000000001", "1.0000000000000000000000002");
+        assert!(number(small) < number(large) && number(large) > number(small));
+        assert!(number("-1.5") < number("-1.25") && number("2") < number("2.1"));
+        let doubles = ["0.5", "9007199254740992", "1180591620717411303424", "-0.75"];
+        assert!(doubles.iter().all(|text| number(text).is_double()));
+        let others = [
+            "0.1",
+            "9007199254740993",
+            "2503155504993241601315571986085849",
+        ];
+        assert!(!others.iter().any(|text| number(text).is_double()));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::Body;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 /// A place in a file, or an option of the command line, which has no lines.
@@ -168,7 +169,7 @@ impl Origin {
 ///
 /// With line and column of the first character that does not fit.
 pub fn parse_body(source: &Source) -> Result<Body, SyntaxError> {
-    hcl_edit::parser::parse_body(&source.text).map_err(|error| SyntaxError {
+    with_large_numbers(&source.text, hcl_edit::parser::parse_body).map_err(|error| SyntaxError {
         site: Site {
             file: source.path.clone(),
             line: error.location().line(),
@@ -176,6 +177,53 @@ pub fn parse_body(source: &Source) -> Result<Body, SyntaxError> {
         },
         message: error.message().to_owned(),
     })
+}
+
+/// A number as it is written.
+static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").expect("a valid pattern")
+});
+
+/// Parses a text in which numbers may be larger than the parser's own are: each that it does not take is 1 to
+/// it, written in as many characters (`1e000`), so that all else stands where it stands. What it really is,
+/// `eval` reads from the source.
+fn with_large_numbers<T>(
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, hcl_edit::parser::Error>,
+) -> Result<T, hcl_edit::parser::Error> {
+    let mut masked = None;
+    loop {
+        match parse(masked.as_deref().unwrap_or(text)) {
+            Ok(parsed) => return Ok(parsed),
+            Err(error) => {
+                let known = masked.as_deref().unwrap_or(text);
+                match without_number_at(known, error.location().offset()) {
+                    Some(next) => masked = Some(next),
+                    None => return Err(error),
+                }
+            }
+        }
+    }
+}
+
+/// The text with 1 in the place of a number that begins in its line, if that is too large for the parser.
+fn without_number_at(text: &str, offset: usize) -> Option<String> {
+    let offset = offset.min(text.len());
+    let start = text.get(..offset)?.rfind('\n').map_or(0, |at| at + 1);
+    let too_large = |number: &str| {
+        let whole = number.bytes().all(|byte| byte.is_ascii_digit());
+        match whole {
+            true => number.parse::<u64>().is_err(),
+            false => number.parse::<f64>().is_ok_and(f64::is_infinite),
+        }
+    };
+    let numbers = NUMBER.find_iter(text.get(start..)?);
+    let number = numbers
+        .take_while(|found| start + found.start() <= offset)
+        .find(|found| start + found.end() >= offset && too_large(found.as_str()))?;
+    let (begin, end) = (start + number.start(), start + number.end());
+    let one = format!("1e{}", "0".repeat(end - begin - 2));
+    Some(format!("{}{one}{}", &text[..begin], &text[end..]))
 }
 
 /// An expression, and where it stands.
@@ -196,7 +244,8 @@ pub struct Code {
 pub fn parse_expression(origin: &Origin, length: usize) -> Result<Code, SyntaxError> {
     // The parser makes newlines insignificant between parentheses, so it gets a pair; hence spans
     // count from one byte before the piece, which a template's opening brace always has.
-    match hcl_edit::parser::parse_expr(&format!("({})", origin.text(0..length))) {
+    let text = format!("({})", origin.text(0..length));
+    match with_large_numbers(&text, hcl_edit::parser::parse_expr) {
         Ok(expr) => Ok(Code {
             expr,
             origin: Origin {

@@ -201,7 +201,7 @@ pub fn read_text(source: &Arc<Source>) -> Result<Configuration, ToldError> {
         variables: variables(&json, &start),
         providers: providers(&json, &start, &told.resources),
         requirements: requirements(&json, &start),
-        outputs: outputs(&json),
+        outputs: outputs(&json, &start),
         remarks: remarks(&json, &start),
         resources: told.resources,
         unevaluated: told.unevaluated,
@@ -372,7 +372,7 @@ impl Told {
             .as_object()
             .into_iter()
             .flatten()
-            .map(|(name, value)| (name.clone(), from_json(value)))
+            .map(|(name, value)| (name.clone(), from_json(value, &site)))
             .collect();
         for (name, open) in self.open.remove(&address).unwrap_or_default() {
             let value = attributes.remove(&name).unwrap_or(Value::Null);
@@ -537,7 +537,7 @@ fn variables(json: &Json, site: &Site) -> BTreeMap<String, Variable> {
         .map(|(name, variable)| {
             let declared = &json["configuration"]["root_module"]["variables"][name];
             let variable = Variable {
-                value: from_json(&variable["value"]),
+                value: from_json(&variable["value"], site),
                 site: site.clone(),
                 sensitive: declared["sensitive"] == true,
                 default: false,
@@ -547,13 +547,13 @@ fn variables(json: &Json, site: &Site) -> BTreeMap<String, Variable> {
         .collect()
 }
 
-fn outputs(json: &Json) -> BTreeMap<String, Value> {
+fn outputs(json: &Json, site: &Site) -> BTreeMap<String, Value> {
     let planned = json["planned_values"]["outputs"].as_object();
     let outputs = planned.or_else(|| json["values"]["outputs"].as_object());
     outputs
         .into_iter()
         .flatten()
-        .map(|(name, output)| (name.clone(), from_json(&output["value"])))
+        .map(|(name, output)| (name.clone(), from_json(&output["value"], site)))
         .collect()
 }
 

@@ -89,6 +89,8 @@ pub enum Why {
     NoValue,
     /// A provider's, backend's or other state's value.
     Elsewhere,
+    /// A number of more digits than are kept here.
+    Number,
     /// The expression is in error, or beyond this reader.
     Error,
 }
@@ -103,6 +105,7 @@ impl fmt::Display for Why {
             Self::RemoteModule => "a module that is not in a local folder",
             Self::NoValue => "a variable without a value",
             Self::Elsewhere => "known elsewhere only",
+            Self::Number => "a number of more digits than are kept here",
             Self::Error => "in error",
         })
     }
@@ -294,10 +297,12 @@ impl Value {
         match self {
             Self::Null => Json::Null,
             Self::Bool(value) => Json::Bool(*value),
+            // One that JSON's own numbers do not hold here is a text, digit by digit.
             Self::Number(number) => number
                 .decimal()
-                .and_then(|text| serde_json::from_str(&text).ok())
-                .unwrap_or_else(|| Json::String(number.to_string())),
+                .and_then(|text| serde_json::from_str::<serde_json::Number>(&text).ok())
+                .filter(|json| Number::parse(&json.to_string()).as_ref() == Some(number))
+                .map_or_else(|| Json::String(number.to_string()), Json::Number),
             Self::String(text) => Json::String(text.clone()),
             Self::Tuple(elements) | Self::List(elements) | Self::Set(elements) => {
                 elements.iter().map(Value::to_json).collect()

@@ -227,7 +227,7 @@ fn read_json(source: &Source) -> Result<BTreeMap<String, Raw>, VariableError> {
     let keys = top_keys(&source.text);
     let raw = |(name, value): (String, serde_json::Value)| {
         let site = source.site(keys.get(&name).copied().unwrap_or(0));
-        let value = from_json(&value);
+        let value = from_json(&value, &site);
         (name, Raw { value, site })
     };
     Ok(json.into_iter().map(raw).collect())

@@ -49,7 +49,7 @@ pub async fn run(
         match boot::nothing_to_run(&subject.user_data) {
             Some(why) => ignored.push(format!(
                 "`{}`: its user data has nothing to run: {why}",
-                subject.name
+                subject.label
             )),
             None => to_run.push(subject),
         }
@@ -255,13 +255,24 @@ fn subjects(cluster: &AwsCluster) -> (Vec<(usize, Subject)>, Vec<String>) {
         .unwrap_or_else(|| "us-east-1".to_owned());
     let mut subjects = Vec::new();
     let mut left_out = Vec::new();
+    let name = |machine: &Machine| machine.name.known().unwrap_or(&machine.address).clone();
+    let label = |machine: &Machine| {
+        let own = name(machine);
+        let others = cluster.machines.iter().filter(|one| name(one) == own);
+        match others.count() {
+            1 => own,
+            _ => format!("{own} ({})", machine.address),
+        }
+    };
     for (at, machine) in cluster.machines.iter().enumerate() {
         match user_data(machine) {
             Ok(user_data) => subjects.push((
                 at,
                 Subject {
-                    name: machine.name.known().unwrap_or(&machine.address).clone(),
+                    name: name(machine),
+                    label: label(machine),
                     user_data,
+                    secrets: cluster.secrets.clone(),
                     arch: machine.arch.unwrap_or(Arch::Amd64).to_string(),
                     region: region.clone(),
                     zone: machine.zone(&region),
@@ -284,4 +295,43 @@ fn user_data(machine: &Machine) -> Result<String, String> {
     data.text
         .clone()
         .ok_or_else(|| format!("no text of user data is known ({})", data.site))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use nomad_harness::terraform::{Inputs, read};
+
+    use super::*;
+
+    #[test]
+    fn machines_of_one_name_are_told_apart_by_their_addresses() {
+        let scratch = tempfile::tempdir().unwrap();
+        let text = r##"
+resource "aws_instance" "server" {
+  count     = 2
+  user_data = "#!/bin/sh\n"
+  tags      = { Name = "server" }
+}
+resource "aws_instance" "client" {
+  user_data = "#!/bin/sh\n"
+  tags      = { Name = "client" }
+}
+"##;
+        std::fs::write(scratch.path().join("main.tf"), text).unwrap();
+        let configuration = read(scratch.path(), &Inputs::default()).unwrap();
+        let (subjects, _) = subjects(&AwsCluster::of(&configuration, Path::new(".")));
+        let labels: Vec<&str> = { subjects.iter() }
+            .map(|(_, subject)| subject.label.as_str())
+            .collect();
+        assert_eq!(
+            labels,
+            [
+                "server (aws_instance.server[0])",
+                "server (aws_instance.server[1])",
+                "client"
+            ]
+        );
+    }
 }

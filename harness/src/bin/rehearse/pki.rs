@@ -160,8 +160,9 @@ fn rotate(args: &RotateArgs) -> Result<ExitCode, Failure> {
     };
     let files =
         pki::rotate(dir, region, OffsetDateTime::now_utc()).map_err(|error| match &error {
-            RotateError::Authority { .. } => {
-                Failure::input(error).hint(format!("rehearse pki create --dir {}", dir.display()))
+            RotateError::Authority { path, .. } => {
+                let hint = authority_hint(dir, path);
+                Failure::input(error).hint(hint)
             }
             RotateError::Region { .. } | RotateError::Tls(_) => Failure::input(error).hint(
                 format!("rehearse pki show --dir {} --region REGION", dir.display()),
@@ -177,6 +178,18 @@ fn rotate(args: &RotateArgs) -> Result<ExitCode, Failure> {
         output::text(&format!("set pki_version = {next} in {}", tfvars.display()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to type where a file of the authority cannot be read. A folder with another part of one is not made
+/// anew: its key is kept elsewhere, as it should be, and is wanted here for as long as this takes.
+fn authority_hint(dir: &Path, missing: &Path) -> String {
+    match dir.join("ca").is_dir() {
+        true => format!(
+            "cp WHERE-IT-IS-KEPT {}    # and remove it again afterwards",
+            missing.display()
+        ),
+        false => format!("rehearse pki create --dir {}", dir.display()),
+    }
 }
 
 fn show(args: &FolderArgs, context: &Context) -> ExitCode {
@@ -276,5 +289,32 @@ mod tests {
             "{told}"
         );
         assert!(told.contains("rehearse pki create --dir nope"), "{told}");
+    }
+
+    #[test]
+    fn an_authority_whose_key_is_kept_elsewhere_is_not_made_anew() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("pki");
+        pki::create(&dir, "global", OffsetDateTime::now_utc()).unwrap();
+        let key = dir.join("ca/nomad-agent-ca-key.pem");
+        std::fs::remove_file(&key).unwrap();
+        let rotated = |dir: &Path| {
+            let folder = FolderArgs {
+                dir: dir.to_owned(),
+                region: "global".to_owned(),
+            };
+            let told = rotate(&RotateArgs {
+                folder,
+                tfvars: None,
+            });
+            told.err().map(|one| format!("{one:?}")).unwrap()
+        };
+        let told = rotated(&dir);
+        let hint = format!("cp WHERE-IT-IS-KEPT {}", key.display());
+        assert!(
+            told.contains(&hint) && !told.contains("pki create"),
+            "{told}"
+        );
+        assert!(rotated(&scratch.path().join("nope")).contains("rehearse pki create --dir"));
     }
 }

@@ -194,8 +194,12 @@ fn against(cluster: &AwsCluster, other: &Path, format: Format) -> Result<ExitCod
             for open in &witness.not_compared {
                 output::text(&format!("not compared: {open}"));
             }
+            let in_part = match witness.alike_in_part {
+                0 => String::new(),
+                number => format!(", {number} alike in all that was compared"),
+            };
             output::text(&format!(
-                "{} machines alike, {} differences, {} facts not compared",
+                "{} machines alike{in_part}, {} differences, {} facts not compared",
                 witness.alike,
                 witness.differences.len(),
                 witness.not_compared.len()

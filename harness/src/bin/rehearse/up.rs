@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
+use nomad_harness::lint;
 use nomad_harness::spec::{Adoption, CloudJoin, ClusterSpec, Role, Substitution};
 use nomad_harness::target::docker::{DockerCluster, Options, bring_up};
 use nomad_harness::target::{AgentInfo, EngineInfo, Target as _};
@@ -134,6 +135,14 @@ fn take_over(
         Failure::input(format!("{error}{told}")).hint(format!("rehearse lint {}", from.display()))
     })?;
     agents.adoption.reading = reading;
+    let version = lint::nomad_version(configuration, cluster);
+    agents.adoption.version = version.map(|(version, site)| Substitution {
+        key: "Nomad's version".to_owned(),
+        why: format!("another one is at hand here (`--nomad-version {version}` asks for theirs)"),
+        theirs: Some(version.to_string()),
+        ours: None,
+        place: Some(site.to_string()),
+    });
     let number = |role: Role| {
         let of_role = agents.adoption.agents.iter().filter(|one| one.role == role);
         u16::try_from(of_role.count()).unwrap_or(u16::MAX)
@@ -184,21 +193,27 @@ fn declared(adoption: &Adoption) -> String {
             text.push_str(&format!("\n  not known, and taken for granted: {unsure}"));
         }
     }
-    for ((role, key), (count, change)) in lines {
-        let or_nothing =
-            |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-        let place = change
-            .place
-            .as_ref()
-            .map_or_else(String::new, |place| format!("  {place}"));
-        text.push_str(&format!(
-            "\n  {count} {role}s: {key}: {} there, {} here: {}{place}",
-            or_nothing(&change.theirs),
-            or_nothing(&change.ours),
-            change.why
-        ));
+    if let Some(version) = &adoption.version {
+        text.push_str(&format!("\n  {}", in_a_line(version)));
+    }
+    for ((role, _), (count, change)) in lines {
+        text.push_str(&format!("\n  {count} {role}s: {}", in_a_line(change)));
     }
     text
+}
+
+/// What is other here, and why.
+fn in_a_line(change: &Substitution) -> String {
+    let or_nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+    let place = change.place.as_ref();
+    format!(
+        "{}: {} there, {} here: {}{}",
+        change.key,
+        or_nothing(&change.theirs),
+        or_nothing(&change.ours),
+        change.why,
+        place.map_or_else(String::new, |place| format!("  {place}"))
+    )
 }
 
 fn report(cluster: &DockerCluster, after: Duration, format: Format) {

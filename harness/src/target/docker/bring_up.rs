@@ -357,7 +357,10 @@ struct Attempt<'a> {
 /// Writes down what adopted agents have otherwise here, now that version and addresses are known.
 fn declared(spec: &ClusterSpec, version: &Version, plan: &[AgentPlan]) -> ClusterSpec {
     let mut declared = spec.clone();
-    let adoption = declared.adoption.as_mut();
+    let mut adoption = declared.adoption.as_mut();
+    if let Some(adoption) = &mut adoption {
+        adoption.runs(version);
+    }
     for adopted in adoption.into_iter().flat_map(|one| &mut one.agents) {
         if let Some(agent) = plan.iter().find(|agent| agent.name == adopted.name) {
             let changes = agent_config::substitutions(adopted, spec, plan, agent, version);

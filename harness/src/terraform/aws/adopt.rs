@@ -93,6 +93,7 @@ pub fn adopt(
         closed_there: cluster.closed(),
         filters: filters(cluster),
         cloud: cloud_join(configuration, cluster),
+        version: None,
     };
     Ok(Agents {
         adoption,
@@ -142,7 +143,10 @@ fn agent(machine: &Machine) -> Result<Adopted, Vec<String>> {
     if !names_a_container(&name) {
         wrong.push(at(
             &machine.site,
-            format!("`{name}` is no name for a container: a-z, 0-9 and `-` are"),
+            format!(
+                "`{}` is no name for a container: a-z, 0-9 and `-` are",
+                machine.name
+            ),
         ));
     }
     let Some(role) = machine.role else {

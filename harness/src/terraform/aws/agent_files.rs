@@ -6,13 +6,15 @@ use std::sync::Arc;
 use hcl_edit::Span as _;
 use hcl_edit::structure::{Body, Structure};
 use serde::{Serialize, Serializer};
+use serde_json::Value as Json;
 
 use super::places::Places;
 use super::script::WrittenFile;
 use crate::spec::Role;
 use crate::terraform::eval::Scope;
+use crate::terraform::functions::from_json;
 use crate::terraform::resource::{Evaluated, evaluate, value_or_reason};
-use crate::terraform::source::{Origin, Site, Source, parse_body};
+use crate::terraform::source::{Origin, Site, Source, SyntaxError, parse_body};
 use crate::terraform::value::Value;
 
 /// The agent's configuration of one machine: all files together, as Nomad merges them.
@@ -72,13 +74,12 @@ impl AgentFiles {
                 path: PathBuf::from(&file.path),
                 text: file.content.clone(),
             });
-            match parse_body(&source) {
-                Ok(body) => {
-                    let origin = Origin::whole(source);
-                    let scope = Scope::new(None, std::path::Path::new("/"));
-                    let evaluated = evaluate(&body, &origin, &scope);
-                    let (mut settings, mut empty) = (Vec::new(), Vec::new());
-                    walk(&body, &origin, "", &mut settings, &mut empty);
+            match said(source) {
+                Ok(Said {
+                    evaluated,
+                    settings,
+                    empty,
+                }) => {
                     let lines = file.content.lines().count();
                     let sites = (1..=lines)
                         .filter_map(|line| Some((line, find(file.first_line + line - 1)?)))
@@ -302,6 +303,86 @@ impl Parsed {
     }
 }
 
+/// What a file says.
+#[derive(Default)]
+struct Said {
+    evaluated: Evaluated,
+    settings: Vec<(String, Value, usize)>,
+    empty: Vec<(String, usize)>,
+}
+
+/// Reads a file: HCL, or JSON, which the agent takes under either name.
+fn said(source: Arc<Source>) -> Result<Said, SyntaxError> {
+    if source.text.trim_start().starts_with('{') {
+        return said_in_json(&source);
+    }
+    let body = parse_body(&source)?;
+    let origin = Origin::whole(source);
+    let scope = Scope::new(None, std::path::Path::new("/"));
+    let mut said = Said {
+        evaluated: evaluate(&body, &origin, &scope),
+        ..Said::default()
+    };
+    walk(&body, &origin, "", &mut said.settings, &mut said.empty);
+    Ok(said)
+}
+
+fn said_in_json(source: &Source) -> Result<Said, SyntaxError> {
+    let at = |line: usize, column: usize| Site {
+        file: source.path.clone(),
+        line: line.max(1),
+        column: column.max(1),
+    };
+    let json: serde_json::Map<String, Json> =
+        serde_json::from_str(&source.text).map_err(|error| SyntaxError {
+            site: at(error.line(), error.column()),
+            message: error.to_string(),
+        })?;
+    let mut said = Said::default();
+    members(&json, source, ("", 1), &mut said);
+    for (name, value) in &json {
+        let value = from_json(value, &at(1, 1));
+        said.evaluated.attributes.insert(name.clone(), value);
+    }
+    Ok(said)
+}
+
+/// Every key of an object, those in it resolved to paths; a list of objects is as many blocks. JSON is read
+/// without places: a key's line is the first that holds it, from that of what it is in on.
+fn members(
+    json: &serde_json::Map<String, Json>,
+    source: &Source,
+    (prefix, from): (&str, usize),
+    said: &mut Said,
+) {
+    for (name, value) in json {
+        let quoted = format!("\"{name}\"");
+        let mut lines = source.text.lines().enumerate().skip(from - 1);
+        let line = lines.find(|(_, line)| line.contains(&quoted));
+        let line = line.map_or(from, |(index, _)| index + 1);
+        let key = format!("{prefix}{name}");
+        let blocks: Option<Vec<_>> = match value {
+            Json::Object(inner) => Some(vec![inner]),
+            Json::Array(inner) if !inner.is_empty() => inner.iter().map(Json::as_object).collect(),
+            _ => None,
+        };
+        let Some(blocks) = blocks else {
+            let site = Site {
+                line,
+                ..Site::start_of(&source.path)
+            };
+            said.settings.push((key, from_json(value, &site), line));
+            continue;
+        };
+        for block in blocks {
+            if block.is_empty() {
+                said.empty.push((key.clone(), line));
+            }
+            members(block, source, (&format!("{key}."), line), said);
+        }
+    }
+}
+
 /// Every key of a body, blocks and their labels resolved to paths: `plugin.raw_exec.config.enabled`.
 fn walk(
     body: &Body,
@@ -406,6 +487,37 @@ mod tests {
             read_off.get("server.enabled").unwrap().site.to_string()
         );
         assert!(left.executed && !read_off.executed);
+    }
+
+    #[test]
+    fn json_says_the_same_as_hcl() {
+        let text = r#"{
+  "data_dir": "/opt/nomad",
+  "server": { "enabled": true, "encrypt": "x" },
+  "plugin": [
+    { "raw_exec": { "config": { "enabled": true } } }
+  ],
+  "telemetry": {},
+  "ports": [{}]
+}
+"#;
+        let path = "/etc/nomad.d/a.json";
+        let files = AgentFiles::of(&[(path.to_owned(), text.to_owned())]);
+        assert!(files.unreadable.is_empty(), "{:?}", files.unreadable);
+        assert_eq!(files.role(), Some(Role::Server));
+        assert_eq!(files.flag("plugin.raw_exec.config.enabled"), Some(true));
+        let place = |key: &str| files.get(key).unwrap().site.to_string();
+        assert_eq!(place("server.encrypt"), format!("{path}:3"));
+        let empty: Vec<(String, usize)> = { files.empty_blocks(path).into_iter() }
+            .map(|(key, site)| (key, site.line))
+            .collect();
+        assert_eq!(
+            empty,
+            [("ports".to_owned(), 8), ("telemetry".to_owned(), 7)]
+        );
+        let broken = AgentFiles::of(&[(path.to_owned(), "{\n  \"server\": ,\n}\n".to_owned())]);
+        let (_, told, _) = &broken.unreadable[0];
+        assert!(told.ends_with("at line 2 column 13"), "{told}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::agent_files::AgentFiles;
 use super::fact::Fact;
 use super::places::Places;
 use super::script::WrittenFile;
-use super::{addresses, arch_of, parts};
+use super::{Secrets, addresses, arch_of, parts};
 use crate::spec::{Arch, Role, STAND_IN_INSTANCE, Subnet};
 use crate::terraform::resource::Resource;
 use crate::terraform::source::Site;
@@ -194,14 +194,19 @@ pub(super) fn unread(configuration: &Configuration) -> Vec<Unevaluated> {
 }
 
 /// Returns every machine of the configuration.
-pub(super) fn machines(configuration: &Configuration, places: &Places) -> Vec<Machine> {
+pub(super) fn machines(
+    configuration: &Configuration,
+    places: &Places,
+    secrets: &Secrets,
+) -> Vec<Machine> {
     let defaults = default_tags(configuration);
     let mut machines = Vec::new();
     let resources = configuration.resources.iter();
     for resource in resources.filter(|resource| !resource.id.data) {
         match resource.id.kind.as_str() {
             "aws_instance" | "aws_spot_instance_request" | "aws_autoscaling_group" => {
-                machines.push(machine(configuration, resource, &defaults, places));
+                let world = (configuration, places, secrets);
+                machines.push(machine(world, resource, &defaults));
             }
             _ => {}
         }
@@ -228,46 +233,6 @@ fn default_tags(configuration: &Configuration) -> BTreeMap<String, String> {
             .attribute("tags")
     });
     tags(block)
-}
-
-/// Values of sensitive variables that are longer are found inside of others, too; shorter ones by chance.
-const SECRET_CHARS_MIN: usize = 4;
-
-/// Tags as they are shown: in the place of one that holds a sensitive variable's value stands what Terraform
-/// prints there.
-fn shown(
-    tags: &BTreeMap<String, String>,
-    configuration: &Configuration,
-) -> BTreeMap<String, String> {
-    let mut secrets = Vec::new();
-    let variables = configuration.variables.values();
-    for variable in variables.filter(|variable| variable.sensitive) {
-        texts(&variable.value, &mut secrets);
-    }
-    let is_secret = |text: &String| {
-        secrets.iter().any(|secret| {
-            text == secret || (secret.len() >= SECRET_CHARS_MIN && text.contains(*secret))
-        })
-    };
-    let show = |text: &String| match is_secret(text) {
-        true => "(sensitive value)".to_owned(),
-        false => text.clone(),
-    };
-    tags.iter()
-        .map(|(name, text)| (name.clone(), show(text)))
-        .collect()
-}
-
-/// Every text in a value.
-fn texts<'v>(value: &'v Value, into: &mut Vec<&'v str>) {
-    match value {
-        Value::String(text) if !text.is_empty() => into.push(text),
-        value => {
-            let elements = value.elements().into_iter().flatten();
-            let members = value.attributes().into_iter().flat_map(BTreeMap::values);
-            elements.chain(members).for_each(|one| texts(one, into));
-        }
-    }
 }
 
 fn tags(value: Option<&Value>) -> BTreeMap<String, String> {
@@ -426,10 +391,9 @@ fn networks(configuration: &Configuration, subnets: Option<&Value>) -> Vec<Subne
 
 /// `resource` says how many there are, and is what they are called after.
 fn machine(
-    configuration: &Configuration,
+    (configuration, places, secrets): (&Configuration, &Places, &Secrets),
     resource: &Resource,
     defaults: &BTreeMap<String, String>,
-    places: &Places,
 ) -> Machine {
     let grouped = resource.id.kind == "aws_autoscaling_group";
     let said = Said::of(resource, grouped, configuration);
@@ -441,7 +405,8 @@ fn machine(
         .unwrap_or_default();
     let (tags, tags_whole) = all_tags(resource, grouped, &said, defaults);
     let tags_site = resource.site_of(if grouped { "tag" } else { "tags" });
-    let (role, role_from) = role(&agent, &tags, resource);
+    let shown_tags = secrets.shown(&tags);
+    let (role, role_from) = role(&agent, &tags, &shown_tags, resource);
     let instance_type = said.text(&["instance_type"]);
     let placed = if grouped {
         "vpc_zone_identifier"
@@ -462,7 +427,7 @@ fn machine(
     let whole = |path: &str| said.fact(&[path], as_whole);
     Machine {
         address: resource.address.clone(),
-        name: name(&tags, &agent, &tags_site),
+        name: name(&tags, &agent, &tags_site, secrets),
         count: count(resource, grouped),
         role,
         role_from,
@@ -471,7 +436,7 @@ fn machine(
         place,
         networks: networks(configuration, resource.field(placed)),
         instance_type,
-        shown_tags: shown(&tags, configuration),
+        shown_tags,
         tags,
         tags_whole,
         tags_site,
@@ -581,7 +546,13 @@ fn group_tags(group: &Resource) -> BTreeMap<String, String> {
     all
 }
 
-fn name(tags: &BTreeMap<String, String>, agent: &AgentFiles, site: &Site) -> Fact<String> {
+/// The agent's own name, or else the tag `Name`. One that holds a secret is not known to anybody here.
+fn name(
+    tags: &BTreeMap<String, String>,
+    agent: &AgentFiles,
+    site: &Site,
+    secrets: &Secrets,
+) -> Fact<String> {
     let said = agent.get("name").and_then(|setting| {
         let value = setting.value.to_text()?;
         Some((value, setting.site))
@@ -608,12 +579,19 @@ fn name(tags: &BTreeMap<String, String>, agent: &AgentFiles, site: &Site) -> Fac
             site: site.clone(),
         })
     };
-    own.or_else(tagged).or(open).unwrap_or(Fact::Absent)
+    match own.or_else(tagged).or(open).unwrap_or(Fact::Absent) {
+        Fact::Known { value, site } if secrets.are_in(&value) => Fact::Unknown {
+            expression: "sensitive value".to_owned(),
+            site,
+        },
+        name => name,
+    }
 }
 
 fn role(
     agent: &AgentFiles,
     tags: &BTreeMap<String, String>,
+    shown: &BTreeMap<String, String>,
     group: &Resource,
 ) -> (Option<Role>, String) {
     if let Some((role, why)) = enabled(agent) {
@@ -622,7 +600,10 @@ fn role(
     let tagged = tags
         .iter()
         .filter(|(name, _)| *name != "Name")
-        .find_map(|(name, value)| Some((role_in(value)?, format!("tag `{name}` is `{value}`"))));
+        .find_map(|(name, value)| {
+            let why = format!("tag `{name}` is `{}`", shown[name]);
+            Some((role_in(value)?, why))
+        });
     let called = &group.id.name;
     if tagged.is_none() && is_of_another_program(called) {
         let why = format!("the resource is called `{called}`, which is no agent of Nomad");
@@ -635,7 +616,7 @@ fn role(
     // Last, as it may hold the names of other things, too.
     let name_tag = || {
         let name = tags.get("Name")?;
-        Some((role_in(name)?, format!("tag `Name` is `{name}`")))
+        Some((role_in(name)?, format!("tag `Name` is `{}`", shown["Name"])))
     };
     match tagged.or_else(named).or_else(name_tag) {
         Some((role, why)) => (Some(role), why),
@@ -914,6 +895,27 @@ resource "aws_instance" "server" {
         });
         assert_eq!(json["tags"], shown);
         assert!(!cluster.to_text(false).contains("s3cr3t"));
+    }
+
+    #[test]
+    fn a_name_that_holds_a_sensitive_value_is_shown_nowhere() {
+        let cluster = cluster(
+            r#"
+variable "suffix" {
+  default   = "s3cr3t"
+  sensitive = true
+}
+resource "aws_instance" "a" {
+  tags = { Name = "server-${var.suffix}" }
+}
+"#,
+        );
+        let machine = &cluster.machines[0];
+        assert_eq!(machine.role, Some(Role::Server));
+        assert_eq!(machine.name.to_string(), "<sensitive value>");
+        let json = serde_json::to_string(&cluster).unwrap();
+        assert!(!json.contains("s3cr3t"), "{json}");
+        assert!(!cluster.to_text(true).contains("s3cr3t"));
     }
 
     #[test]

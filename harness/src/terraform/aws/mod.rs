@@ -13,6 +13,8 @@ mod permissions;
 mod places;
 mod processors;
 mod script;
+mod secrets;
+mod shell;
 mod text;
 mod witness;
 
@@ -35,6 +37,7 @@ pub use self::permissions::may_not_describe;
 pub use self::places::Places;
 pub use self::processors::arch_of;
 pub use self::script::WrittenFile;
+pub use self::secrets::{Secrets, names_a_secret};
 pub use self::witness::Witness;
 
 /// A cluster as a configuration describes it.
@@ -60,6 +63,9 @@ pub struct AwsCluster {
     pub remarks: Vec<Remark>,
     /// Versions of Terraform and providers that are demanded, where they are.
     pub requirements: BTreeMap<String, Fact<String>>,
+    /// Values that are not to be shown.
+    #[serde(skip)]
+    pub secrets: Secrets,
 }
 
 impl AwsCluster {
@@ -68,7 +74,8 @@ impl AwsCluster {
     #[must_use]
     pub fn of(configuration: &Configuration, dir: &Path) -> Self {
         let places = Places::of(configuration, dir);
-        let mut machines = machines::machines(configuration, &places);
+        let secrets = Secrets::of(configuration);
+        let mut machines = machines::machines(configuration, &places, &secrets);
         machines.sort_by(|one, other| (one.role, &one.address).cmp(&(other.role, &other.address)));
         // Machines without a known role come last, not first.
         machines.sort_by_key(|machine| machine.role.is_none());
@@ -85,6 +92,7 @@ impl AwsCluster {
             unevaluated,
             remarks: configuration.remarks.clone(),
             requirements: requirements(configuration),
+            secrets,
         }
     }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::cloud_config::{self, CloudConfig};
 use super::script::{WrittenFile, commands, edits, written_files};
+use super::shell::Variables;
 
 /// One part of user data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,8 +123,12 @@ pub(super) fn read(text: &str) -> (Vec<WrittenFile>, Vec<String>) {
     for (part, first) in parts(text) {
         let written = match part {
             Part::Script(script) => {
-                let commands = commands(&script).into_iter();
-                run.extend(commands.map(|(line, command)| (line + first, command)));
+                let commands = commands(&script);
+                let all = commands.iter().map(|(_, command)| command.as_str());
+                let variables = Variables::of(all);
+                let expanded =
+                    |(line, command): (usize, String)| (line + first, variables.expand(&command));
+                run.extend(commands.into_iter().map(expanded));
                 written_files(&script)
             }
             Part::CloudConfig(config) => {
@@ -135,9 +140,12 @@ pub(super) fn read(text: &str) -> (Vec<WrittenFile>, Vec<String>) {
                 };
                 // They run when all files are there, wherever they stand.
                 let own: Vec<WrittenFile> = config.written();
+                let all = || config.commands.iter().flat_map(|command| command.lines());
+                let variables = Variables::of(all());
                 let edited = |file: &WrittenFile| {
-                    let mut all = config.commands.iter().flat_map(|command| command.lines());
-                    all.find(|command| edits(command, &file.path)).map(line)
+                    all()
+                        .find(|command| edits(&variables.expand(command), &file.path))
+                        .map(line)
                 };
                 let own = own.into_iter().map(|file| WrittenFile {
                     edited: edited(&file).map(|line| line.saturating_sub(first)),
@@ -229,6 +237,23 @@ mod tests {
         );
         let config = "#cloud-config\nruncmd:\n  - sed -i s/1/2/ /etc/a\nwrite_files:\n  - path: /etc/a\n    content: x\n";
         assert_eq!(edited(config), [Some(3)]);
+        // A path that a shell variable holds.
+        let demo = "#!/bin/sh\nCONFIGDIR=/etc/nomad.d\ncat > /etc/nomad.d/nomad.hcl <<EOF\nname = \"HOSTN\"\nEOF\n";
+        for path in [
+            "$CONFIGDIR/nomad.hcl",
+            "\"${CONFIGDIR}/nomad.hcl\"",
+            "\"$CONFIGDIR\"/nomad.hcl",
+            "$ELSEWHERE/nomad.hcl",
+        ] {
+            let command = format!("{demo}sed -i \"s/HOSTN/$HOSTNAME/\" {path}\n");
+            assert_eq!(edited(&command), [Some(6)], "{path}");
+        }
+        assert_eq!(
+            edited(&format!("{demo}sed -i s/a/b/ $CONFIGDIR/other.hcl\n")),
+            [None]
+        );
+        let config = "#cloud-config\nruncmd:\n  - D=/etc\n  - sed -i s/1/2/ $D/a\nwrite_files:\n  - path: /etc/a\n    content: x\n";
+        assert_eq!(edited(config), [Some(4)]);
         let later = MIME.replace(
             "IyEvYmluL3NoCmVjaG8K",
             &STANDARD.encode("#!/bin/sh\necho >> /etc/nomad.d/a.hcl\n"),

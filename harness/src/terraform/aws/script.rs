@@ -1,17 +1,20 @@
 //! Files that a script writes, by reading its here-documents.
 //!
 //! This is not execution: what an `if` leaves out is taken as written, and `$VARIABLES` of the shell stay
-//! as they are. It is enough to see what an agent's configuration will say.
+//! as they are, but for those in paths that are assigned once and written out. It is enough to see what an
+//! agent's configuration will say.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde::Serialize;
 
+use super::shell::Variables;
+
 /// A file that a script writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WrittenFile {
-    /// Its path, as the script writes it.
+    /// Its path, as the script writes it; variables that are assigned once and written out are put in.
     pub path: String,
     /// Its text.
     pub content: String,
@@ -46,6 +49,8 @@ static PATH: LazyLock<Regex> = LazyLock::new(|| {
 #[must_use]
 pub fn written_files(script: &str) -> Vec<WrittenFile> {
     let lines: Vec<&str> = script.lines().collect();
+    let all = commands(script);
+    let variables = Variables::of(all.iter().map(|(_, command)| command.as_str()));
     let mut files = Vec::new();
     let mut at = 0;
     while at < lines.len() {
@@ -80,7 +85,8 @@ pub fn written_files(script: &str) -> Vec<WrittenFile> {
             content.push_str(body);
             content.push('\n');
         }
-        let command = HEREDOC.replace(line, " ");
+        let command = HEREDOC.replace(line, " ").replace(['"', '\''], "");
+        let command = variables.expand(&command);
         if let Some((path, appends, mode)) = target(&command) {
             files.push(WrittenFile {
                 path,
@@ -151,22 +157,25 @@ pub fn commands(script: &str) -> Vec<(usize, String)> {
     commands
 }
 
-/// Whether a command makes another text of a file: in its place, from it into another one, or over it.
+/// Whether a command makes another text of a file: in its place, from it into another one, or over it. Where
+/// the folder of one of the two is a variable whose value is not known, files of one name are one.
 #[must_use]
 pub fn edits(command: &str, path: &str) -> bool {
-    let between = |c: char| c.is_whitespace() || "\"'`;|&<>()".contains(c);
+    let between = |c: char| c.is_whitespace() || "`;|&<>()".contains(c);
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let is_it = |word: &str| {
         let glob = word
             .strip_suffix("*.hcl")
             .or_else(|| word.strip_suffix('*'));
+        let open = word.contains('$') || path.contains('$');
         word == path
             || word == name
-            || glob.is_some_and(|glob| glob.trim_end_matches('/') == folder)
+            || (open && word.rsplit('/').next() == Some(name))
+            || glob.is_some_and(|glob| {
+                glob.trim_end_matches('/') == folder || (open && glob.ends_with('/'))
+            })
     };
-    // One command after the other: `mv` of one is not for the file of the next.
-    let pieces = command.split("&&").flat_map(|piece| piece.split([';']));
-    for piece in pieces {
+    for piece in &pieces(command) {
         let words: Vec<&str> = piece
             .split(between)
             .filter(|word| !word.is_empty())
@@ -184,6 +193,26 @@ pub fn edits(command: &str, path: &str) -> bool {
         }
     }
     false
+}
+
+/// One command after the other, without quotes: `mv` of one is not for the file of the next. What is quoted is
+/// one word, unless a shell is given it as its script.
+fn pieces(line: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut quote = None;
+    let mut chars = line.chars().peekable();
+    while let Some(c) = chars.next() {
+        let piece = pieces.last_mut().expect("there is always one");
+        let within = quote.is_some() && !piece.contains(" -c ");
+        match c {
+            '"' | '\'' if quote == Some(c) => quote = None,
+            '"' | '\'' if quote.is_none() => quote = Some(c),
+            ';' if !within => pieces.push(String::new()),
+            '&' if !within && chars.next_if_eq(&'&').is_some() => pieces.push(String::new()),
+            c => piece.push(c),
+        }
+    }
+    pieces
 }
 
 /// The file that a command with a here-document writes: after `>`, as `tee`'s argument, or the first
@@ -228,6 +257,11 @@ mod tests {
             "envsubst < /etc/nomad.d/server.hcl > /etc/nomad.d/real.hcl",
             "sed s/a/b/ /etc/nomad.d/server.hcl > /tmp/x && mv /tmp/x /etc/nomad.d/server.hcl",
             "mv /tmp/other.hcl /etc/nomad.d/server.hcl",
+            "sed -i \"s/a/b; s/c/d/\" \"/etc/nomad.d\"/server.hcl",
+            "bash -c 'cd /etc/nomad.d; sed -i s/a/b/ server.hcl'",
+            "sed -i \"s/HOSTN/$HOSTNAME/\" $DIR/server.hcl",
+            "sed -i s/a/b/ \"${DIR}/server.hcl\"",
+            "sed -i s/a/b/ $DIR/*.hcl",
         ] {
             assert!(edits(command, path), "{command}");
         }
@@ -239,6 +273,8 @@ mod tests {
             "cp /etc/nomad.d/server.hcl /root/backup",
             "nomad agent -config /etc/nomad.d/server.hcl > /var/log/nomad.log 2>&1 &",
             "echo x > /etc/nomad.d/client.hcl",
+            "sed -i s/a/b/ $DIR/client.hcl",
+            "sed -i s/a/b/ /etc/other/server.hcl",
         ] {
             assert!(!edits(command, path), "{command}");
         }
@@ -283,5 +319,16 @@ mod tests {
             ]
         );
         assert_eq!(files[3].mode.as_deref(), Some("0640"));
+    }
+
+    #[test]
+    fn a_path_held_by_a_variable_is_known_where_that_is_written_out() {
+        let script = "#!/bin/sh\nDIR=/etc/nomad.d\ncat > \"$DIR\"/a.hcl <<EOF\nEOF\ntee ${DIR}/b.hcl <<EOF\nEOF\ncat > $OTHER/c.hcl <<EOF\nEOF\n";
+        let files = written_files(script);
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["/etc/nomad.d/a.hcl", "/etc/nomad.d/b.hcl", "$OTHER/c.hcl"]
+        );
     }
 }

@@ -12,6 +12,8 @@ use super::{AwsCluster, Fact, Machine, UserData};
 pub struct Witness {
     /// Machines about which both say the same.
     pub alike: usize,
+    /// Machines about which both say the same as far as they could be compared, which is not wholly.
+    pub alike_in_part: usize,
     /// Where they differ, for people.
     pub differences: Vec<String>,
     /// What is not known on one side or both, for people.
@@ -38,8 +40,10 @@ impl AwsCluster {
             };
             let before = (witness.differences.len(), witness.not_compared.len());
             witness.compare(machine, twin);
-            let after = (witness.differences.len(), witness.not_compared.len());
-            witness.alike += usize::from(before == after);
+            let differ = witness.differences.len() > before.0;
+            let open = witness.not_compared.len() > before.1;
+            witness.alike += usize::from(!differ && !open);
+            witness.alike_in_part += usize::from(!differ && open);
         }
         for machine in &other.machines {
             if !self
@@ -51,6 +55,9 @@ impl AwsCluster {
                     .differences
                     .push(format!("`{}` is there only", machine.address));
             }
+        }
+        for text in { witness.differences.iter_mut() }.chain(&mut witness.not_compared) {
+            *text = other.secrets.hide(&self.secrets.hide(text));
         }
         witness
     }
@@ -158,5 +165,55 @@ fn tag(machine: &Machine, name: &str) -> Side {
         Some(value) => Side::Said(value.clone()),
         None if machine.tags_whole => Side::Nothing,
         None => Side::Unknown("not all tags are known".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::terraform::{Inputs, read};
+
+    fn cluster(image: &str, suffix: &str) -> AwsCluster {
+        let text = format!(
+            r#"
+variable "suffix" {{
+  default   = "{suffix}"
+  sensitive = true
+}}
+data "aws_ami" "any" {{}}
+resource "aws_instance" "server" {{
+  count         = 2
+  ami           = {image}
+  instance_type = "t3.small"
+  tags          = {{ owner = var.suffix }}
+}}
+"#
+        );
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::write(scratch.path().join("main.tf"), text).unwrap();
+        let configuration = read(scratch.path(), &Inputs::default()).unwrap();
+        AwsCluster::of(&configuration, Path::new("."))
+    }
+
+    #[test]
+    fn machines_that_agree_in_what_was_compared_are_counted_as_such() {
+        let known = cluster("\"ami-1\"", "s3cr3t");
+        let open = cluster("data.aws_ami.any.id", "s3cr3t");
+        let counts = |one: &AwsCluster, other: &AwsCluster| {
+            let witness = one.against(other);
+            let found = (witness.differences.len(), witness.not_compared.len());
+            (witness.alike, witness.alike_in_part, found)
+        };
+        assert_eq!(counts(&known, &known), (2, 0, (0, 0)));
+        assert_eq!(counts(&known, &open), (0, 2, (0, 2)));
+        let other = cluster("data.aws_ami.any.id", "0th3r0ne");
+        assert_eq!(counts(&known, &other), (0, 0, (2, 2)));
+        let told = known.against(&other).differences.join("\n");
+        assert!(
+            !told.contains("s3cr3t") && !told.contains("0th3r0ne"),
+            "{told}"
+        );
     }
 }

@@ -10,7 +10,8 @@ use flate2::write::GzEncoder;
 
 use super::{Entry, Needs};
 use crate::terraform::number::Number;
-use crate::terraform::value::Value;
+use crate::terraform::source::Site;
+use crate::terraform::value::{Unknown, Value, Why};
 
 pub(super) const TABLE: &[Entry] = &[
     ("base64decode", Needs::Everything, |args| {
@@ -33,7 +34,7 @@ pub(super) const TABLE: &[Entry] = &[
         let text = args.text(0)?;
         let parsed: serde_json::Value =
             serde_json::from_str(&text).map_err(|error| format!("this is no JSON: {error}"))?;
-        Ok(from_json(&parsed))
+        Ok(from_json(&parsed, args.site))
     }),
     ("jsonencode", Needs::Everything, |args| {
         Ok(Value::String(json(args.get(0)?)?))
@@ -124,22 +125,63 @@ fn json_text(text: &str) -> String {
     json
 }
 
-/// Returns a JSON value as Terraform takes it: arrays are tuples, objects objects.
-pub(in crate::terraform) fn from_json(json: &serde_json::Value) -> Value {
+/// Returns a JSON value as Terraform takes it: arrays are tuples, objects objects. A number of which the parser
+/// kept but the nearest binary fraction is not known, at `site`.
+pub(in crate::terraform) fn from_json(json: &serde_json::Value, site: &Site) -> Value {
     use serde_json::Value as Json;
     match json {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Bool(*value),
-        Json::Number(number) => {
-            Number::parse(&number.to_string()).map_or(Value::Null, Value::Number)
-        }
+        Json::Number(number) => exact(number).map_or_else(
+            || {
+                let what = format!("about {number}");
+                Value::Unknown(Unknown::of(Why::Number, what, site.clone()))
+            },
+            Value::Number,
+        ),
         Json::String(text) => Value::String(text.clone()),
-        Json::Array(elements) => Value::Tuple(elements.iter().map(from_json).collect()),
+        Json::Array(elements) => {
+            let elements = elements.iter().map(|one| from_json(one, site));
+            Value::Tuple(elements.collect())
+        }
         Json::Object(members) => Value::Object(
             members
                 .iter()
-                .map(|(name, value)| (name.clone(), from_json(value)))
+                .map(|(name, value)| (name.clone(), from_json(value, site)))
                 .collect::<BTreeMap<_, _>>(),
         ),
+    }
+}
+
+/// A number that was read from JSON, if it is sure to be what stood there: of decimals the parser keeps the
+/// nearest binary fraction, of which the shortest decimal is taken if it has at most 15 digits.
+fn exact(number: &serde_json::Number) -> Option<Number> {
+    let text = number.to_string();
+    if !number.is_f64() {
+        return Number::parse(&text);
+    }
+    let value = number.as_f64()?;
+    let mantissa = text.split(['e', 'E']).next()?;
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let kept = digits.trim_matches('0').len() <= 15 && value.abs() < 1e15;
+    kept.then(|| Number::parse(&text)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_number_of_jsons_is_exact_or_not_known() {
+        let site = Site::start_of(Path::new("main.tf"));
+        let read = |text: &str| from_json(&serde_json::from_str(text).unwrap(), &site);
+        for text in ["7", "-0.25", "0.1", "18446744073709551615", "123456.789"] {
+            assert_eq!(read(text).to_text().as_deref(), Some(text));
+        }
+        for text in ["123456789012345678901234567890", "1.5e300", "1e21"] {
+            assert!(matches!(read(text), Value::Unknown(_)), "{text}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Numbers.
 
+use std::num::IntErrorKind;
+
 use super::{Args, Entry, Needs};
 use crate::terraform::number::Number;
 use crate::terraform::value::Value;
@@ -31,9 +33,18 @@ pub(super) const TABLE: &[Entry] = &[
             .ok()
             .filter(|base| (2..=36).contains(base))
             .ok_or("a base is from 2 to 36")?;
-        let number = i64::from_str_radix(&text, base)
-            .map_err(|_| format!("`{text}` is no number of base {base}"))?;
-        Ok(Value::Number(Number::from(number)))
+        match i128::from_str_radix(&text, base) {
+            Ok(number) => Number::parse(&number.to_string()).map_or_else(
+                || Ok(args.unsupported("a number beyond 128 bits")),
+                |number| Ok(Value::Number(number)),
+            ),
+            Err(error) => match error.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
+                    Ok(args.unsupported("a number beyond 128 bits"))
+                }
+                _ => Err(format!("`{text}` is no number of base {base}")),
+            },
+        }
     }),
     ("pow", Needs::Everything, |args| {
         let (base, exponent) = (args.number(0)?, args.number(1)?);
@@ -41,10 +52,12 @@ pub(super) const TABLE: &[Entry] = &[
             return Ok(args.unsupported("an exponent that is not a whole number from 0 to 128"));
         };
         let power = (0..exponent).try_fold(Number::from(1_i64), |power, _| power.times(base));
-        power.map_or_else(
-            || Ok(args.unsupported("a number beyond 128 bits")),
-            |power| Ok(Value::Number(power)),
-        )
+        // Terraform computes it in binary fractions of 64 bits: what those do not hold, it rounds.
+        match power {
+            None => Ok(args.unsupported("a number beyond 128 bits")),
+            Some(power) if base.is_double() && power.is_double() => Ok(Value::Number(power)),
+            Some(_) => Ok(args.unsupported("a number that Terraform rounds to 53 bits")),
+        }
     }),
     ("signum", Needs::Everything, |args| {
         let number = args.number(0)?;
