@@ -45,7 +45,6 @@ const ABOUT: &[(&str, &[&str])] = &[
     ("System jobs may not have a spread", &["spread"]),
     ("System jobs may not have an affinity", &["affinity"]),
     ("System jobs should not have a reschedule", &["reschedule"]),
-    ("Task can't ask for disk", &["resources", "disk"]),
     ("Task group count", &["count"]),
     ("Task group network", &["network"]),
     ("Unknown payload", &["parameterized", "payload"]),

@@ -276,13 +276,20 @@ fn blocks_that_no_simulated_agent_reads_are_judged_by_what_is_written_out() {
         (
             in_task("volume_mount {\n volume = \"date\"\n}").replace(
                 "    task",
-                "    volume \"data\" {\n type = \"nfs\"\n}\n    task",
+                "    volume \"data\" {\n type = \"host\"\n}\n    task",
             ),
             vec![
                 "5:5: volume has an empty source",
-                "6:9: volume has unrecognized type \"nfs\", expected host or csi",
                 "12:11: volume mount references undefined volume `date` (did you mean `data`?)",
             ],
+        ),
+        // Dropped without a word by Nomad, which then refuses what mounts it.
+        (
+            in_task("volume_mount {\n volume = \"data\"\n}").replace(
+                "    task",
+                "    volume \"data\" {\n type = \"nfs\"\n}\n    task",
+            ),
+            vec!["12:11: volume mount references undefined volume `data` (there is none)"],
         ),
         (
             in_task("resources {\n cores = 2\n cpu = 100\n memory_max = 100\n}"),
@@ -302,6 +309,15 @@ fn blocks_that_no_simulated_agent_reads_are_judged_by_what_is_written_out() {
 
 #[test]
 fn what_nomad_takes_in_blocks_that_no_simulated_agent_reads_is_no_error() {
+    let dropped = told(
+        &with("volume \"a\" {\n type = \"nfs\"\n}"),
+        &Ground::default(),
+    );
+    let wanted = "warning: a.nomad.hcl:6:9: Nomad drops a volume of type \"nfs\" without a word";
+    assert!(
+        dropped.iter().any(|line| line.starts_with(wanted)),
+        "{dropped:?}"
+    );
     for good in [
         with("ephemeral_disk {\n size = 200\n}"),
         with("ephemeral_disk {\n size = var.size\n}\n").replace(
@@ -316,6 +332,9 @@ fn what_nomad_takes_in_blocks_that_no_simulated_agent_reads_is_no_error() {
             "    volume \"v\" {\n type = \"host\"\n source = \"v\"\n}\n    task",
         ),
         in_task("resources {\n cores = 2\n memory_max = 400\n}"),
+        in_task(
+            "template {\n data = \"a\"\n destination = \"local/a\"\n change_mode = \"signal\"\n}",
+        ),
         in_task(
             "template {\n source = \"local/a.tpl\"\n destination = \"../alloc/a\"\n change_mode = \"script\"\n}",
         ),

@@ -6,7 +6,7 @@ use hcl_edit::expr::Expression;
 use hcl_edit::structure::{Block, Body};
 
 use super::meaning::{is_made, place, text};
-use super::{About, Notes};
+use super::{About, Notes, Severity};
 
 /// What a group's disk has unless it says otherwise (`DefaultEphemeralDisk`), in MB.
 const DISK_MB: i64 = 300;
@@ -92,12 +92,14 @@ fn logs(group: &Block, task: &Block, disk: Option<i64>, notes: &mut Notes<'_>) {
 
 fn volumes(group: &Block, notes: &mut Notes<'_>) {
     for volume in group.body.get_blocks("volume") {
-        let kind = text(volume, "type");
-        let is_said = volume.body.has_attribute("type");
-        if kind.is_some_and(|kind| !matches!(kind, "host" | "csi")) || !is_said {
-            let kind = kind.unwrap_or_default();
-            let message = format!("volume has unrecognized type {kind:?}, expected host or csi");
-            refuse(volume, "type", message, notes);
+        if is_dropped(volume) {
+            let kind = text(volume, "type").unwrap_or_default();
+            let message = format!(
+                "Nomad drops a volume of type {kind:?} without a word, expected host or csi"
+            );
+            let at = place(volume, "type");
+            notes.tell(at, Severity::Warning, About::Values, message);
+            continue;
         }
         if text(volume, "source") == Some("") || !volume.body.has_attribute("source") {
             refuse(volume, "source", "volume has an empty source", notes);
@@ -105,9 +107,18 @@ fn volumes(group: &Block, notes: &mut Notes<'_>) {
     }
 }
 
+/// Whether its type is none that Nomad knows.
+fn is_dropped(volume: &Block) -> bool {
+    match text(volume, "type") {
+        Some(kind) => !matches!(kind, "host" | "csi"),
+        None => !volume.body.has_attribute("type"),
+    }
+}
+
 fn mounts(group: &Block, task: &Block, notes: &mut Notes<'_>) {
     let volumes = group.body.get_blocks("volume");
     let known: Vec<&str> = volumes
+        .filter(|volume| !is_dropped(volume))
         .filter_map(|volume| Some(volume.labels.first()?.as_str()))
         .collect();
     if is_made(group, "volume") {

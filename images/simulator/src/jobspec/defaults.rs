@@ -85,6 +85,11 @@ fn canonicalize_task(task: &mut Task, restart: &crate::types::RestartPolicy) {
     task.log_config.get_or_insert_with(policies::default_logs);
     // Nomad's default; clients cap it at `max_kill_timeout` (30 s).
     task.kill_timeout.get_or_insert(5 * SECOND);
+    for template in task.templates.iter_mut().flatten() {
+        if template.change_mode == "signal" {
+            fill(&mut template.change_signal, "SIGHUP");
+        }
+    }
     let name = task.name.clone();
     for service in task.services.iter_mut().flatten() {
         canonicalize_service(service, &name, &name);

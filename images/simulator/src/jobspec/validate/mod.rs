@@ -390,16 +390,11 @@ fn template_errors(template: &Template) -> Vec<String> {
     );
     match template.change_mode.as_str() {
         "noop" | "restart" | "script" => {}
-        "signal" => {
-            found.check(
-                template.change_signal.is_empty(),
-                "Must specify signal value when change mode is signal",
-            );
-            found.check(
-                template.envvars,
-                "cannot use signals with env var templates",
-            );
-        }
+        // Without a signal it is SIGHUP: what is completed always has one.
+        "signal" => found.check(
+            template.envvars,
+            "cannot use signals with env var templates",
+        ),
         _ => found.0.push(
             "Invalid change mode. Must be one of the following: noop, signal, script, restart"
                 .to_owned(),
@@ -426,10 +421,6 @@ fn resource_errors(resources: &Resources) -> Vec<String> {
     );
     let mut found = Findings::default();
     found.part(least.0);
-    found.check(
-        resources.disk_mb > 0,
-        "Task can't ask for disk resources, they have to be specified at the task group level.",
-    );
     found.0
 }
 

@@ -1,5 +1,6 @@
 //! Services and their checks.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -34,12 +35,39 @@ pub(super) fn of_group(group: &TaskGroup) -> Vec<String> {
             );
         }
     }
+    let twice = duplicates(group);
+    found.check(
+        !twice.is_empty(),
+        format!("Services are not unique: {}", twice.join(", ")),
+    );
     let first = all.first().map(|service| &service.provider);
     found.check(
         all.iter().any(|service| Some(&service.provider) != first),
         "Multiple service providers used: task group services must use the same provider",
     );
     found.0
+}
+
+/// Services of the same name and port in the same place: they would have one ID.
+fn duplicates(group: &TaskGroup) -> Vec<String> {
+    let of_group = group.services.iter().flatten().map(|one| ("group", one));
+    let of_tasks = group.tasks.iter().flat_map(|task| {
+        let services = task.services.iter().flatten();
+        services.map(|one| (task.name.as_str(), one))
+    });
+    let mut seen = BTreeSet::new();
+    let mut twice = BTreeSet::new();
+    for (place, service) in of_group.chain(of_tasks) {
+        let port = match service.port_label.as_str() {
+            "" => String::new(),
+            label => format!(":{label}"),
+        };
+        let id = format!("{place}->{}{port}", service.name);
+        if !seen.insert(id.clone()) {
+            twice.insert(id);
+        }
+    }
+    twice.into_iter().collect()
 }
 
 /// What is wrong with a task's services.

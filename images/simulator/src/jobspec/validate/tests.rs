@@ -79,6 +79,11 @@ fn names_of_services_and_times_of_lost_clients_are_judged() {
         let wanted = format!("no longer than 63 characters: {name:?}");
         assert!(told.contains(&wanted), "{name}: {told}");
     }
+    let twice = format!("{}\n{}", service("a"), service("a"));
+    let told = errors("service", &twice).join("\n");
+    assert!(told.contains("Services are not unique: group->a"), "{told}");
+    let other = format!("{}\n{}", service("a"), service("b"));
+    assert_eq!(errors("service", &other), [""; 0]);
     let stop = |after: &str| format!("stop_after_client_disconnect = \"{after}\"");
     assert_eq!(errors("service", &stop("1m")), [""; 0]);
     assert_eq!(
