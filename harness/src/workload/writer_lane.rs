@@ -239,12 +239,14 @@ impl Notebook {
     }
 }
 
-/// A job that places nothing and carries a counter.
+/// A job that places nothing and carries a counter. Of the lowest priority that Nomad takes: the
+/// evaluations of thousands of these, at their removal, are not to be worked off before a scenario's own.
 fn job_with_counter(id: &str, datacenter: &str, counter: u64) -> Value {
     json!({
         "ID": id,
         "Name": id,
         "Type": "batch",
+        "Priority": 1,
         "Datacenters": [datacenter],
         "Meta": { COUNTER: counter.to_string() },
         "TaskGroups": [{

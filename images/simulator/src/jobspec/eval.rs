@@ -24,6 +24,16 @@ pub(super) struct Refusal {
     pub(super) kind: Problem,
 }
 
+impl Refusal {
+    /// It is Nomad's, and simulated agents have it not.
+    pub(super) fn not_simulated(what: &str) -> Self {
+        Self {
+            message: format!("{what} is not simulated"),
+            kind: Problem::NotSimulated,
+        }
+    }
+}
+
 impl From<String> for Refusal {
     fn from(message: String) -> Self {
         Self {
@@ -97,18 +107,14 @@ impl<'a> Evaluator<'a> {
     /// One line without the crate's own decoration.
     fn explain(&self, error: &hcl::eval::Error) -> Refusal {
         use hcl::eval::ErrorKind;
-        let not_simulated = |what: String| Refusal {
-            message: format!("{what} is not simulated"),
-            kind: Problem::NotSimulated,
-        };
         let message = match error.kind() {
             ErrorKind::UndefinedVar(name) => format!("unknown variable `{name}`"),
             ErrorKind::UndefinedFunc(name) if functions::is_of_nomad(&name.to_string()) => {
-                return not_simulated(format!("function `{name}`"));
+                return Refusal::not_simulated(&format!("function `{name}`"));
             }
             ErrorKind::UndefinedFunc(name) => format!("unknown function `{name}`"),
             ErrorKind::NoSuchKey(key) if self.not_simulated.contains(key) => {
-                return not_simulated(format!("what makes `local.{key}`"));
+                return Refusal::not_simulated(&format!("what makes `local.{key}`"));
             }
             ErrorKind::NoSuchKey(key) => format!("there is no `{key}` here"),
             ErrorKind::FuncCall(name, why) => format!("`{name}`: {why}"),

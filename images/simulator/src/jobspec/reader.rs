@@ -54,8 +54,8 @@ impl<'a> Reader<'a> {
 
     /// Remembers that something is Nomad's, and not simulated.
     fn not_simulated(&self, offset: usize, what: &str) {
-        let message = format!("{what} is not simulated");
-        self.problem_of(Problem::NotSimulated, offset, message);
+        let why = Refusal::not_simulated(what);
+        self.problem_of(why.kind, offset, why.message);
     }
 
     /// Every problem, in the order of the file.

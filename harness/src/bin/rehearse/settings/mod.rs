@@ -8,11 +8,12 @@ mod file;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgAction, Command, CommandFactory as _};
+use clap::{Arg, ArgAction, Command, CommandFactory as _, Parser as _};
 use nomad_harness::grammar::nearest;
 pub use nomad_harness::settings::SettingsError;
 use nomad_harness::settings::{self, CLUSTER, PREFIX, Setting, key, variable};
 
+use super::cluster_args::ClusterArgs;
 use super::words;
 use super::{Cli, examples};
 
@@ -72,6 +73,10 @@ pub fn command_line(folder: &Path) -> (Command, Result<Settings, SettingsError>)
         None => Ok(Settings::default()),
         Some((path, text)) => {
             let entries = settings::read(&path.display().to_string(), &text, &command)?;
+            let refused: Vec<String> = entries.iter().filter_map(refused).collect();
+            if !refused.is_empty() {
+                return Err(SettingsError(refused));
+            }
             Ok(Settings {
                 file: Some(path),
                 entries,
@@ -80,6 +85,29 @@ pub fn command_line(folder: &Path) -> (Command, Result<Settings, SettingsError>)
     });
     let said = settings.as_ref().map_or(&[][..], |s| s.entries.as_slice());
     (with_all(command, said, &[]), settings)
+}
+
+/// What is refused whatever else is asked for; others, as `agent_arch`, are judged together.
+const JUDGED_ALONE: [&str; 4] = ["servers", "clients", "region", "datacenter"];
+
+/// Returns why there can be no cluster of what an entry says, at the entry's place.
+fn refused(entry: &Setting) -> Option<String> {
+    if !JUDGED_ALONE.contains(&entry.key.as_str()) {
+        return None;
+    }
+    let words = entry.values.iter();
+    let words = words.map(|value| format!("--{}={value}", entry.key));
+    // The command line's own reader has taken it, or no command that makes a cluster has it.
+    let asked = OneCluster::try_parse_from(std::iter::once(String::new()).chain(words)).ok()?;
+    let failure = asked.cluster.check().err()?;
+    Some(format!("{}: {}", entry.place, failure.in_a_line()))
+}
+
+/// A command line that says a cluster and nothing else.
+#[derive(clap::Parser)]
+struct OneCluster {
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// Variables that stand for no option: of this program, of the one in containers, and of the tests.
@@ -299,6 +327,24 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn what_makes_no_cluster_is_told_at_its_place() {
+        let text = "servers = 2\nup {\n  clients = 9999\n  datacenter = \"a b\"\n  region = \"east,-\"\n}\n";
+        let told: Vec<String> = said(text).entries.iter().filter_map(refused).collect();
+        let heads = [
+            "rehearse.hcl:1:1: 2 servers cannot be: expected 1, 3 or 5",
+            "rehearse.hcl:3:3: 9999 clients are too many: expected at most ",
+            "rehearse.hcl:4:3: datacenter `a b` is not allowed: expected ",
+            "rehearse.hcl:5:3: further region `-` is not allowed: expected ",
+        ];
+        assert_eq!(told.len(), heads.len(), "{told:#?}");
+        for (line, head) in told.iter().zip(heads) {
+            assert!(line.starts_with(head), "{line}\n{head}");
+        }
+        let fine = said("servers = 5\nclients = 0\nregion = \"east,west\"\ntimeout = 9\n");
+        assert_eq!(fine.entries.iter().find_map(refused), None);
     }
 
     #[test]
