@@ -158,9 +158,13 @@ pub fn eval(expr: &Expression, origin: &Origin, scope: &Scope<'_>) -> Evaluated 
                 .map_err(|message| fault(site(), message))
         }
         Expression::BinaryOp(op) => {
+            let operator = *op.operator.value();
             let left = eval(&op.lhs_expr, origin, scope)?;
+            if let Some(decided) = operators::decided_by(&left, operator) {
+                return Ok(decided);
+            }
             let right = eval(&op.rhs_expr, origin, scope)?;
-            operators::binary(left, *op.operator.value(), right, &text_of(expr, origin))
+            operators::binary(left, operator, right, &text_of(expr, origin))
                 .map_err(|message| fault(site(), message))
         }
         Expression::ForExpr(for_expr) => for_value(for_expr, origin, scope, &site()),

@@ -76,6 +76,17 @@ pub fn binary(
     }
 }
 
+/// What the left side of `&&` or `||` decides alone: Terraform from 1.12 on then passes over what is wrong
+/// with the right side, as in `var.vpc == null || length(var.vpc.subnets) > 0`. Earlier ones refuse that.
+pub fn decided_by(left: &Value, operator: BinaryOperator) -> Option<Value> {
+    let deciding = match operator {
+        BinaryOperator::And => false,
+        BinaryOperator::Or => true,
+        _ => return None,
+    };
+    (left.as_bool() == Some(deciding)).then_some(Value::Bool(deciding))
+}
+
 /// What Terraform knows even so. It decides `false && unknown` from 1.12 on only, but what the
 /// shipped versions then plan is the same.
 fn logic_with_unknown(left: &Value, operator: BinaryOperator, right: &Value) -> Option<Value> {

@@ -493,4 +493,34 @@ mod tests {
             "{not_declared:?}"
         );
     }
+
+    #[test]
+    fn what_the_left_side_decides_is_not_asked_of_the_right_one() {
+        let validated = |condition: &str| {
+            let text = format!(
+                "variable \"vpc\" {{\n  type    = object({{ ids = list(string) }})\n  default = null\n  \
+                 validation {{\n    condition     = {condition}\n    error_message = \"no subnets\"\n  }}\n}}\n"
+            );
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("main.tf"), text).unwrap();
+            let read = crate::terraform::read(dir.path(), &Inputs::default());
+            read.err().map(|error| error.to_string())
+        };
+        assert_eq!(
+            validated("var.vpc == null || length(var.vpc.ids) > 0"),
+            None
+        );
+        assert_eq!(
+            validated("!(var.vpc != null && length(var.vpc.ids) == 0)"),
+            None
+        );
+        for undecided in [
+            "var.vpc != null || length(var.vpc.ids) > 0",
+            "var.vpc == null && length(var.vpc.ids) > 0",
+            "length(var.vpc.ids) > 0 || var.vpc == null",
+        ] {
+            let error = validated(undecided).expect(undecided);
+            assert!(error.contains("`var.vpc` is null"), "{error}");
+        }
+    }
 }
