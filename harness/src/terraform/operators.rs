@@ -76,15 +76,16 @@ pub fn binary(
     }
 }
 
-/// What the left side of `&&` or `||` decides alone: Terraform from 1.12 on then passes over what is wrong
-/// with the right side, as in `var.vpc == null || length(var.vpc.subnets) > 0`. Earlier ones refuse that.
-pub fn decided_by(left: &Value, operator: BinaryOperator) -> Option<Value> {
+/// What one side of `&&` or `||` decides alone. Where it is the left one, Terraform from 1.12 on passes over
+/// what is wrong with the right one, as in `var.vpc == null || length(var.vpc.subnets) > 0`, and earlier
+/// ones refuse that.
+pub fn decided_by(side: &Value, operator: BinaryOperator) -> Option<Value> {
     let deciding = match operator {
         BinaryOperator::And => false,
         BinaryOperator::Or => true,
         _ => return None,
     };
-    (left.as_bool() == Some(deciding)).then_some(Value::Bool(deciding))
+    (side.as_bool() == Some(deciding)).then_some(Value::Bool(deciding))
 }
 
 /// What Terraform knows even so. It decides `false && unknown` from 1.12 on only, but what the
@@ -101,21 +102,8 @@ fn logic_with_unknown(left: &Value, operator: BinaryOperator, right: &Value) -> 
         BinaryOperator::NotEq if null_and_whole(left, right) || null_and_whole(right, left) => {
             Some(Value::Bool(true))
         }
-        BinaryOperator::And
-            if [left, right]
-                .iter()
-                .any(|side| side.as_bool() == Some(false)) =>
-        {
-            Some(Value::Bool(false))
-        }
-        BinaryOperator::Or
-            if [left, right]
-                .iter()
-                .any(|side| side.as_bool() == Some(true)) =>
-        {
-            Some(Value::Bool(true))
-        }
-        _ => None,
+        // The left side was asked before the right one was evaluated.
+        _ => decided_by(right, operator),
     }
 }
 
