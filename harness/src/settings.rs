@@ -8,6 +8,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use agent::hcl_text::{self, SyntaxError};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use hcl_edit::Span as _;
@@ -70,24 +71,36 @@ pub struct SettingsError(pub Vec<String>);
 /// Returns what the file says at its top for a key, as far as it can be read.
 #[must_use]
 pub fn top_level_text(text: &str, key: &str) -> Option<String> {
-    let body = hcl_edit::parser::parse_body(text).ok()?;
+    let body = hcl_text::parse_body(text).ok()?;
     let value = &body.get_attribute(key)?.value;
     value.as_str().map(str::to_owned)
 }
 
-/// Reads the file's text by what the command line takes.
+/// Reads the file's text by what the command line takes. `refused` tells what is wrong with an entry that the
+/// command line's own reader takes.
 ///
 /// # Errors
 /// Everything that is wrong with it, each with its place.
-pub fn read(file: &str, text: &str, command: &Command) -> Result<Vec<Setting>, SettingsError> {
-    let body = hcl_edit::parser::parse_body(text).map_err(|error| {
-        let (line, column) = (error.location().line(), error.location().column());
-        SettingsError(vec![format!("{file}:{line}:{column}: {}", error.message())])
+pub fn read(
+    file: &str,
+    text: &str,
+    command: &Command,
+    refused: &dyn Fn(&Setting) -> Option<String>,
+) -> Result<Vec<Setting>, SettingsError> {
+    let body = hcl_text::parse_body(text).map_err(|error| {
+        let SyntaxError {
+            line,
+            column,
+            message,
+            ..
+        } = error;
+        SettingsError(vec![format!("{file}:{line}:{column}: {message}")])
     })?;
     let mut reader = Reader {
         file,
         text,
         root: command,
+        refused,
         settings: Vec::new(),
         problems: Vec::new(),
     };
@@ -103,6 +116,7 @@ struct Reader<'a> {
     file: &'a str,
     text: &'a str,
     root: &'a Command,
+    refused: &'a dyn Fn(&Setting) -> Option<String>,
     settings: Vec<Setting>,
     problems: Vec<String>,
 }
@@ -196,13 +210,16 @@ impl Reader<'_> {
                 return;
             }
         }
-        let place = self.place(attribute.key.span());
-        self.settings.push(Setting {
+        let setting = Setting {
             path: path.to_vec(),
             key: name,
             values,
-            place,
-        });
+            place: self.place(attribute.key.span()),
+        };
+        match (self.refused)(&setting) {
+            Some(message) => self.tell(attribute.key.span(), message),
+            None => self.settings.push(setting),
+        }
     }
 
     /// Puts the values to the command line's own reader.

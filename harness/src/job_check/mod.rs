@@ -16,6 +16,7 @@ mod unread;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use agent::hcl_text;
 use agent::jobspec::{self, JobspecError, Problem};
 use hcl_edit::structure::Body;
 use semver::Version;
@@ -241,7 +242,7 @@ pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
         let message = format!("what Nomad {version} takes is not known here: {OLDEST} or later");
         notes.error(0, About::Version, message);
     }
-    let job = match hcl_edit::parser::parse_body(text) {
+    let job = match hcl_text::parse_body(text) {
         Ok(body) => {
             fields::walk(&body, &mut notes);
             let (job, problems) = jobspec::review(text, &body, &ground.variables);
@@ -260,12 +261,12 @@ pub fn check(file: &str, text: &str, ground: &Ground<'_>) -> Checked {
             job
         }
         Err(error) => {
-            let (line, column) = (error.location().line(), error.location().column());
+            let (line, column) = (error.line, error.column);
             notes.findings.push(Finding {
                 file: file.to_owned(),
                 place: Some(Place { line, column }),
                 severity: Severity::Error,
-                message: error.message().to_owned(),
+                message: error.message,
                 about: About::Names,
             });
             None

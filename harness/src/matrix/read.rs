@@ -46,12 +46,12 @@ fn lines(file: &str, problems: &[Problem]) -> String {
 /// [`MatrixError`], with every problem.
 pub fn read(file: &str, text: &str, scenarios: &[String]) -> Result<Matrix, MatrixError> {
     let text = agent::without_mark(text);
-    let body = hcl_edit::parser::parse_body(text).map_err(|error| MatrixError {
+    let body = agent::hcl_text::parse_body(text).map_err(|error| MatrixError {
         file: file.to_owned(),
         problems: vec![Problem {
-            line: error.location().line(),
-            column: error.location().column(),
-            message: error.message().to_owned(),
+            line: error.line,
+            column: error.column,
+            message: error.message,
         }],
     })?;
     let mut reader = Reader {

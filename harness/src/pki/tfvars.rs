@@ -80,11 +80,11 @@ pub fn read_tfvar(path: &Path, name: &str) -> Result<Option<u64>, TfvarsError> {
 
 fn body(path: &Path) -> Result<Body, TfvarsError> {
     match std::fs::read_to_string(path) {
-        Ok(text) => hcl_edit::parser::parse_body(&text).map_err(|error| TfvarsError::Syntax {
+        Ok(text) => agent::hcl_text::parse_body(&text).map_err(|error| TfvarsError::Syntax {
             path: path.to_owned(),
-            line: error.location().line(),
-            column: error.location().column(),
-            message: error.message().to_owned(),
+            line: error.line,
+            column: error.column,
+            message: error.message,
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Body::new()),
         Err(source) => Err(TfvarsError::Io {

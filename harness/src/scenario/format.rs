@@ -2,6 +2,8 @@
 //! column, no blanks at line ends, no two empty lines in a row. Works on lines, so that comments
 //! stay where they are; what stands inside texts is not touched.
 
+use agent::hcl_text;
+
 use super::problem::{Problem, ScriptError};
 
 /// Lays a script out.
@@ -9,8 +11,8 @@ use super::problem::{Problem, ScriptError};
 /// # Errors
 /// [`ScriptError`] when it is no HCL.
 pub fn format(file: &str, text: &str) -> Result<String, ScriptError> {
-    hcl_edit::parser::parse_body(text).map_err(|error| ScriptError {
-        problems: vec![Problem::syntax(file, &error)],
+    hcl_text::parse_body(text).map_err(|error| ScriptError {
+        problems: vec![Problem::syntax(file, error)],
     })?;
     let mut lines = indented(text);
     align(&mut lines);
@@ -25,8 +27,9 @@ pub fn format(file: &str, text: &str) -> Result<String, ScriptError> {
     }
     let out = format!("{}\n", out.trim_end());
     // Whatever this function does not understand stays as it was.
-    match (hcl::parse(text), hcl::parse(&out)) {
-        (Ok(before), Ok(after)) if after == before => Ok(out),
+    let plain = |text: &str| -> Option<hcl::Body> { Some(hcl_text::parse_body(text).ok()?.into()) };
+    match (plain(text), plain(&out)) {
+        (Some(before), Some(after)) if after == before => Ok(out),
         _ => Ok(text.to_owned()),
     }
 }

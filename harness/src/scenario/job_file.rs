@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use agent::hcl_text;
 use hcl_edit::Span as _;
 use hcl_edit::expr::{Expression, Traversal};
 use hcl_edit::structure::{Attribute, Block, Body};
@@ -100,10 +101,10 @@ impl Reader<'_> {
     }
 
     fn parse_job(&mut self, file: String, name: String, text: String) -> Option<JobFile> {
-        let body = match hcl_edit::parser::parse_body(&text) {
+        let body = match hcl_text::parse_body(&text) {
             Ok(body) => body,
             Err(error) => {
-                self.problems.push(Problem::syntax(&file, &error));
+                self.problems.push(Problem::syntax(&file, error));
                 return None;
             }
         };

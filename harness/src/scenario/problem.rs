@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use agent::hcl_text::SyntaxError;
+
 /// Something in a file that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
@@ -36,12 +38,12 @@ impl Problem {
     }
 
     /// What HCL's own parser found.
-    pub(super) fn syntax(file: &str, error: &hcl_edit::parser::Error) -> Self {
+    pub(super) fn syntax(file: &str, error: SyntaxError) -> Self {
         Self {
             file: file.to_owned(),
-            line: error.location().line(),
-            column: error.location().column(),
-            message: error.message().to_owned(),
+            line: error.line,
+            column: error.column,
+            message: error.message,
         }
     }
 }

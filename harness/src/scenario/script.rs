@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use agent::hcl_text;
 use hcl_edit::Span as _;
 use hcl_edit::structure::{Attribute, Block, Body, Structure};
 use semver::VersionReq;
@@ -44,8 +45,8 @@ pub fn read(
     given: &BTreeMap<String, String>,
 ) -> Result<Scenario, ScriptError> {
     let text = agent::without_mark(text);
-    let body = hcl_edit::parser::parse_body(text).map_err(|error| ScriptError {
-        problems: vec![Problem::syntax(file, &error)],
+    let body = hcl_text::parse_body(text).map_err(|error| ScriptError {
+        problems: vec![Problem::syntax(file, error)],
     })?;
     let mut reader = Reader::new(file, text, folder);
     let scenario = reader.file(&body, given);

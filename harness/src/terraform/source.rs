@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use agent::hcl_text;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::Body;
 use regex::Regex;
@@ -169,13 +170,13 @@ impl Origin {
 ///
 /// With line and column of the first character that does not fit.
 pub fn parse_body(source: &Source) -> Result<Body, SyntaxError> {
-    with_large_numbers(&source.text, hcl_edit::parser::parse_body).map_err(|error| SyntaxError {
+    with_large_numbers(&source.text, hcl_text::parse_body).map_err(|error| SyntaxError {
         site: Site {
             file: source.path.clone(),
-            line: error.location().line(),
-            column: error.location().column(),
+            line: error.line,
+            column: error.column,
         },
-        message: error.message().to_owned(),
+        message: error.message,
     })
 }
 
@@ -189,15 +190,15 @@ static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
 /// `eval` reads from the source.
 fn with_large_numbers<T>(
     text: &str,
-    parse: impl Fn(&str) -> Result<T, hcl_edit::parser::Error>,
-) -> Result<T, hcl_edit::parser::Error> {
+    parse: impl Fn(&str) -> Result<T, hcl_text::SyntaxError>,
+) -> Result<T, hcl_text::SyntaxError> {
     let mut masked = None;
     loop {
         match parse(masked.as_deref().unwrap_or(text)) {
             Ok(parsed) => return Ok(parsed),
             Err(error) => {
                 let known = masked.as_deref().unwrap_or(text);
-                match without_number_at(known, error.location().offset()) {
+                match without_number_at(known, error.offset) {
                     Some(next) => masked = Some(next),
                     None => return Err(error),
                 }
@@ -245,7 +246,7 @@ pub fn parse_expression(origin: &Origin, length: usize) -> Result<Code, SyntaxEr
     // The parser makes newlines insignificant between parentheses, so it gets a pair; hence spans
     // count from one byte before the piece, which a template's opening brace always has.
     let text = format!("({})", origin.text(0..length));
-    match with_large_numbers(&text, hcl_edit::parser::parse_expr) {
+    match with_large_numbers(&text, hcl_text::parse_expr) {
         Ok(expr) => Ok(Code {
             expr,
             origin: Origin {
@@ -256,8 +257,8 @@ pub fn parse_expression(origin: &Origin, length: usize) -> Result<Code, SyntaxEr
         Err(error) => Err(SyntaxError {
             site: origin
                 .source
-                .site(origin.base + error.location().offset().saturating_sub(1).min(length)),
-            message: error.message().to_owned(),
+                .site(origin.base + error.offset.saturating_sub(1).min(length)),
+            message: error.message,
         }),
     }
 }

@@ -295,7 +295,7 @@ pub(super) fn expression(text: &str, site: &Site) -> Result<Value, EvalError> {
         text: text.to_owned(),
     });
     let expr =
-        hcl_edit::parser::parse_expr(text).map_err(|error| fault(site.clone(), error.message()))?;
+        agent::hcl_text::parse_expr(text).map_err(|error| fault(site.clone(), error.message))?;
     eval(
         &expr,
         &Origin::whole(source),

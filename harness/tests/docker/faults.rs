@@ -308,7 +308,7 @@ async fn a_full_disk_takes_nothing_more_and_making_room_costs_no_data() {
     let code = eventually(SOON, TICK, "the agent gives up", ended).await;
     assert_ne!(code.unwrap(), 0);
     let log = follower.logs(20).await.unwrap();
-    assert!(log.contains("No space left on device"), "{log}");
+    assert!(log.contains("no space left on device"), "{log}");
     // No process of the agent's is left, and its data are all the same.
     assert_eq!(target.limits(follower.name()).await.unwrap(), filled);
 

@@ -138,7 +138,7 @@ fn read_matrix(text: &str, _: &Path) {
 }
 
 fn read_settings(text: &str, _: &Path) {
-    drop(settings::read("rehearse.hcl", text, &command()));
+    drop(settings::read("rehearse.hcl", text, &command(), &|_| None));
     drop(settings::top_level_text(text, settings::CLUSTER));
 }
 

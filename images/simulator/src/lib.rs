@@ -18,6 +18,7 @@ pub mod drivers;
 pub mod events;
 pub mod gossip;
 pub mod grants;
+pub mod hcl_text;
 #[cfg(all(test, target_os = "linux"))]
 mod history;
 pub mod http;

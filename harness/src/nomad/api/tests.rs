@@ -49,6 +49,8 @@ fn what_passes_by_itself_is_retryable_and_what_is_wrong_is_not() {
         "EOF",
         "rpc error: lead thread didn't get connection",
         "rpc error: leadership lost while committing log",
+        "write /data/server/raft/raft.db: no space left on device",
+        "rpc error: raft is already shutdown",
     ] {
         assert!(status(500, passing).is_retryable(), "{passing}");
     }

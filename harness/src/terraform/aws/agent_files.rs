@@ -263,10 +263,21 @@ impl AgentFiles {
             .collect()
     }
 
-    /// Returns the paths of the files.
+    /// Returns the path of the file that sets a key for good: the last that does.
+    #[must_use]
+    pub fn file_of(&self, key: &str) -> Option<&str> {
+        let sets = |file: &&Parsed| file.settings.iter().any(|(known, _, _)| known == key);
+        let file = self.files.iter().rev().find(sets)?;
+        Some(&file.path)
+    }
+
+    /// Returns the paths of the files, each once.
     #[must_use]
     pub fn paths(&self) -> Vec<&str> {
-        self.files.iter().map(|file| file.path.as_str()).collect()
+        let mut paths: Vec<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
+        // A file that is written piece by piece is there for each piece.
+        paths.dedup();
+        paths
     }
 
     /// Returns a place for what is said about the whole: the beginning of the first file.
@@ -430,13 +441,15 @@ fn flatten(key: String, value: Value, line: usize, into: &mut Vec<(String, Value
 
 fn is_agents(path: &str) -> bool {
     let configuration = path.ends_with(".hcl") || path.ends_with(".json");
+    // Outside Nomad's folders, what is called after Nomad is as often something that is handed to it.
+    let handed = ["acl", "policy", "job", "variables", "namespace"];
+    let named = |name: &str| {
+        name.starts_with("nomad") && !handed.iter().any(|of_others| name.contains(of_others))
+    };
     configuration
         && (path.contains("/nomad.d/")
             || path.contains("/nomad/")
-            || path
-                .rsplit('/')
-                .next()
-                .is_some_and(|name| name.starts_with("nomad")))
+            || path.rsplit('/').next().is_some_and(named))
 }
 
 impl Serialize for AgentFiles {
@@ -453,6 +466,42 @@ impl Serialize for AgentFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_handed_to_nomad_is_none_of_the_agents_files() {
+        for path in [
+            "/etc/nomad.d/acl.hcl",
+            "/opt/nomad/config/policy.json",
+            "/tmp/nomad.hcl",
+            "/root/nomad-server.hcl",
+        ] {
+            assert!(is_agents(path), "{path}");
+        }
+        for path in [
+            "/tmp//nomad-acl-user.hcl",
+            "/root/nomad-job.hcl",
+            "/etc/consul.d/consul.hcl",
+            "/etc/nomad.d/ca.pem",
+        ] {
+            assert!(!is_agents(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_file_that_sets_a_key_is_named_once() {
+        let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+        let read = AgentFiles::of(&[
+            file("/etc/nomad.d/nomad.hcl", "server {\n  enabled = false\n}\n"),
+            file("/etc/nomad.d/server.hcl", "server {\n  enabled = true\n}\n"),
+            file("/etc/nomad.d/server.hcl", "tls {\n  http = true\n}\n"),
+        ]);
+        assert_eq!(
+            read.file_of("server.enabled"),
+            Some("/etc/nomad.d/server.hcl")
+        );
+        assert_eq!(read.file_of("client.enabled"), None);
+        assert_eq!(read.role(), Some(Role::Server));
+    }
 
     #[test]
     fn a_file_that_is_edited_later_says_nothing() {

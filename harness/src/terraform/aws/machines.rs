@@ -630,8 +630,8 @@ fn role(
 /// The role that the agent's own configuration enables.
 fn enabled(agent: &AgentFiles) -> Option<(Role, String)> {
     let role = agent.role()?;
-    let why = format!("`{role}` is enabled in {}", agent.paths().join(", "));
-    Some((role, why))
+    let file = agent.file_of(&format!("{role}.enabled"))?;
+    Some((role, format!("`{role}` is enabled in {file}")))
 }
 
 /// The role that a name tells.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::hcl_text;
+
 /// A coarse right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -87,8 +89,9 @@ impl Policy {
     /// # Errors
     /// Where the text is not HCL, or a block, key or value is none of Nomad's.
     pub fn parse(rules: &str) -> Result<Self, PolicyError> {
-        let body: hcl::Body =
-            hcl::from_str(rules).map_err(|error| PolicyError(error.to_string()))?;
+        let body: hcl::Body = hcl_text::parse_body(rules)
+            .map_err(|error| PolicyError(error.to_string()))?
+            .into();
         if let Some(attribute) = body.attributes().next() {
             return Err(PolicyError(format!("unknown key `{}`", attribute.key())));
         }

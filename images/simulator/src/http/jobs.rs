@@ -87,7 +87,8 @@ async fn parse(call: Call, body: Bytes) -> Reply {
 
 /// The text of a variables file: one `name = value` a line.
 fn variables(text: &str) -> Result<BTreeMap<String, String>, ApiError> {
-    let body: hcl::Body = hcl::from_str(text)
+    let body: hcl::Body = crate::hcl_text::parse_body(text)
+        .map(Into::into)
         .map_err(|error| ApiError::bad(format!("failed to parse variables: {error}")))?;
     let value = |attribute: &hcl::Attribute| match attribute.expr() {
         hcl::Expression::String(text) => text.clone(),

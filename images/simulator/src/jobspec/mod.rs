@@ -28,6 +28,7 @@ pub use defaults::canonicalize;
 pub use unsaid::Unsaid;
 pub use validate::{Refusal, escapes, refusals, validate};
 
+use crate::hcl_text;
 use crate::types::Job;
 use reader::{BlockReader, Reader};
 
@@ -83,11 +84,11 @@ pub fn parse_as_written(
     variables: &BTreeMap<String, String>,
 ) -> Result<(Job, Unsaid), Vec<JobspecError>> {
     let source = crate::without_mark(source);
-    let body = hcl_edit::parser::parse_body(source).map_err(|e| {
+    let body = hcl_text::parse_body(source).map_err(|e| {
         vec![JobspecError {
-            line: e.location().line(),
-            column: e.location().column(),
-            message: e.message().to_owned(),
+            line: e.line,
+            column: e.column,
+            message: e.message,
             kind: Problem::Other,
         }]
     })?;

@@ -108,7 +108,7 @@ fn type_problem(expression: &Expression) -> Option<String> {
 /// A value from the submitter: a bare string for string variables, HCL for others.
 fn from_text(text: &str, kind: Option<&str>) -> hcl::Value {
     let parsed = || {
-        let expression = hcl_edit::parser::parse_expr(text.trim()).ok()?;
+        let expression = crate::hcl_text::parse_expr(text.trim()).ok()?;
         use hcl::eval::Evaluate as _;
         let expression: hcl::Expression = expression.into();
         expression.evaluate(&hcl::eval::Context::new()).ok()

@@ -19,6 +19,7 @@ mod transfer;
 use std::io::Cursor;
 
 use openraft::BasicNode;
+use openraft::error::Fatal;
 use uuid::Uuid;
 
 pub use replica::{RaftSettings, Replica, ReplicaError};
@@ -26,6 +27,7 @@ pub(crate) use routes::servers_only;
 pub use routes::{RaftStatus, routes};
 pub use store::{Store, StoreError};
 
+use crate::consensus::ConsensusError;
 use crate::state::{Applied, Command};
 
 openraft::declare_raft_types!(
@@ -42,6 +44,15 @@ type LogId = openraft::LogId<Uuid>;
 type Membership = openraft::StoredMembership<Uuid, BasicNode>;
 type SnapshotMeta = openraft::SnapshotMeta<Uuid, BasicNode>;
 type Handle = openraft::Raft<TypeConfig>;
+
+/// Raft ended under a call, in the words of `hashicorp/raft` (`ErrRaftShutdown`): by these, clients of Nomad
+/// know that another server may take the call.
+fn ended(fatal: &Fatal<Uuid>) -> ConsensusError {
+    ConsensusError::Fatal(match fatal {
+        Fatal::Stopped => "raft is already shutdown".to_owned(),
+        other => other.to_string(),
+    })
+}
 
 /// Encodes for disk and wire: JSON, the same on every architecture.
 fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {

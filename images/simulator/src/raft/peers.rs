@@ -7,7 +7,7 @@ use openraft::error::{ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers};
 use uuid::Uuid;
 
-use super::Replica;
+use super::{Replica, ended};
 use crate::consensus::{ConsensusError, PeerChange};
 
 /// How long a change may take: it needs a quorum of the old and of the new voters.
@@ -73,6 +73,7 @@ fn refused(failure: Failure) -> ConsensusError {
             let address = other.leader_node.and_then(|node| node.addr.parse().ok());
             ConsensusError::NotLeader(address)
         }
+        RaftError::Fatal(e) => ended(&e),
         other => ConsensusError::Fatal(other.to_string()),
     }
 }

@@ -18,7 +18,7 @@ use super::leadership;
 use super::machine::{Machine, View};
 use super::network::Network;
 use super::store::{Store, StoreError};
-use super::{Handle, LogId};
+use super::{Handle, LogId, ended};
 use crate::clock;
 use crate::consensus::{Consensus, ConsensusError, Leadership, Member, Peer, PeerChange};
 use crate::events::EventLog;
@@ -204,7 +204,7 @@ impl Replica {
             Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(e))) => {
                 Err(ConsensusError::NoQuorum(e.to_string()))
             }
-            Err(RaftError::Fatal(e)) => Err(ConsensusError::Fatal(e.to_string())),
+            Err(RaftError::Fatal(e)) => Err(ended(&e)),
         }
     }
 
@@ -292,7 +292,7 @@ impl Consensus for Replica {
                 Err(RaftError::APIError(e @ ClientWriteError::ChangeMembershipError(_))) => {
                     Err(ConsensusError::Fatal(e.to_string()))
                 }
-                Err(RaftError::Fatal(e)) => Err(ConsensusError::Fatal(e.to_string())),
+                Err(RaftError::Fatal(e)) => Err(ended(&e)),
             },
             _ = leadership.wait_for(|l| !l.is_self || l.term != now.term) => Err(lost()),
             () = clock::sleep(QUORUM_TIMEOUT) => {

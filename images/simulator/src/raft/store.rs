@@ -62,6 +62,17 @@ pub struct Store {
     db: Arc<Database>,
 }
 
+/// Why something was not written. A full disk is told as Go tells it, since clients of Nomad know a leader
+/// that gives way by these words.
+fn unwritten(error: &redb::Error) -> AnyError {
+    match error {
+        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::StorageFull => {
+            AnyError::error("write raft.redb: no space left on device")
+        }
+        other => AnyError::new(other),
+    }
+}
+
 impl Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Store")
@@ -189,7 +200,7 @@ impl Store {
             Ok(())
         };
         match tokio::task::spawn_blocking(run).await {
-            Ok(result) => result.map_err(|e| AnyError::new(&e)),
+            Ok(result) => result.map_err(|e| unwritten(&e)),
             Err(stopped) => Err(AnyError::new(&stopped)),
         }
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use agent::hcl_text::{self, SyntaxError};
 use hcl_edit::Ident;
 use hcl_edit::expr::Expression;
 use hcl_edit::structure::Attribute;
@@ -142,9 +143,14 @@ fn with_variables(file: &str, text: &str, given: &[(String, String)]) -> Result<
     if given.is_empty() {
         return Ok(text.to_owned());
     }
-    let mut body = hcl_edit::parser::parse_body(text).map_err(|error| {
-        let (line, column) = (error.location().line(), error.location().column());
-        Failure::input(format!("{file}:{line}:{column}: {}", error.message()))
+    let mut body = hcl_text::parse_body(text).map_err(|error| {
+        let SyntaxError {
+            line,
+            column,
+            message,
+            ..
+        } = error;
+        Failure::input(format!("{file}:{line}:{column}: {message}"))
     })?;
     for (name, value) in given {
         let mut found = false;
@@ -160,7 +166,7 @@ fn with_variables(file: &str, text: &str, given: &[(String, String)]) -> Result<
             let kind = block.body.get_attribute("type");
             let kind = kind.map(|kind| kind.value.to_string());
             let is_text = kind.is_some_and(|kind| kind.trim() == "string");
-            let parsed = hcl_edit::parser::parse_expr(value).ok();
+            let parsed = hcl_text::parse_expr(value).ok();
             let value = match parsed {
                 Some(parsed) if !is_text => parsed,
                 _ => Expression::from(value.as_str()),

@@ -36,7 +36,7 @@ mod tests {
     use nomad_harness::settings::{CLUSTER, SettingsError, read, top_level_text};
 
     fn problems(text: &str) -> Vec<String> {
-        match read("rehearse.hcl", text, &Cli::command()) {
+        match read("rehearse.hcl", text, &Cli::command(), &|_| None) {
             Ok(settings) => panic!("{settings:?}"),
             Err(SettingsError(problems)) => problems,
         }
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_cluster_without_an_option_is_taken_at_the_top() {
-        let settings = read("f", "cluster = \"demo\"\n", &Cli::command()).unwrap();
+        let settings = read("f", "cluster = \"demo\"\n", &Cli::command(), &|_| None).unwrap();
         assert_eq!(settings[0].values, ["demo"]);
         assert_eq!(
             top_level_text("cluster = \"demo\"\n", CLUSTER).unwrap(),

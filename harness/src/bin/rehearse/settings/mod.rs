@@ -72,11 +72,8 @@ pub fn command_line(folder: &Path) -> (Command, Result<Settings, SettingsError>)
     let settings = found.and_then(|found| match found {
         None => Ok(Settings::default()),
         Some((path, text)) => {
-            let entries = settings::read(&path.display().to_string(), &text, &command)?;
-            let refused: Vec<String> = entries.iter().filter_map(refused).collect();
-            if !refused.is_empty() {
-                return Err(SettingsError(refused));
-            }
+            let file = path.display().to_string();
+            let entries = settings::read(&file, &text, &command, &refused)?;
             Ok(Settings {
                 file: Some(path),
                 entries,
@@ -90,17 +87,20 @@ pub fn command_line(folder: &Path) -> (Command, Result<Settings, SettingsError>)
 /// What is refused whatever else is asked for; others, as `agent_arch`, are judged together.
 const JUDGED_ALONE: [&str; 4] = ["servers", "clients", "region", "datacenter"];
 
-/// Returns why there can be no cluster of what an entry says, at the entry's place.
+/// Returns why there can be no cluster of what an entry says.
 fn refused(entry: &Setting) -> Option<String> {
-    if !JUDGED_ALONE.contains(&entry.key.as_str()) {
+    // The region of certificates alone is no cluster's.
+    let of_certificates = entry.path.first().is_some_and(|command| command == "pki");
+    if of_certificates || !JUDGED_ALONE.contains(&entry.key.as_str()) {
         return None;
     }
-    let words = entry.values.iter();
-    let words = words.map(|value| format!("--{}={value}", entry.key));
+    // With an architecture, as this machine's own may be one that no agent can have.
+    let words = ["rehearse", "--arch=amd64"].map(str::to_owned).into_iter();
+    let values = entry.values.iter();
+    let words = words.chain(values.map(|value| format!("--{}={value}", entry.key)));
     // The command line's own reader has taken it, or no command that makes a cluster has it.
-    let asked = OneCluster::try_parse_from(std::iter::once(String::new()).chain(words)).ok()?;
-    let failure = asked.cluster.check().err()?;
-    Some(format!("{}: {}", entry.place, failure.in_a_line()))
+    let asked = OneCluster::try_parse_from(words).ok()?;
+    Some(asked.cluster.check().err()?.in_a_line())
 }
 
 /// A command line that says a cluster and nothing else.
@@ -284,7 +284,7 @@ mod tests {
     use clap::FromArgMatches as _;
 
     fn said(text: &str) -> Settings {
-        let entries = settings::read(FILE, text, &Cli::command()).unwrap();
+        let entries = settings::read(FILE, text, &Cli::command(), &refused).unwrap();
         Settings {
             file: None,
             entries,
@@ -331,20 +331,22 @@ mod tests {
 
     #[test]
     fn what_makes_no_cluster_is_told_at_its_place() {
-        let text = "servers = 2\nup {\n  clients = 9999\n  datacenter = \"a b\"\n  region = \"east,-\"\n}\n";
-        let told: Vec<String> = said(text).entries.iter().filter_map(refused).collect();
+        let text = "servers = 2\nup {\n  clients = 9999\n  nonsense = 1\n  datacenter = \"a b\"\n  region = \"east,-\"\n}\npki {\n  region = \"-\"\n}\n";
+        let read = |text: &str| settings::read(FILE, text, &Cli::command(), &refused);
+        let told = read(text).unwrap_err().0;
         let heads = [
             "rehearse.hcl:1:1: 2 servers cannot be: expected 1, 3 or 5",
             "rehearse.hcl:3:3: 9999 clients are too many: expected at most ",
-            "rehearse.hcl:4:3: datacenter `a b` is not allowed: expected ",
-            "rehearse.hcl:5:3: further region `-` is not allowed: expected ",
+            "rehearse.hcl:4:3: unknown option `nonsense`: ",
+            "rehearse.hcl:5:3: datacenter `a b` is not allowed: expected ",
+            "rehearse.hcl:6:3: further region `-` is not allowed: expected ",
         ];
         assert_eq!(told.len(), heads.len(), "{told:#?}");
         for (line, head) in told.iter().zip(heads) {
             assert!(line.starts_with(head), "{line}\n{head}");
         }
-        let fine = said("servers = 5\nclients = 0\nregion = \"east,west\"\ntimeout = 9\n");
-        assert_eq!(fine.entries.iter().find_map(refused), None);
+        let fine = "servers = 5\nclients = 0\nregion = \"east,west\"\ntimeout = 9\n";
+        assert_eq!(read(fine).unwrap().len(), 4);
     }
 
     #[test]

@@ -167,3 +167,59 @@ async fn a_file_that_was_refused_is_left_as_it_was() {
     let left = std::fs::read_dir(file.folder.path()).unwrap().count();
     assert_eq!(left, 1, "nothing else is left");
 }
+
+/// A disk that takes no more from a moment on.
+#[derive(Debug, Default)]
+struct Disk {
+    kept: redb::backends::InMemoryBackend,
+    full: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Disk {
+    fn room(&self) -> Result<(), std::io::Error> {
+        if self.full.load(std::sync::atomic::Ordering::SeqCst) {
+            // ENOSPC, as the kernel gives it.
+            return Err(std::io::Error::from_raw_os_error(28));
+        }
+        Ok(())
+    }
+}
+
+impl redb::StorageBackend for Disk {
+    fn len(&self) -> Result<u64, std::io::Error> {
+        self.kept.len()
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, std::io::Error> {
+        self.kept.read(offset, len)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+        self.room()?;
+        self.kept.set_len(len)
+    }
+
+    fn sync_data(&self, eventual: bool) -> Result<(), std::io::Error> {
+        self.kept.sync_data(eventual)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+        self.room()?;
+        self.kept.write(offset, data)
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_as_nomad_tells_it() {
+    let disk = Disk::default();
+    let full = Arc::clone(&disk.full);
+    let db = Database::builder().create_with_backend(disk).unwrap();
+    let mut store = Store { db: Arc::new(db) };
+    let vote = Vote::new(1, Uuid::nil());
+    store.save_vote(&vote).await.unwrap();
+
+    full.store(true, std::sync::atomic::Ordering::SeqCst);
+    let problem = store.save_vote(&vote).await.unwrap_err();
+    let told = crate::raft::ended(&openraft::error::Fatal::StorageError(problem)).to_string();
+    assert!(told.contains("no space left on device"), "{told}");
+}
