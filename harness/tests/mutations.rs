@@ -227,15 +227,16 @@ fn a_reader_that_ends_is_found() {
 /// main thread's usual size.
 #[test]
 fn deep_nesting_is_refused_and_ends_nothing() {
-    let deep = |open: &str, close: &str| open.repeat(2_000) + &close.repeat(2_000);
+    let deep = |open: &str, close: &str| open.repeat(100_000) + &close.repeat(100_000);
     let texts = [
         format!("x = {}\n", deep("[", "]")),
         format!("x = {}\n", deep("(", ")")),
-        format!("x = {}1\n", "-".repeat(2_000)),
-        format!("x = {}true\n", "!".repeat(2_000)),
+        format!("x = {}1\n", "-".repeat(100_000)),
+        format!("x = {}true\n", "!".repeat(100_000)),
         format!("x = \"{}\"\n", deep("${\"", "\"}")),
         deep("a {\n", "}\n"),
         format!("{{\"x\": {}}}", deep("[", "]")),
+        "a ".repeat(100_000) + "= 1\n",
         format!("job \"x\" {{\n{}}}\n", deep("group \"a\" {\n", "}\n")),
     ];
     for parser in PARSERS {

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::subject::{Subject, agent_site, nothing_writes, per_place};
 use super::{Hit, Rule, Severity};
 use crate::spec::Role;
-use crate::terraform::aws::Machine;
+use crate::terraform::aws::{Machine, Unreadable};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -97,6 +97,13 @@ pub(super) const RULES: &[Rule] = &[
         check: |subject| acl(subject, Role::Client),
     },
     Rule {
+        id: "agent-configuration-invalid",
+        severity: Severity::Error,
+        why: "an agent with a file that does not parse ends at once: Nomad reads HCL 1 there, without expressions, whatever the version",
+        mend: "correct the file, and try it before it goes into user data (`nomad config validate`, from Nomad 1.3 on)",
+        check: invalid,
+    },
+    Rule {
         id: "agent-configuration-unseen",
         severity: Severity::Note,
         why: "what the user data does not write is not checked: TLS, gossip, ACLs and joining of these machines are not judged",
@@ -129,15 +136,9 @@ fn unseen(subject: &Subject<'_>) -> Vec<Hit> {
         };
         (machine, data.site.clone(), said.to_owned())
     });
-    let unread = machines.iter().flat_map(|machine| {
-        machine
-            .agent
-            .unreadable
-            .iter()
-            .map(move |(path, reason, site)| {
-                let said = format!("`{path}` was not read: {reason}");
-                (machine, site.clone(), said)
-            })
+    let unread = unreadable(machines, false).map(|(machine, file)| {
+        let said = format!("`{}` was not read: {}", file.path, file.reason);
+        (machine, file.site.clone(), said)
     });
     let edited = machines.iter().flat_map(|machine| {
         machine.agent.edited.iter().map(move |(path, line, site)| {
@@ -149,6 +150,25 @@ fn unseen(subject: &Subject<'_>) -> Vec<Hit> {
         })
     });
     per_place(unseen.chain(unread).chain(edited))
+}
+
+/// The agents' files that do not parse, by whether an agent is sure to get them like this.
+fn unreadable(machines: &[Machine], sure: bool) -> impl Iterator<Item = (&Machine, &Unreadable)> {
+    machines.iter().flat_map(move |machine| {
+        let known = machine.user_data.unknown.is_empty();
+        let files = machine.agent.unreadable.iter();
+        files
+            .filter(move |file| (known && file.whole) == sure)
+            .map(move |file| (machine, file))
+    })
+}
+
+fn invalid(subject: &Subject<'_>) -> Vec<Hit> {
+    let invalid = unreadable(subject.machines(), true).map(|(machine, file)| {
+        let said = format!("`{}` does not parse: {}", file.path, file.reason);
+        (machine, file.site.clone(), said)
+    });
+    per_place(invalid)
 }
 
 fn has_tls(machine: &Machine) -> bool {

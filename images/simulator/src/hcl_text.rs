@@ -88,21 +88,30 @@ struct Code {
     operators: usize,
     /// How many brackets behind two operators it is in.
     depth: usize,
+    /// The last character that is no blank and of no comment.
+    last: char,
+    /// Whether a line ended since.
+    line_ended: bool,
 }
 
 /// Finds brackets, without understanding more than where texts and comments are.
 struct Scan<'a> {
     text: &'a str,
     at: usize,
+    /// The first is the text itself.
     frames: Vec<Frame<'a>>,
 }
 
 impl<'a> Scan<'a> {
     fn of(text: &'a str) -> Self {
+        let whole = Code {
+            brace: true,
+            ..Code::default()
+        };
         Self {
             text,
             at: 0,
-            frames: Vec::new(),
+            frames: vec![Frame::Code(whole)],
         }
     }
 
@@ -112,69 +121,63 @@ impl<'a> Scan<'a> {
 
     /// Returns where the first bracket is that is nested too deeply.
     fn too_deep(mut self) -> Option<usize> {
-        let mut outermost = Code {
-            brace: true,
-            ..Code::default()
-        };
         while let Some(next) = self.rest().chars().next() {
             let start = self.at;
             self.at += next.len_utf8();
             let opened = match self.frames.last() {
                 Some(Frame::Quoted) => self.in_quotes(next),
                 Some(Frame::Heredoc(name)) => self.in_heredoc(name, next),
-                Some(Frame::Code(_)) | None => self.in_code(next, &mut outermost),
+                Some(Frame::Code(_)) | None => self.in_code(next),
             };
-            if opened {
-                let around = self.frames.iter().rev().find_map(|frame| match frame {
-                    Frame::Code(code) => Some(*code),
-                    _ => None,
-                });
-                let around = around.unwrap_or(outermost);
-                let depth = around.depth + usize::from(around.operators >= 2);
-                if depth > DEEPEST {
-                    return Some(start);
-                }
-                self.frames.push(Frame::Code(Code {
-                    brace: next == '{',
-                    operators: 0,
-                    depth,
-                }));
+            if !opened {
+                continue;
             }
+            let mut around = self.frames.iter().rev();
+            let around = around.find_map(|frame| match frame {
+                Frame::Code(code) => Some(code.depth + usize::from(code.operators >= 2)),
+                _ => None,
+            });
+            let depth = around.unwrap_or_default();
+            if depth > DEEPEST {
+                return Some(start);
+            }
+            self.frames.push(Frame::Code(Code {
+                brace: next == '{',
+                depth,
+                ..Code::default()
+            }));
         }
         None
     }
 
     /// Whether this opens a bracket.
-    fn in_code(&mut self, next: char, outermost: &mut Code) -> bool {
+    fn in_code(&mut self, next: char) -> bool {
         let rest = self.rest();
+        match next {
+            '#' => self.skip(rest.find('\n')),
+            '/' if rest.starts_with('/') => self.skip(rest.find('\n')),
+            '/' if rest.starts_with('*') => self.skip(rest.find("*/").map(|at| at + 2)),
+            _ => return self.in_expression(next, rest),
+        }
+        false
+    }
+
+    fn in_expression(&mut self, next: char, rest: &'a str) -> bool {
+        let Some(Frame::Code(code)) = self.frames.last_mut() else {
+            return false;
+        };
+        code.count(next, rest);
         if let Some((name, skipped)) = heredoc(next, rest) {
             self.at += skipped;
             self.frames.push(Frame::Heredoc(name));
             return false;
         }
         match next {
-            '(' | '[' | '{' => return true,
-            ')' | ']' | '}' => drop(self.frames.pop()),
             '"' => self.frames.push(Frame::Quoted),
-            '#' => self.skip(rest.find('\n')),
-            '/' if rest.starts_with('/') => self.skip(rest.find('\n')),
-            '/' if rest.starts_with('*') => self.skip(rest.find("*/").map(|at| at + 2)),
-            _ => {
-                let goes_on = self.goes_on();
-                let code = match self.frames.last_mut() {
-                    Some(Frame::Code(code)) => code,
-                    _ => outermost,
-                };
-                match next {
-                    ',' => code.operators = 0,
-                    '\n' if code.brace && !goes_on => code.operators = 0,
-                    '=' if !rest.starts_with('=') => {}
-                    _ if is_of_operator(next) => code.operators += 1,
-                    _ => {}
-                }
-            }
+            ')' | ']' | '}' if self.frames.len() > 1 => drop(self.frames.pop()),
+            _ => {}
         }
-        false
+        matches!(next, '(' | '[' | '{')
     }
 
     fn in_quotes(&mut self, next: char) -> bool {
@@ -216,15 +219,31 @@ impl<'a> Scan<'a> {
         false
     }
 
-    /// Whether an operator stands right before or behind this line's end.
-    fn goes_on(&self) -> bool {
-        let before = self.text[..self.at].trim_end().chars().next_back();
-        let behind = self.rest().trim_start().chars().next();
-        [before, behind].into_iter().flatten().any(is_of_operator)
-    }
-
     fn skip(&mut self, bytes: Option<usize>) {
         self.at += bytes.unwrap_or(self.rest().len());
+    }
+}
+
+impl Code {
+    /// Counts operators. A line of a brace is a thing of its own, if no operator ends it or begins the next.
+    fn count(&mut self, next: char, rest: &str) {
+        if next == '\n' {
+            self.line_ended = true;
+        }
+        if next.is_whitespace() {
+            return;
+        }
+        let goes_on = is_of_operator(next) || is_of_operator(self.last);
+        if next == ',' || (self.brace && self.line_ended && !goes_on) {
+            self.operators = 0;
+        }
+        // A single `=` gives a value.
+        let gives = next == '=' && self.last != '=' && !rest.starts_with('=');
+        if is_of_operator(next) && !gives {
+            self.operators += 1;
+        }
+        self.last = next;
+        self.line_ended = false;
     }
 }
 

@@ -122,9 +122,10 @@ async fn agents_here(cluster: &DockerCluster) -> Result<Vec<Agent>, Failure> {
         let path = format!("{}:/etc/nomad.d/nomad.hcl", record.plan.name);
         let files = AgentFiles::of(&[(path, text)]);
         // What cannot be read must not look like an agent that says nothing.
-        if let Some((path, message, _)) = files.unreadable.first() {
+        if let Some(file) = files.unreadable.first() {
             return Err(Failure::environment(format!(
-                "`{path}` does not parse: {message}"
+                "`{}` does not parse: {}",
+                file.path, file.reason
             )));
         }
         agents.push(Agent {

@@ -203,8 +203,10 @@ fn is_known(machine: &Machine, setting: &Setting, text: &str) -> bool {
 /// Files of the agent's that are not read off, and why.
 fn unread(machine: &Machine) -> Vec<(&Site, String)> {
     let broken = machine.agent.unreadable.iter();
-    let broken =
-        broken.map(|(path, message, site)| (site, format!("`{path}` does not parse: {message}")));
+    let broken = broken.map(|file| {
+        let said = format!("`{}` does not parse: {}", file.path, file.reason);
+        (&file.site, said)
+    });
     let edited = machine.agent.edited.iter().map(|(path, line, site)| {
         let what = "of the user data: not read off";
         (

@@ -1,28 +1,24 @@
 //! The agent's configuration among the files that a machine's user data writes.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use hcl_edit::Span as _;
-use hcl_edit::structure::{Body, Structure};
+use agent::config::hcl;
 use serde::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use super::places::Places;
 use super::script::WrittenFile;
 use crate::spec::Role;
-use crate::terraform::eval::Scope;
 use crate::terraform::functions::from_json;
-use crate::terraform::resource::{Evaluated, evaluate, value_or_reason};
-use crate::terraform::source::{Origin, Site, Source, SyntaxError, parse_body};
-use crate::terraform::value::Value;
+use crate::terraform::source::{Site, Source, SyntaxError};
+use crate::terraform::value::{Unknown, Value, Why};
 
 /// The agent's configuration of one machine: all files together, as Nomad merges them.
 #[derive(Debug, Default)]
 pub struct AgentFiles {
     files: Vec<Parsed>,
-    /// Files that look like the agent's but do not parse: path, reason, place.
-    pub unreadable: Vec<(String, String, Site)>,
+    /// Files that look like the agent's but do not parse.
+    pub unreadable: Vec<Unreadable>,
     /// Files of the agent's that a later command makes another text of, so that they are not read off: path,
     /// line of the user data, place of that line.
     pub edited: Vec<(String, usize, Site)>,
@@ -30,11 +26,23 @@ pub struct AgentFiles {
     pub executed: bool,
 }
 
+/// A file of the agent's that does not parse.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Its path.
+    pub path: String,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Where that stands.
+    pub site: Site,
+    /// Whether the agent gets this very text: no shell fills it in, and nothing else writes to it.
+    pub whole: bool,
+}
+
 #[derive(Debug)]
 struct Parsed {
     path: String,
     first_line: usize,
-    evaluated: Evaluated,
     /// Key, value, line of the file.
     settings: Vec<(String, Value, usize)>,
     /// Blocks without anything in them: path, line of the file.
@@ -70,16 +78,12 @@ impl AgentFiles {
                 read.edited.push((file.path.clone(), line, site));
                 continue;
             }
-            let source = Arc::new(Source {
+            let source = Source {
                 path: PathBuf::from(&file.path),
                 text: file.content.clone(),
-            });
-            match said(source) {
-                Ok(Said {
-                    evaluated,
-                    settings,
-                    empty,
-                }) => {
+            };
+            match said(&source) {
+                Ok(Said { settings, empty }) => {
                     let lines = file.content.lines().count();
                     let sites = (1..=lines)
                         .filter_map(|line| Some((line, find(file.first_line + line - 1)?)))
@@ -87,7 +91,6 @@ impl AgentFiles {
                     read.files.push(Parsed {
                         path: file.path.clone(),
                         first_line: file.first_line,
-                        evaluated,
                         settings,
                         empty,
                         sites,
@@ -96,8 +99,14 @@ impl AgentFiles {
                 Err(error) => {
                     let line = file.first_line + error.site.line - 1;
                     let site = find(line).unwrap_or_else(|| user_data.clone());
-                    read.unreadable
-                        .push((file.path.clone(), error.message, site));
+                    let others = written.iter().filter(|other| other.path == file.path);
+                    let filled_in = file.expands && file.content.contains(['$', '`']);
+                    read.unreadable.push(Unreadable {
+                        path: file.path.clone(),
+                        reason: error.message,
+                        site,
+                        whole: !filled_in && others.count() == 1,
+                    });
                 }
             }
         }
@@ -157,7 +166,6 @@ impl AgentFiles {
     /// Returns a setting by its path, as `server.server_join.retry_join`; the last file wins.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Setting> {
-        // A block with a label, as `plugin`, is found by its whole path only.
         let said = |file: &Parsed| {
             let mut settings = file.settings.iter().rev();
             let (_, value, line) = settings.find(|(known, _, _)| known == key)?;
@@ -167,25 +175,7 @@ impl AgentFiles {
                 site: file.site_of_line(*line),
             })
         };
-        self.files.iter().rev().find_map(|file| {
-            if let Some(setting) = said(file) {
-                return Some(setting);
-            }
-            let mut parts = key.split('.');
-            let mut value = file.evaluated.attributes.get(parts.next()?)?;
-            for part in parts {
-                // Blocks are lists of objects; Nomad has each of those asked for here but once.
-                value = value
-                    .elements()
-                    .map_or(Some(value), |blocks| blocks.first())?
-                    .attribute(part)?;
-            }
-            Some(Setting {
-                key: key.to_owned(),
-                value: value.clone(),
-                site: file.site(key),
-            })
-        })
+        self.files.iter().rev().find_map(said)
     }
 
     /// Returns a truth value, `None` where nothing is said.
@@ -291,17 +281,6 @@ impl AgentFiles {
 }
 
 impl Parsed {
-    fn site(&self, key: &str) -> Site {
-        let sites = &self.evaluated.sites;
-        // Paths of blocks carry an index there: `tls.http` is `tls[0].http`.
-        let indexed = key.split('.').collect::<Vec<_>>().join("[0].");
-        let line = sites
-            .get(&indexed)
-            .or_else(|| sites.get(key))
-            .map_or(1, |site| site.line);
-        self.site_of_line(line)
-    }
-
     fn site_of_line(&self, line: usize) -> Site {
         self.sites.iter().find(|(at, _)| *at >= line).map_or_else(
             || Site {
@@ -317,25 +296,68 @@ impl Parsed {
 /// What a file says.
 #[derive(Default)]
 struct Said {
-    evaluated: Evaluated,
     settings: Vec<(String, Value, usize)>,
     empty: Vec<(String, usize)>,
 }
 
-/// Reads a file: HCL, or JSON, which the agent takes under either name.
-fn said(source: Arc<Source>) -> Result<Said, SyntaxError> {
+/// Reads a file as the agent does: HCL 1, in which keys may be quoted and there are no expressions; or JSON,
+/// under either name.
+fn said(source: &Source) -> Result<Said, SyntaxError> {
     if source.text.trim_start().starts_with('{') {
-        return said_in_json(&source);
+        return said_in_json(source);
     }
-    let body = parse_body(&source)?;
-    let origin = Origin::whole(source);
-    let scope = Scope::new(None, std::path::Path::new("/"));
-    let mut said = Said {
-        evaluated: evaluate(&body, &origin, &scope),
-        ..Said::default()
-    };
-    walk(&body, &origin, "", &mut said.settings, &mut said.empty);
+    let block = hcl::parse(&source.text).map_err(|error| SyntaxError {
+        site: Site {
+            file: source.path.clone(),
+            line: error.at.line,
+            column: error.at.column,
+        },
+        message: error.problem,
+    })?;
+    let mut said = Said::default();
+    items(&block, source, "", &mut said);
     Ok(said)
+}
+
+/// Every key of a block, those of blocks in it resolved to paths: `plugin.raw_exec.config.enabled`.
+fn items(block: &hcl::Block, source: &Source, prefix: &str, said: &mut Said) {
+    for item in &block.items {
+        let key = format!("{prefix}{}", item.key);
+        let line = item.at.line;
+        match &item.value {
+            hcl::Value::Block(inner) if inner.items.is_empty() => said.empty.push((key, line)),
+            hcl::Value::Block(inner) => items(inner, source, &format!("{key}."), said),
+            value => {
+                let site = Site {
+                    file: source.path.clone(),
+                    line,
+                    column: item.at.column,
+                };
+                said.settings.push((key, valued(value, &site), line));
+            }
+        }
+    }
+}
+
+/// What a key is set to. A text that the boot script's shell fills in is not known.
+fn valued(value: &hcl::Value, site: &Site) -> Value {
+    match value {
+        hcl::Value::Text(text) if text.contains("${") => {
+            let what = format!("`{text}` is filled in when the machine boots");
+            Value::Unknown(Unknown::of(Why::Error, what, site.clone()))
+        }
+        hcl::Value::Text(text) => Value::string(text),
+        hcl::Value::Bool(value) => Value::Bool(*value),
+        hcl::Value::Number(number) => from_json(&Json::from(*number), site),
+        hcl::Value::List(values) => {
+            Value::Tuple(values.iter().map(|value| valued(value, site)).collect())
+        }
+        hcl::Value::Block(block) => {
+            let items = block.items.iter();
+            let members = items.map(|item| (item.key.clone(), valued(&item.value, site)));
+            Value::Object(members.collect())
+        }
+    }
 }
 
 fn said_in_json(source: &Source) -> Result<Said, SyntaxError> {
@@ -351,10 +373,6 @@ fn said_in_json(source: &Source) -> Result<Said, SyntaxError> {
         })?;
     let mut said = Said::default();
     members(&json, source, ("", 1), &mut said);
-    for (name, value) in &json {
-        let value = from_json(value, &at(1, 1));
-        said.evaluated.attributes.insert(name.clone(), value);
-    }
     Ok(said)
 }
 
@@ -391,51 +409,6 @@ fn members(
             }
             members(block, source, (&format!("{key}."), line), said);
         }
-    }
-}
-
-/// Every key of a body, blocks and their labels resolved to paths: `plugin.raw_exec.config.enabled`.
-fn walk(
-    body: &Body,
-    origin: &Origin,
-    prefix: &str,
-    into: &mut Vec<(String, Value, usize)>,
-    empty: &mut Vec<(String, usize)>,
-) {
-    let scope = Scope::new(None, std::path::Path::new("/"));
-    for structure in body {
-        match structure {
-            Structure::Attribute(attribute) => {
-                let key = format!("{prefix}{}", attribute.key.value());
-                let line = origin.site(attribute.key.span()).line;
-                let value = value_or_reason(&attribute.value, origin, &scope);
-                flatten(key, value, line, into);
-            }
-            Structure::Block(block) => {
-                let labels = block
-                    .labels
-                    .iter()
-                    .map(|label| format!("{}.", label.as_str()));
-                let labels: String = labels.collect();
-                let inner = format!("{prefix}{}.{labels}", block.ident.value());
-                if block.body.is_empty() {
-                    let line = origin.site(block.ident.span()).line;
-                    empty.push((inner.trim_end_matches('.').to_owned(), line));
-                }
-                walk(&block.body, origin, &inner, into, empty);
-            }
-        }
-    }
-}
-
-fn flatten(key: String, value: Value, line: usize, into: &mut Vec<(String, Value, usize)>) {
-    match value {
-        Value::Object(members) => {
-            for (name, value) in members {
-                flatten(format!("{key}.{name}"), value, line, into);
-            }
-        }
-        value => into.push((key, value, line)),
     }
 }
 
@@ -565,8 +538,24 @@ mod tests {
             [("ports".to_owned(), 8), ("telemetry".to_owned(), 7)]
         );
         let broken = AgentFiles::of(&[(path.to_owned(), "{\n  \"server\": ,\n}\n".to_owned())]);
-        let (_, told, _) = &broken.unreadable[0];
+        let told = &broken.unreadable[0].reason;
         assert!(told.ends_with("at line 2 column 13"), "{told}");
+    }
+
+    #[test]
+    fn a_file_is_read_by_nomads_own_rules() {
+        let text = "client {\n  options {\n    \"driver.raw_exec.enable\" = \"1\"\n  }\n  meta { rack = \"${RACK}\" }\n}\nports { http = 5646 }\n";
+        let files = AgentFiles::of(&[("nomad.hcl".to_owned(), text.to_owned())]);
+        assert!(files.unreadable.is_empty(), "{:?}", files.unreadable);
+        let option = files.get("client.options.driver.raw_exec.enable").unwrap();
+        assert_eq!((option.value.as_str(), option.site.line), (Some("1"), 3));
+        let port = files.get("ports.http").unwrap().value;
+        assert_eq!(port.to_text().as_deref(), Some("5646"));
+        let rack = files.get("client.meta.rack").unwrap().value;
+        assert!(matches!(rack, Value::Unknown(_)), "{rack:?}");
+        let sums = "server {\n  bootstrap_expect = 1 + 2\n}\n";
+        let files = AgentFiles::of(&[("nomad.hcl".to_owned(), sums.to_owned())]);
+        assert_eq!(files.unreadable.len(), 1, "{:?}", files.unreadable);
     }
 
     #[test]

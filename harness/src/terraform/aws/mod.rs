@@ -29,7 +29,7 @@ use super::{Basis, Configuration, Remark, Unevaluated, Value};
 use crate::spec::{Arch, Role};
 
 pub use self::adopt::{AdoptError, Agents, adopt};
-pub use self::agent_files::{AgentFiles, Setting};
+pub use self::agent_files::{AgentFiles, Setting, Unreadable};
 pub use self::fact::Fact;
 pub use self::firewall::{Direction, Peer, Rule};
 pub use self::machines::{Disk, Machine, Metadata, Rollout, UserData};

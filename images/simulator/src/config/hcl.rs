@@ -7,33 +7,49 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
+/// How deep blocks and lists may be nested: Nomad's own are nested five deep.
+const DEEPEST: usize = 64;
+
 /// Line and column, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Position {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub struct Position {
+    /// Line, from 1; 0 in JSON.
+    pub line: usize,
+    /// Column in characters, from 1; 0 in JSON.
+    pub column: usize,
 }
 
+/// What a key is set to.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub enum Value {
+    /// Quoted, or between `<<MARK` and `MARK`.
     Text(String),
+    /// Of either kind.
     Number(f64),
+    /// `true` or `false`.
     Bool(bool),
+    /// `[...]`.
     List(Vec<Value>),
+    /// `{...}`, with or without `=` before it.
     Block(Block),
 }
 
 /// Keys and values in the order of the file; a key stands in it once.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Block {
-    pub(super) items: Vec<Item>,
+pub struct Block {
+    /// What is in it.
+    pub items: Vec<Item>,
 }
 
+/// A key and its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Item {
-    pub(super) key: String,
-    pub(super) value: Value,
-    pub(super) at: Position,
+pub struct Item {
+    /// The key, without quotes.
+    pub key: String,
+    /// Its value.
+    pub value: Value,
+    /// Where the key stands that gives the value.
+    pub at: Position,
 }
 
 impl Block {
@@ -52,7 +68,10 @@ impl Block {
                     }
                 }
             }
-            (old, new) => *old = new,
+            (value, new) => {
+                *value = new;
+                old.at = item.at;
+            }
         }
     }
 
@@ -66,17 +85,23 @@ impl Block {
 
 /// Where and why the text is not HCL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SyntaxError {
-    pub(super) at: Position,
-    pub(super) problem: String,
+pub struct SyntaxError {
+    /// The place.
+    pub at: Position,
+    /// What is wrong there.
+    pub problem: String,
 }
 
 /// Parses a file.
-pub(super) fn parse(text: &str) -> Result<Block, SyntaxError> {
+///
+/// # Errors
+/// Where the text is not HCL 1.
+pub fn parse(text: &str) -> Result<Block, SyntaxError> {
     let mut parser = Parser {
         text,
         chars: text.char_indices().peekable(),
         at: Position { line: 1, column: 1 },
+        depth: 0,
     };
     parser.items(None)
 }
@@ -85,6 +110,8 @@ struct Parser<'a> {
     text: &'a str,
     chars: Peekable<CharIndices<'a>>,
     at: Position,
+    /// How many blocks and lists it is in.
+    depth: usize,
 }
 
 impl Parser<'_> {
@@ -156,6 +183,21 @@ impl Parser<'_> {
         }
     }
 
+    /// Takes the bracket that opens and reads what is in it.
+    fn within<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, SyntaxError>,
+    ) -> Result<T, SyntaxError> {
+        if self.depth == DEEPEST {
+            return self.fail(format!("nested deeper than {DEEPEST} brackets"));
+        }
+        self.next();
+        self.depth += 1;
+        let inner = read(self)?;
+        self.depth -= 1;
+        Ok(inner)
+    }
+
     /// Items up to `close` (or the end of the file), which is taken too.
     fn items(&mut self, close: Option<char>) -> Result<Block, SyntaxError> {
         let mut block = Block::default();
@@ -188,11 +230,15 @@ impl Parser<'_> {
                     return Ok(nest(keys, value, at));
                 }
                 Some('{') => {
-                    self.next();
-                    let block = self.items(Some('}'))?;
+                    let block = self.within(|parser| parser.items(Some('}')))?;
                     return Ok(nest(keys, Value::Block(block), at));
                 }
-                Some(c) if c == '"' || is_key(c) => keys.push(self.key()?),
+                Some(c) if c == '"' || is_key(c) => {
+                    if keys.len() == DEEPEST {
+                        return self.fail(format!("a block with more than {DEEPEST} labels"));
+                    }
+                    keys.push(self.key()?);
+                }
                 _ => return self.unexpected("`=` or `{`"),
             }
         }
@@ -219,14 +265,8 @@ impl Parser<'_> {
         match self.peek() {
             Some('"') => Ok(Value::Text(self.quoted()?)),
             Some('<') => Ok(Value::Text(self.heredoc()?)),
-            Some('[') => {
-                self.next();
-                self.list()
-            }
-            Some('{') => {
-                self.next();
-                Ok(Value::Block(self.items(Some('}'))?))
-            }
+            Some('[') => self.within(Self::list),
+            Some('{') => Ok(Value::Block(self.within(|parser| parser.items(Some('}')))?)),
             Some(c) if is_key(c) || c == '+' => self.literal(),
             _ => self.unexpected("a value"),
         }
@@ -451,6 +491,25 @@ mod tests {
         assert_eq!((error.at.line, error.at.column), (1, 5), "{error:?}");
         assert!(parse("a { b = 1").is_err());
         assert!(parse("a = \"b").is_err());
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_refused() {
+        for (open, close) in [("a {\n", "}\n"), ("a = [", "]"), ("a ", "= 1")] {
+            let text = open.repeat(200) + &close.repeat(200);
+            let error = parse(&text.replace("[a = ", "[")).unwrap_err();
+            assert!(error.problem.contains("64"), "{error:?}");
+        }
+        assert!(parse(&("a {\n".repeat(64) + &"}\n".repeat(64))).is_ok());
+    }
+
+    #[test]
+    fn a_value_stands_where_it_was_set_last() {
+        let block = parse("a = 1\nb = 2\na = 3\n").unwrap();
+        let places: Vec<_> = { block.items.iter() }
+            .map(|item| (item.key.as_str(), item.at.line))
+            .collect();
+        assert_eq!(places, [("a", 3), ("b", 2)]);
     }
 
     #[test]

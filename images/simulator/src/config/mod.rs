@@ -5,7 +5,7 @@
 //! for one log line at the start.
 
 mod address;
-mod hcl;
+pub mod hcl;
 mod keys;
 mod reader;
 mod shown;
