@@ -30,7 +30,8 @@ pub struct Args {
 /// A shell's way to set a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Shell {
-    /// sh, bash, zsh.
+    /// sh, bash and zsh.
+    #[value(aliases = ["bash", "zsh"])]
     Sh,
     /// fish.
     Fish,
@@ -107,6 +108,14 @@ impl Shell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_shell_that_reads_it_can_be_named() {
+        for name in ["sh", "bash", "zsh"] {
+            let shell = Shell::from_str(name, false).expect(name);
+            assert_eq!(shell.line("K", "v"), "export K='v'", "{name}");
+        }
+    }
 
     #[test]
     fn a_quote_in_a_path_stays_a_quote() {
