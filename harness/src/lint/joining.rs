@@ -132,7 +132,7 @@ pub(super) const RULES: &[Rule] = &[
 
 fn mentions_join(machine: &Machine) -> bool {
     // By a command, by Consul, or in a key that is filled in at boot; an empty list is not filled in.
-    let text = machine.user_data.text.as_deref().unwrap_or_default();
+    let text = machine.user_data.run.as_deref().unwrap_or_default();
     let text = EMPTY.replace_all(text, "");
     [
         "server join",

@@ -55,7 +55,7 @@ pub(super) fn readable(user_data: &UserData) -> Vec<String> {
         };
         reading.files.insert(file.path.clone(), access);
     }
-    let text = user_data.text.as_deref().unwrap_or_default();
+    let text = user_data.run.as_deref().unwrap_or_default();
     for line in text.replace("\\\n", " ").lines() {
         if !line.trim_start().starts_with('#') {
             reading.line(line);
@@ -342,7 +342,8 @@ mod tests {
 
     fn told(script: &str) -> Vec<String> {
         readable(&UserData {
-            text: Some(format!("#!/bin/bash\n{script}\n")),
+            text: None,
+            run: Some(format!("#!/bin/bash\n{script}\n")),
             sha1: None,
             unknown: Vec::new(),
             files: Vec::new(),

@@ -169,7 +169,7 @@ static GPG: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\bgpg\b.*(?:--dearmor|-o\b|--output)").expect("a valid pattern"));
 
 fn is_shell(machine: &Machine) -> Option<&str> {
-    machine.user_data.text.as_deref().filter(|text| {
+    machine.user_data.run.as_deref().filter(|text| {
         text.starts_with("#!") && text.lines().next().is_some_and(|line| line.contains("sh"))
     })
 }

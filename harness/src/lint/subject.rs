@@ -130,7 +130,7 @@ fn variable_version(configuration: &Configuration) -> Option<Said> {
 }
 
 fn script_version(machine: &Machine) -> Option<Said> {
-    let found = VERSION.captures(machine.user_data.text.as_deref()?)?;
+    let found = VERSION.captures(machine.user_data.run.as_deref()?)?;
     let version = Version::parse(&found["version"]).ok()?;
     Some(Said {
         version,
@@ -175,7 +175,7 @@ pub(super) fn few(names: &[String]) -> String {
 /// knows may do: a variable in a path, a folder that is filled as a whole, a program that comes with the image.
 pub(super) fn nothing_writes(machine: &Machine, path: &str) -> bool {
     let data = &machine.user_data;
-    let Some(text) = data.text.as_deref() else {
+    let Some(text) = data.run.as_deref() else {
         return false;
     };
     let harmless = ["`users`", "`groups`", "`ssh_"];

@@ -72,7 +72,7 @@ pub(super) const RULES: &[Rule] = &[
         mend: "name the version: `nomad=1.11.3-1`, or the release's zip",
         check: |subject| {
             per_place(subject.machines().iter().filter_map(|machine| {
-                let text = machine.user_data.text.as_deref()?;
+                let text = machine.user_data.run.as_deref()?;
                 let line = text
                     .lines()
                     .find(|line| UNFIXED.is_match(line) && !line.trim_start().starts_with('#'))?;
@@ -132,13 +132,13 @@ static INSTALLED: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 fn has_licence(machine: &Machine) -> bool {
-    let text = machine.user_data.text.as_deref().unwrap_or_default();
+    let text = machine.user_data.run.as_deref().unwrap_or_default();
     machine.agent.get("server.license_path").is_some() || text.contains("NOMAD_LICENSE")
 }
 
 /// Which edition a machine installs; `None` if its user data does not tell.
 fn enterprise(subject: &Subject<'_>, machine: &Machine) -> Option<bool> {
-    let text = machine.user_data.text.as_deref()?;
+    let text = machine.user_data.run.as_deref()?;
     if text.contains("+ent") || text.contains("nomad-enterprise") {
         return Some(true);
     }

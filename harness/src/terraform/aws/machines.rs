@@ -12,7 +12,7 @@ use super::agent_files::AgentFiles;
 use super::fact::Fact;
 use super::places::Places;
 use super::script::WrittenFile;
-use super::{Secrets, addresses, arch_of, parts};
+use super::{Secrets, addresses, arch_of, branches, parts};
 use crate::spec::{Arch, Role, STAND_IN_INSTANCE, Subnet};
 use crate::terraform::resource::Resource;
 use crate::terraform::source::Site;
@@ -101,6 +101,9 @@ pub struct Disk {
 pub struct UserData {
     /// The text, with `<expression>` for what is not known; `None` where there is none.
     pub text: Option<String>,
+    /// The same without what surely does not run, in as many lines: a script's `if false`.
+    #[serde(skip)]
+    pub run: Option<String>,
     /// SHA-1 of the text, which a plan of the provider's shows in its place; `None` if parts are unknown,
     /// or if the text is zipped, which no two do alike.
     pub sha1: Option<String>,
@@ -765,9 +768,11 @@ fn user_data(said: &Said<'_>, machine: &Site) -> UserData {
         false => sha1(text),
     });
     let text = text.filter(|_| !digest_only);
-    let (files, unread) = text.as_deref().map(parts::read).unwrap_or_default();
+    let run = text.as_deref().map(branches::taken);
+    let (files, unread) = run.as_deref().map(parts::read).unwrap_or_default();
     UserData {
         text,
+        run,
         sha1,
         unknown,
         files,

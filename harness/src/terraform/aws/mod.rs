@@ -3,6 +3,7 @@
 
 mod adopt;
 mod agent_files;
+mod branches;
 mod cloud;
 pub mod cloud_config;
 mod fact;

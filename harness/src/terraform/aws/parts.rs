@@ -132,26 +132,8 @@ pub(super) fn read(text: &str) -> (Vec<WrittenFile>, Vec<String>) {
                 written_files(&script)
             }
             Part::CloudConfig(config) => {
-                let line = |command: &str| {
-                    let of = command.lines().next().unwrap_or_default();
-                    text.lines()
-                        .position(|line| line.contains(of))
-                        .map_or(0, |at| at + 1)
-                };
-                // They run when all files are there, wherever they stand.
-                let own: Vec<WrittenFile> = config.written();
-                let all = || config.commands.iter().flat_map(|command| command.lines());
-                let variables = Variables::of(all());
-                let edited = |file: &WrittenFile| {
-                    all()
-                        .find(|command| edits(&variables.expand(command), &file.path))
-                        .map(line)
-                };
-                let own = own.into_iter().map(|file| WrittenFile {
-                    edited: edited(&file).map(|line| line.saturating_sub(first)),
-                    ..file
-                });
-                let own: Vec<WrittenFile> = own.collect();
+                let (own, commands) = configured_files(&config, text, first);
+                run.extend({ commands.into_iter() }.map(|(line, command)| (line + first, command)));
                 unread.extend(
                     config
                         .unread
@@ -180,6 +162,52 @@ pub(super) fn read(text: &str) -> (Vec<WrittenFile>, Vec<String>) {
     (files, unread)
 }
 
+/// Returns the files of a `#cloud-config`: those it lists, and those that its commands write. Lines are counted
+/// from the part's own first one, `first` in the whole.
+fn configured_files(
+    config: &CloudConfig,
+    text: &str,
+    first: usize,
+) -> (Vec<WrittenFile>, Vec<(usize, String)>) {
+    // cloud-init makes one script of the commands; its lines are found again in the text, in their order.
+    let script = config.commands.join("\n");
+    let text: Vec<&str> = text.lines().skip(first).collect();
+    let begin = text.iter().position(|line| line.starts_with("runcmd:"));
+    let mut at = begin.unwrap_or_default();
+    let mut lines = Vec::new();
+    for line in script.lines() {
+        let line = line.trim();
+        let mut here = text.iter().skip(at);
+        let found = here.position(|of| !line.is_empty() && of.contains(line));
+        at += found.unwrap_or_default();
+        lines.push((at + 1).min(text.len()));
+        // What is written there in another form, as a list, is somewhere behind the one before.
+        at += usize::from(found.is_some());
+    }
+    let place = |line: usize| lines.get(line - 1).copied().unwrap_or(1);
+    let commands = commands(&script);
+    let variables = Variables::of(commands.iter().map(|(_, command)| command.as_str()));
+    let commands: Vec<(usize, String)> = { commands.iter() }
+        .map(|(line, command)| (place(*line), variables.expand(command)))
+        .collect();
+    // The listed ones are there when the commands run, wherever they stand.
+    let edited = |file: &WrittenFile| {
+        let edits = commands
+            .iter()
+            .find(|(_, command)| edits(command, &file.path));
+        edits.map(|(line, _)| *line)
+    };
+    let listed = config.written().into_iter().map(|file| WrittenFile {
+        edited: edited(&file),
+        ..file
+    });
+    let by_commands = written_files(&script).into_iter().map(|file| WrittenFile {
+        first_line: place(file.first_line),
+        ..file
+    });
+    (listed.chain(by_commands).collect(), commands)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +230,20 @@ mod tests {
             (1, 0),
             "its header says what it is"
         );
+    }
+
+    #[test]
+    fn what_the_commands_of_a_cloud_config_write_is_read() {
+        let config = "#cloud-config\nwrite_files:\n  - path: /etc/x\n    content: |\n      set -e\nruncmd:\n  - set -e\n  - |\n    mkdir -p /etc/nomad.d\n    cat <<EOF >/etc/nomad.d/a.hcl\n    server {\n      enabled = true\n    }\n    EOF\n  - [chmod, '0600', /etc/nomad.d/a.hcl]\n";
+        let (files, unread) = read(config);
+        assert!(unread.is_empty(), "{unread:?}");
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(paths, ["/etc/x", "/etc/nomad.d/a.hcl"]);
+        let file = &files[1];
+        assert_eq!(file.content, "server {\n  enabled = true\n}\n");
+        assert_eq!((file.first_line, file.edited), (11, None));
+        let later = config.replace("[chmod, '0600',", "[sed, -i, s/a/b/,");
+        assert_eq!(read(&later).0[1].edited, Some(15));
     }
 
     #[test]

@@ -45,6 +45,41 @@ static PATH: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a valid pattern")
 });
 
+/// A here-document whose text goes on: what ends it.
+pub(super) struct HereDocument {
+    marker: String,
+    strips_tabs: bool,
+}
+
+impl HereDocument {
+    /// Whether a line opens one: `<<<` is a string, and a comment opens nothing.
+    pub(super) fn begin(line: &str) -> Option<Self> {
+        if line.trim_start().starts_with('#') || line.contains("<<<") {
+            return None;
+        }
+        let opener = HEREDOC.captures(line)?;
+        let names = ["single", "double", "bare"];
+        let word = names.iter().find_map(|name| opener.name(name))?;
+        Some(Self {
+            marker: word.as_str().trim_start_matches('\\').to_owned(),
+            strips_tabs: &opener["dash"] == "-",
+        })
+    }
+
+    /// Whether a line of its text is its end.
+    pub(super) fn ends_with(&self, line: &str) -> bool {
+        self.of_text(line) == self.marker
+    }
+
+    /// A line of its text as it is written.
+    fn of_text<'a>(&self, line: &'a str) -> &'a str {
+        match self.strips_tabs {
+            true => line.trim_start_matches('\t'),
+            false => line,
+        }
+    }
+}
+
 /// Returns the files that a shell script writes by here-documents.
 #[must_use]
 pub fn written_files(script: &str) -> Vec<WrittenFile> {
@@ -56,33 +91,21 @@ pub fn written_files(script: &str) -> Vec<WrittenFile> {
     while at < lines.len() {
         let line = lines[at];
         at += 1;
-        // `<<<` is a string, and a comment writes nothing.
-        if line.trim_start().starts_with('#') || line.contains("<<<") {
-            continue;
-        }
-        let Some(opener) = HEREDOC.captures(line) else {
+        let (Some(document), Some(opener)) = (HereDocument::begin(line), HEREDOC.captures(line))
+        else {
             continue;
         };
-        let quoted = opener.name("single").or(opener.name("double"));
-        let Some(marker) = quoted.or(opener.name("bare")) else {
-            continue;
-        };
-        let strips_tabs = &opener["dash"] == "-";
-        let expands = quoted.is_none() && !marker.as_str().starts_with('\\');
-        let marker = marker.as_str().trim_start_matches('\\');
+        let bare = opener.name("bare");
+        let expands = bare.is_some_and(|bare| !bare.as_str().starts_with('\\'));
         let first_line = at + 1;
         let mut content = String::new();
         while at < lines.len() {
-            let body = if strips_tabs {
-                lines[at].trim_start_matches('\t')
-            } else {
-                lines[at]
-            };
+            let line = lines[at];
             at += 1;
-            if body == marker {
+            if document.ends_with(line) {
                 break;
             }
-            content.push_str(body);
+            content.push_str(document.of_text(line));
             content.push('\n');
         }
         let command = HEREDOC.replace(line, " ").replace(['"', '\''], "");
@@ -122,29 +145,20 @@ static MOVES: LazyLock<Regex> =
 #[must_use]
 pub fn commands(script: &str) -> Vec<(usize, String)> {
     let mut commands: Vec<(usize, String)> = Vec::new();
-    let mut marker: Option<(String, bool)> = None;
+    let mut within: Option<HereDocument> = None;
     let mut goes_on = false;
     for (index, line) in script.lines().enumerate() {
-        if let Some((end, strips_tabs)) = &marker {
-            let body = if *strips_tabs {
-                line.trim_start_matches('\t')
-            } else {
-                line
-            };
-            if body == end {
-                marker = None;
+        if let Some(document) = &within {
+            if document.ends_with(line) {
+                within = None;
             }
             continue;
         }
         if line.trim_start().starts_with('#') {
             continue;
         }
-        if let Some(opener) = HEREDOC.captures(line).filter(|_| !line.contains("<<<")) {
-            let word = ["single", "double", "bare"]
-                .iter()
-                .find_map(|name| opener.name(name));
-            let word = word.map_or("", |word| word.as_str().trim_start_matches('\\'));
-            marker = Some((word.to_owned(), &opener["dash"] == "-"));
+        within = HereDocument::begin(line);
+        if within.is_some() {
             continue;
         }
         let text = line.trim_end_matches('\\');
