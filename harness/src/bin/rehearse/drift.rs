@@ -59,12 +59,14 @@ pub async fn run(
     context: &Context,
 ) -> Result<ExitCode, Failure> {
     let (configuration, mut aws) = values.read(dir, true)?;
+    let left_out = aws.take_out_others();
     let cluster = context.open(name).await?;
     let reading = executed(&cluster, &mut aws, context).await?;
     let here = agents_here(&cluster).await?;
     let (there, not_shown) = agents_there(&aws);
     let mut outcome = config::compare(&here, &there, &|agent, key| declared(&cluster, agent, key));
     outcome.not_compared.extend(not_shown);
+    outcome.not_compared.extend(left_out);
     outcome.not_compared.extend(reading);
     outcome.not_compared.extend(unseen(&cluster));
     add_version(&cluster, &configuration, &aws, &mut outcome);

@@ -73,12 +73,14 @@ pub async fn run(args: Args, context: &Context) -> Result<ExitCode, Failure> {
     let mut connected = None;
     if let Some(from) = &args.from {
         let (configuration, mut aws) = args.values.read(from, false)?;
+        let mut notes = aws.take_out_others();
         let docker = connected.insert(context.docker().await?);
         let view = View::new();
         let base = args.boot_image.as_deref();
         let reading = first_boot::take(&mut aws, base, docker.as_ref(), context, &view).await?;
         drop(view);
-        take_over(&mut spec, &configuration, &aws, from, reading.lines())?;
+        notes.extend(reading.lines());
+        take_over(&mut spec, &configuration, &aws, from, notes)?;
         if args.open_ports
             && let Some(adoption) = &mut spec.adoption
         {

@@ -364,8 +364,61 @@ mod tests {
             ..Inputs::default()
         };
         let configuration = read(scratch.path(), &inputs).unwrap();
-        let cluster = AwsCluster::of(&configuration, scratch.path());
-        adopt(&configuration, &cluster, Path::new("terraform"))
+        let mut cluster = AwsCluster::of(&configuration, scratch.path());
+        let left_out = cluster.take_out_others();
+        let mut agents = adopt(&configuration, &cluster, Path::new("terraform"))?;
+        agents.adoption.reading = left_out;
+        Ok(agents)
+    }
+
+    #[test]
+    fn machines_that_are_none_of_nomads_are_left_out_and_told() {
+        let with = |more: &str| {
+            agents(|name, text| match name {
+                "machines.tf" => format!("{text}\n{more}"),
+                _ => text,
+            })
+        };
+        let machine = |name: &str, more: &str| {
+            format!(
+                "resource \"aws_instance\" \"{name}\" {{\n  ami = \"ami-1\"\n  instance_type = \"t3.micro\"\n{more}}}\n"
+            )
+        };
+        for (name, more) in [
+            ("bastion", ""),
+            (
+                "jump",
+                "  user_data = \"#!/bin/sh\\napt-get install -y jq\\n\"\n",
+            ),
+            (
+                "consul_server",
+                "  user_data = aws_instance.bastion.private_ip\n",
+            ),
+        ] {
+            let bastion = match name {
+                "consul_server" => machine("bastion", ""),
+                _ => String::new(),
+            };
+            let taken = with(&(machine(name, more) + &bastion)).unwrap();
+            assert_eq!(taken.adoption.agents.len(), 6, "{name}");
+            let said = format!("`aws_instance.{name}` runs no agent of Nomad's: left out");
+            assert!(
+                taken.adoption.reading.contains(&said),
+                "{:?}",
+                taken.adoption.reading
+            );
+        }
+        // One that starts Nomad, or whose user data nobody knows, may be an agent.
+        for more in [
+            "  user_data = \"#!/bin/sh\\nsystemctl start nomad\\n\"\n",
+            "  user_data = data.aws_ami.x.id\n",
+        ] {
+            let refused = with(&machine("node", more)).unwrap_err();
+            assert!(
+                refused.problems[0].contains("aws_instance.node"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

@@ -125,6 +125,18 @@ impl Machine {
         place.cloned().unwrap_or_else(|| format!("{region}a"))
     }
 
+    /// Whether it surely runs no agent of Nomad's: nothing says a role, nothing of its user data has to do with
+    /// Nomad, and all of that is known, or its name is another program's.
+    pub(super) fn is_anothers(&self) -> bool {
+        let (agent, data) = (&self.agent, &self.user_data);
+        let silent = agent.is_empty() && agent.unreadable.is_empty() && agent.edited.is_empty();
+        let text = data.run.as_deref().unwrap_or_default();
+        let known = data.unknown.is_empty() && (data.text.is_some() || data.sha1.is_none());
+        let called = self.address.rsplit('.').next().unwrap_or_default();
+        let anothers = is_of_another_program(called) || (known && !text.contains("nomad"));
+        self.role.is_none() && silent && anothers
+    }
+
     /// Takes what a first boot left of the agent's configuration, path and text, in the place of what was read
     /// off the user data.
     pub fn booted(&mut self, files: &[(String, String)]) {

@@ -97,6 +97,19 @@ impl AwsCluster {
         }
     }
 
+    /// Takes out the machines that are none of Nomad's, as a bastion is, and returns what to say of each.
+    pub fn take_out_others(&mut self) -> Vec<String> {
+        let (others, ours) = std::mem::take(&mut self.machines)
+            .into_iter()
+            .partition(Machine::is_anothers);
+        self.machines = ours;
+        let others: Vec<Machine> = others;
+        let said = others
+            .iter()
+            .map(|machine| format!("`{}` runs no agent of Nomad's: left out", machine.address));
+        said.collect()
+    }
+
     /// Returns the machines of a role.
     pub fn of_role(&self, role: Role) -> impl Iterator<Item = &Machine> {
         self.machines
