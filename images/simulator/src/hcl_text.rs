@@ -40,8 +40,7 @@ impl From<hcl_edit::parser::Error> for SyntaxError {
 /// # Errors
 /// With the place of what does not fit.
 pub fn parse_body(text: &str) -> Result<Body, SyntaxError> {
-    judge_depth(text)?;
-    Ok(hcl_edit::parser::parse_body(text)?)
+    parsed(text, hcl_edit::parser::parse_body)
 }
 
 /// Parses an expression.
@@ -49,39 +48,64 @@ pub fn parse_body(text: &str) -> Result<Body, SyntaxError> {
 /// # Errors
 /// With the place of what does not fit.
 pub fn parse_expr(text: &str) -> Result<Expression, SyntaxError> {
-    judge_depth(text)?;
-    Ok(hcl_edit::parser::parse_expr(text)?)
+    parsed(text, hcl_edit::parser::parse_expr)
 }
 
-fn judge_depth(text: &str) -> Result<(), SyntaxError> {
-    let Some(offset) = Scan::of(text).too_deep() else {
-        return Ok(());
-    };
+fn parsed<T>(
+    text: &str,
+    parse: impl Fn(&str) -> Result<T, hcl_edit::parser::Error>,
+) -> Result<T, SyntaxError> {
+    let scan = Scan::of(text).to_the_end();
+    if let Some(offset) = scan.too_deep {
+        let told = format!(
+            "brackets behind two operators are nested too deeply (expected at most {DEEPEST}: give a part of \
+             it a name of its own)"
+        );
+        return Err(at(text, offset, told));
+    }
+    parse(text).map_err(|error| {
+        let error = SyntaxError::from(error);
+        // The parser tells where it gave up; what is not closed begins before.
+        match (scan.unclosed_text, scan.unclosed) {
+            (Some(begin), _) => {
+                let told = "this text is not closed: expected `\"` in the same line";
+                at(text, begin, told.to_owned())
+            }
+            (None, Some((begin, bracket))) if error.offset + 1 >= text.trim_end().len() => {
+                let told = format!("this `{bracket}` is not closed: {}", error.message);
+                at(text, begin, told)
+            }
+            _ => error,
+        }
+    })
+}
+
+/// An error at an offset of the text.
+fn at(text: &str, offset: usize, message: String) -> SyntaxError {
     let before = &text[..offset];
     let last = before.rsplit('\n').next().unwrap_or_default();
-    Err(SyntaxError {
+    SyntaxError {
         line: before.matches('\n').count() + 1,
         column: last.chars().count() + 1,
         offset,
-        message: format!(
-            "brackets behind two operators are nested too deeply (expected at most {DEEPEST}: give a part of \
-             it a name of its own)"
-        ),
-    })
+        message,
+    }
 }
 
 /// What the scan is in.
 enum Frame<'a> {
     /// A bracket, or the braces of a template.
     Code(Code),
-    /// A quoted text.
-    Quoted,
+    /// A quoted text: where it begins.
+    Quoted(usize),
     /// A text between `<<NAME` and `NAME`.
     Heredoc(&'a str),
 }
 
 #[derive(Clone, Copy, Default)]
 struct Code {
+    /// Where it begins, and by what; the text itself by nothing.
+    begin: Option<(usize, char)>,
     /// Whether it is a brace, in which lines are things of their own.
     brace: bool,
     /// Characters of operators since the last comma, or the last line of a brace.
@@ -100,6 +124,12 @@ struct Scan<'a> {
     at: usize,
     /// The first is the text itself.
     frames: Vec<Frame<'a>>,
+    /// The first bracket that is nested too deeply: nothing behind it is looked at.
+    too_deep: Option<usize>,
+    /// The first quoted text whose line ends before it does.
+    unclosed_text: Option<usize>,
+    /// The innermost bracket that is open at the end.
+    unclosed: Option<(usize, char)>,
 }
 
 impl<'a> Scan<'a> {
@@ -112,6 +142,9 @@ impl<'a> Scan<'a> {
             text,
             at: 0,
             frames: vec![Frame::Code(whole)],
+            too_deep: None,
+            unclosed_text: None,
+            unclosed: None,
         }
     }
 
@@ -119,35 +152,45 @@ impl<'a> Scan<'a> {
         &self.text[self.at..]
     }
 
-    /// Returns where the first bracket is that is nested too deeply.
-    fn too_deep(mut self) -> Option<usize> {
+    fn to_the_end(mut self) -> Self {
         while let Some(next) = self.rest().chars().next() {
             let start = self.at;
             self.at += next.len_utf8();
             let opened = match self.frames.last() {
-                Some(Frame::Quoted) => self.in_quotes(next),
+                Some(Frame::Quoted(begin)) => self.in_quotes(next, *begin),
                 Some(Frame::Heredoc(name)) => self.in_heredoc(name, next),
                 Some(Frame::Code(_)) | None => self.in_code(next),
             };
             if !opened {
                 continue;
             }
-            let mut around = self.frames.iter().rev();
-            let around = around.find_map(|frame| match frame {
-                Frame::Code(code) => Some(code.depth + usize::from(code.operators >= 2)),
-                _ => None,
-            });
-            let depth = around.unwrap_or_default();
+            let depth =
+                { self.around() }.map_or(0, |code| code.depth + usize::from(code.operators >= 2));
             if depth > DEEPEST {
-                return Some(start);
+                self.too_deep = Some(start);
+                return self;
             }
             self.frames.push(Frame::Code(Code {
+                begin: Some((start, if "$%".contains(next) { '{' } else { next })),
                 brace: next == '{',
                 depth,
                 ..Code::default()
             }));
         }
-        None
+        if let Some(Frame::Quoted(begin)) = self.frames.last() {
+            self.unclosed_text.get_or_insert(*begin);
+        }
+        self.unclosed = self.around().and_then(|code| code.begin);
+        self
+    }
+
+    /// The innermost bracket.
+    fn around(&self) -> Option<&Code> {
+        let mut frames = self.frames.iter().rev();
+        frames.find_map(|frame| match frame {
+            Frame::Code(code) => Some(code),
+            _ => None,
+        })
     }
 
     /// Whether this opens a bracket.
@@ -173,18 +216,21 @@ impl<'a> Scan<'a> {
             return false;
         }
         match next {
-            '"' => self.frames.push(Frame::Quoted),
+            '"' => self.frames.push(Frame::Quoted(self.at - 1)),
             ')' | ']' | '}' if self.frames.len() > 1 => drop(self.frames.pop()),
             _ => {}
         }
         matches!(next, '(' | '[' | '{')
     }
 
-    fn in_quotes(&mut self, next: char) -> bool {
+    fn in_quotes(&mut self, next: char, begin: usize) -> bool {
         match next {
             '\\' => self.skip(self.rest().chars().next().map(char::len_utf8)),
-            // A quoted text has one line: what is wrong is told by the parser.
-            '"' | '\n' => drop(self.frames.pop()),
+            '"' => drop(self.frames.pop()),
+            '\n' => {
+                self.unclosed_text.get_or_insert(begin);
+                self.frames.pop();
+            }
             '$' | '%' => return self.opens_template(next),
             _ => {}
         }
@@ -317,6 +363,40 @@ mod tests {
         let error = parse_body(&text).unwrap_err();
         assert_eq!((error.line, error.column), (2, 8 + 5 * 11));
         assert_eq!(text[error.offset..].chars().next(), Some('('));
+    }
+
+    #[test]
+    fn what_is_not_closed_is_told_where_it_begins() {
+        for (text, line, column, told) in [
+            ("a {\n  b = 1\n\n\n", 1, 3, "this `{` is not closed: "),
+            (
+                "a {\n  b {\n    c = 1\n}\n",
+                1,
+                3,
+                "this `{` is not closed: ",
+            ),
+            ("é = 1\nx = [1,\n", 2, 5, "this `[` is not closed: "),
+            ("x = f(1\n", 1, 6, "this `(` is not closed: "),
+            (
+                "a {\n  ami = \"x\n  b = 1\n}\n",
+                2,
+                9,
+                "this text is not closed",
+            ),
+            ("x = \"abc", 1, 5, "this text is not closed"),
+            ("x = \"${a", 1, 6, "this `{` is not closed: "),
+        ] {
+            let error = parse_body(text).unwrap_err();
+            assert!(error.message.starts_with(told), "{text}: {error:?}");
+            assert_eq!(
+                (error.line, error.column),
+                (line, column),
+                "{text}: {error}"
+            );
+        }
+        // What is wrong before is told of that place.
+        let error = parse_body("a = = 1\nb {\n").unwrap_err();
+        assert_eq!((error.line, error.column), (1, 5), "{error}");
     }
 
     #[test]
