@@ -325,6 +325,8 @@ mod tests {
         let client = format!("client = \"yes\"\n\n\n\n\n\n\n\n{shared}");
         let server = format!("server = \"yes\"\n{shared}\n");
         let text = client.replace("${ip}", "10.0.0.1");
+        // Of the right template less is used than of the other one.
+        let client = client + &"a branch that was not taken\n".repeat(9);
         let found = located(&[("client", &client), ("server", &server)], &text);
         assert_eq!(found[8..], ["client:9", "client:10", ""]);
         let text = server.replace("${ip}", "10.0.0.1");
