@@ -55,7 +55,7 @@ fn parsed<T>(
     text: &str,
     parse: impl Fn(&str) -> Result<T, hcl_edit::parser::Error>,
 ) -> Result<T, SyntaxError> {
-    let scan = Scan::of(text).to_the_end();
+    let scan = Scan::of(text).scanned();
     if let Some(offset) = scan.too_deep {
         let told = format!(
             "brackets behind two operators are nested too deeply (expected at most {DEEPEST}: give a part of \
@@ -152,7 +152,7 @@ impl<'a> Scan<'a> {
         &self.text[self.at..]
     }
 
-    fn to_the_end(mut self) -> Self {
+    fn scanned(mut self) -> Self {
         while let Some(next) = self.rest().chars().next() {
             let start = self.at;
             self.at += next.len_utf8();
